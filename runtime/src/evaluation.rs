@@ -1,0 +1,157 @@
+//! The report's way to measure a model: its loss on real music and how its own music is
+//! distributed.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use crate::measures::{Binning, NoteHistograms};
+use crate::{Generator, Model, ModelError, Network, Note, PITCHES, Sampling};
+
+/// Pieces sampled for the divergences.
+pub const PIECES: u64 = 50;
+
+/// Notes in each of them.
+pub const PIECE_NOTES: usize = 100;
+
+/// Temperature at which they are sampled.
+pub const TEMPERATURE: f32 = 0.8;
+
+/// Sums of the report's loss over notes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LossSum {
+    /// Sums of the cross-entropy of the pitch (nats), and of the squared errors of step and
+    /// duration (s²).
+    pub sums: [f64; 3],
+    /// Notes summed over.
+    pub notes: usize,
+}
+
+impl LossSum {
+    /// Predicts each note of a segment from those before it, starting from BOS.
+    ///
+    /// # Errors
+    /// [`ModelError::TooLarge`] if the model does not fit a generator of the usual size.
+    pub fn of_segment(model: &Model, segment: &[Note]) -> Result<Self, ModelError> {
+        let mut network: Network = Network::new(model)?;
+        let mut loss = Self::default();
+        for note in segment {
+            let prediction = network.predict();
+            let squared = |predicted: f32, target: f32| f64::from(predicted - target).powi(2);
+            loss = loss.plus(Self {
+                sums: [
+                    cross_entropy(&prediction.pitch, note.pitch),
+                    squared(prediction.step, note.step),
+                    squared(prediction.duration, note.duration),
+                ],
+                notes: 1,
+            });
+            network.hear(note);
+        }
+        Ok(loss)
+    }
+
+    /// Sums over both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        let sums = std::array::from_fn(|part| self.sums[part] + other.sums[part]);
+        Self { sums, notes: self.notes + other.notes }
+    }
+
+    /// Means per note: pitch, step and duration.
+    pub fn mean(&self) -> [f64; 3] {
+        self.sums.map(|sum| sum / self.notes.max(1) as f64)
+    }
+}
+
+fn cross_entropy(logits: &[f32; PITCHES], pitch: u8) -> f64 {
+    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = logits.iter().map(|&logit| f64::from(logit - top).exp()).sum();
+    sum.ln() - f64::from(logits[usize::from(pitch)] - top)
+}
+
+/// The notes of one piece sampled for the divergences; pieces 0 to [`PIECES`] − 1 are used.
+///
+/// # Errors
+/// [`ModelError::TooLarge`] if the model does not fit a generator of the usual size.
+pub fn sample_piece(model: &Model, piece: u64) -> Result<Vec<Note>, ModelError> {
+    let mut generator: Generator = Generator::new(model, piece)?;
+    let sampling = Sampling { temperature: TEMPERATURE, ..Sampling::default() };
+    Ok((0..PIECE_NOTES).map(|_| generator.next_note(&sampling)).collect())
+}
+
+/// Jensen–Shannon divergences between sampled and real notes.
+#[derive(Clone, Debug)]
+pub struct Divergences(Vec<(Binning, [f64; 3])>);
+
+impl Divergences {
+    /// Measures under every binning.
+    pub fn between<'a>(
+        sampled: impl IntoIterator<Item = &'a Note> + Clone,
+        real: impl IntoIterator<Item = &'a Note> + Clone,
+    ) -> Self {
+        let measure = |binning| {
+            let sampled = NoteHistograms::count(binning, sampled.clone());
+            (binning, sampled.divergence(&NoteHistograms::count(binning, real.clone())))
+        };
+        Self(Binning::ALL.into_iter().map(measure).collect())
+    }
+
+    /// As JSON: `{"published": {"pitch": …, "step": …, "duration": …}, "corrected": …, "fine": …}`.
+    pub fn to_json(&self) -> Value {
+        let parts = self.0.iter().map(|&(binning, [pitch, step, duration])| {
+            let divergence = json!({"pitch": pitch, "step": step, "duration": duration});
+            (binning.name().to_string(), divergence)
+        });
+        Value::Object(parts.collect())
+    }
+}
+
+/// A model's figures on one set of a corpus.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// The model file.
+    pub model: String,
+    /// Segments the loss was taken over.
+    pub segments: usize,
+    /// Notes the loss was taken over.
+    pub notes: usize,
+    /// Mean loss per note: pitch (nats), step and duration (s²).
+    pub loss: [f64; 3],
+    /// Divergences between the model's samples and the set.
+    pub divergences: Divergences,
+}
+
+impl Evaluation {
+    /// As JSON, with the loss's total beside its parts.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "model": self.model,
+            "segments": self.segments,
+            "notes": self.notes,
+            "loss": loss_to_json(self.loss),
+            "jsd": self.divergences.to_json(),
+        })
+    }
+}
+
+/// The three parts of a loss and their total as JSON.
+pub fn loss_to_json(loss: [f64; 3]) -> Value {
+    let [pitch, step, duration] = loss;
+    json!({"total": loss.iter().sum::<f64>(), "pitch": pitch, "step": step, "duration": duration})
+}
+
+impl fmt::Display for Evaluation {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let [pitch, step, duration] = self.loss;
+        writeln!(f, "{}: {} segments, {} notes", self.model, self.segments, self.notes)?;
+        writeln!(f, "{:24}{:>10}{:>10}{:>10}{:>10}", "", "total", "pitch", "step", "duration")?;
+        let total = pitch + step + duration;
+        writeln!(f, "{:24}{total:>10.4}{pitch:>10.4}{step:>10.4}{duration:>10.4}", "loss")?;
+        for (binning, [pitch, step, duration]) in &self.divergences.0 {
+            let name = format!("divergence, {}", binning.name());
+            writeln!(f, "{name:34}{pitch:>10.4}{step:>10.4}{duration:>10.4}")?;
+        }
+        Ok(())
+    }
+}

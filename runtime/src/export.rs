@@ -1,0 +1,292 @@
+//! Packs float weights into a model file.
+
+use std::collections::BTreeMap;
+
+use ndarray::{Array1, Array2, ArrayView2, Axis, Ix1, Ix2, Slice, concatenate};
+use serde_json::json;
+
+use crate::model::{
+    COLUMN_BLOCK, FORMAT_NAME, FORMAT_VERSION, INPUT_DURATION, INPUT_PITCH, INPUT_PITCH_SCALE,
+    INPUT_STEP, LSTM_NAMES, MAX_LAYERS, MAX_PITCH_HIDDEN, MatrixNames, PITCH, PITCH_HIDDEN,
+    Precision, TIMES, checksum,
+};
+use crate::weights::FloatWeights;
+
+/// Why weights cannot be packed.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// More layers than a model file may have, or none.
+    #[error("{0} LSTM layers; a model file holds 1 to {MAX_LAYERS}")]
+    Layers(usize),
+    /// A width that the kernels do not handle.
+    #[error("hidden width {0}; a model file holds multiples of {COLUMN_BLOCK} up to 1024")]
+    Hidden(usize),
+    /// A pitch head that the buffers do not hold.
+    #[error(
+        "the pitch head's hidden layer has {0} units; a model file holds 1 to {MAX_PITCH_HIDDEN}"
+    )]
+    PitchHidden(usize),
+    /// The weights lack a tensor of the size their shape asks for.
+    #[error("tensor `{0}` is missing or has another size than the network asks for")]
+    Tensor(String),
+}
+
+/// A packed model.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    /// The model file.
+    pub bytes: Vec<u8>,
+    /// Its checksum.
+    pub checksum: u32,
+    /// What each quantized tensor lost, in the order of the file.
+    pub errors: Vec<TensorError>,
+}
+
+/// How far a packed tensor is from the float weights.
+#[derive(Clone, Debug)]
+pub struct TensorError {
+    /// Name in the model file.
+    pub name: String,
+    /// Bytes of its weights, without scales and biases.
+    pub bytes: usize,
+    /// Root of the mean squared error over the root of the mean squared weight.
+    pub relative: f64,
+    /// Largest absolute error of a weight.
+    pub largest: f64,
+}
+
+/// Packs weights into a model file. The same weights and precision give the same bytes.
+///
+/// # Errors
+/// [`ExportError`] for a network that a model file cannot hold.
+pub fn pack(weights: &FloatWeights, precision: Precision) -> Result<Packed, ExportError> {
+    let shape = weights.shape;
+    let hidden = shape.hidden;
+    if !(1..=MAX_LAYERS).contains(&shape.layers) {
+        return Err(ExportError::Layers(shape.layers));
+    }
+    if hidden == 0 || hidden > 1024 || !hidden.is_multiple_of(COLUMN_BLOCK) {
+        return Err(ExportError::Hidden(hidden));
+    }
+    if !(1..=MAX_PITCH_HIDDEN).contains(&shape.pitch_hidden) {
+        return Err(ExportError::PitchHidden(shape.pitch_hidden));
+    }
+
+    let source = Source(weights);
+    let mut writer = Writer { precision, tensors: Vec::new(), errors: Vec::new() };
+
+    // The pitch embedding is linear and feeds a linear layer: their product is a table.
+    let input_weights = source.matrix("rnn.weight_ih_l0")?;
+    let embedding = source.matrix("pitch_embedding_layer.weight")?;
+    let (embedded, times) = input_weights.split_at(Axis(1), shape.embedding);
+    let table = embedded.mapv(f64::from).dot(&embedding.mapv(f64::from));
+    let table = table.mapv(|value| value as f32).reversed_axes();
+    writer.table(&interleave_gates(table.view(), hidden), hidden);
+    for (name, column) in [(INPUT_STEP, 0), (INPUT_DURATION, 1)] {
+        let column = times.slice_axis(Axis(1), Slice::from(column..=column)).reversed_axes();
+        let gates = interleave_gates(column, hidden);
+        writer.floats(name, vec![hidden, 4], gates.iter().copied());
+    }
+
+    for (layer, names) in LSTM_NAMES.iter().enumerate().take(shape.layers) {
+        let recurrent = source.matrix(&format!("rnn.weight_hh_l{layer}"))?;
+        let rows = if layer == 0 {
+            recurrent.to_owned()
+        } else {
+            let input = source.matrix(&format!("rnn.weight_ih_l{layer}"))?;
+            concatenate![Axis(1), input, recurrent]
+        };
+        let bias = source.vector(&format!("rnn.bias_ih_l{layer}"))?
+            + source.vector(&format!("rnn.bias_hh_l{layer}"))?;
+        // Gate g of unit u moves from row g * hidden + u to row 4 u + g.
+        let order: Vec<usize> = (0..4 * hidden).map(|row| (row % 4) * hidden + row / 4).collect();
+        writer.matrix(names, &rows.select(Axis(0), &order), &bias.select(Axis(0), &order));
+    }
+    for (names, layer) in [(&PITCH_HIDDEN, "decoder_pitch1"), (&PITCH, "decoder_pitch2")] {
+        let rows = source.matrix(&format!("{layer}.weight"))?.to_owned();
+        writer.matrix(names, &rows, &source.vector(&format!("{layer}.bias"))?);
+    }
+    let times = ["decoder_step", "decoder_duration"];
+    let [step, duration] = times.map(|layer| source.matrix(&format!("{layer}.weight")));
+    let [step_bias, duration_bias] = times.map(|layer| source.vector(&format!("{layer}.bias")));
+    writer.matrix(
+        &TIMES,
+        &concatenate![Axis(0), step?, duration?],
+        &concatenate![Axis(0), step_bias?, duration_bias?],
+    );
+
+    let metadata = [
+        ("architecture", "lstm".to_string()),
+        ("format", FORMAT_NAME.to_string()),
+        ("heads", "report".to_string()),
+        ("hidden", hidden.to_string()),
+        ("layers", shape.layers.to_string()),
+        ("parameters", shape.parameters().to_string()),
+        ("pitch_hidden", shape.pitch_hidden.to_string()),
+        ("provenance", weights.provenance.clone()),
+        ("version", FORMAT_VERSION.to_string()),
+        ("weights", precision.name().to_string()),
+    ];
+    Ok(writer.finish(metadata.into()))
+}
+
+/// The float weights, by name.
+struct Source<'w>(&'w FloatWeights);
+
+impl<'w> Source<'w> {
+    fn matrix(&self, name: &str) -> Result<ArrayView2<'w, f32>, ExportError> {
+        let tensor = self.0.tensors.get(name);
+        tensor
+            .and_then(|tensor| tensor.view().into_dimensionality::<Ix2>().ok())
+            .ok_or_else(|| ExportError::Tensor(name.into()))
+    }
+
+    fn vector(&self, name: &str) -> Result<Array1<f32>, ExportError> {
+        let tensor = self.0.tensors.get(name);
+        tensor
+            .and_then(|tensor| tensor.view().into_dimensionality::<Ix1>().ok())
+            .map(|vector| vector.to_owned())
+            .ok_or_else(|| ExportError::Tensor(name.into()))
+    }
+}
+
+/// Reorders the columns of `[_, 4 * hidden]`, gate by gate, into unit by unit.
+fn interleave_gates(rows: ArrayView2<f32>, hidden: usize) -> Array2<f32> {
+    let order: Vec<usize> = (0..4 * hidden).map(|at| (at % 4) * hidden + at / 4).collect();
+    rows.select(Axis(1), &order)
+}
+
+/// A tensor to be written.
+struct Output {
+    name: String,
+    dtype: &'static str,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+struct Writer {
+    precision: Precision,
+    tensors: Vec<Output>,
+    errors: Vec<TensorError>,
+}
+
+impl Writer {
+    fn push(&mut self, name: &str, dtype: &'static str, shape: Vec<usize>, bytes: Vec<u8>) {
+        self.tensors.push(Output { name: name.into(), dtype, shape, bytes });
+    }
+
+    fn floats(&mut self, name: &str, shape: Vec<usize>, values: impl Iterator<Item = f32>) {
+        self.push(name, "F32", shape, values.flat_map(f32::to_le_bytes).collect());
+    }
+
+    /// Writes the pitch table, one row for each token.
+    fn table(&mut self, rows: &Array2<f32>, hidden: usize) {
+        let shape = vec![rows.nrows(), hidden, 4];
+        match self.precision {
+            Precision::Float => self.floats(INPUT_PITCH, shape, rows.iter().copied()),
+            Precision::Int8 => {
+                let (quantized, scales) = self.quantize(INPUT_PITCH, rows);
+                let bytes = quantized.iter().map(|&value| value as u8).collect();
+                self.push(INPUT_PITCH, "I8", shape, bytes);
+                self.floats(INPUT_PITCH_SCALE, vec![scales.len()], scales.into_iter());
+            }
+        }
+    }
+
+    /// Writes a matrix in quads of rows, padded with zeros.
+    fn matrix(&mut self, names: &MatrixNames, rows: &Array2<f32>, bias: &Array1<f32>) {
+        let quads = rows.nrows().div_ceil(4);
+        let columns = rows.ncols().next_multiple_of(COLUMN_BLOCK);
+        let shape = vec![quads, columns / 4, 4, 4];
+        let pad = |values: &Array1<f32>| {
+            let mut padded = values.to_vec();
+            padded.resize(4 * quads, 0.0);
+            padded
+        };
+        match self.precision {
+            Precision::Float => {
+                self.floats(names.weight, shape, in_quads(rows, quads, columns).into_iter());
+            }
+            Precision::Int8 => {
+                let (quantized, scales) = self.quantize(names.weight, rows);
+                let packed = in_quads(&quantized, quads, columns);
+                let bytes = packed.into_iter().map(|value| value as u8).collect();
+                self.push(names.weight, "I8", shape, bytes);
+                self.floats(names.scale, vec![quads, 4], pad(&scales).into_iter());
+            }
+        }
+        self.floats(names.bias, vec![quads, 4], pad(bias).into_iter());
+    }
+
+    /// Quantizes each row to −127 to 127 times a scale of its own.
+    fn quantize(&mut self, name: &str, rows: &Array2<f32>) -> (Array2<i8>, Array1<f32>) {
+        let scales = rows.map_axis(Axis(1), |row| {
+            row.iter().fold(0f32, |largest, weight| largest.max(weight.abs())) / 127.0
+        });
+        let mut quantized = Array2::zeros(rows.dim());
+        let (mut error, mut power, mut largest) = (0.0, 0.0, 0f64);
+        for ((row, column), &weight) in rows.indexed_iter() {
+            let scale = scales[row];
+            let value = if scale > 0.0 { (weight / scale).round_ties_even() } else { 0.0 };
+            quantized[(row, column)] = value as i8;
+            let difference = f64::from(weight) - f64::from(value) * f64::from(scale);
+            error += difference * difference;
+            power += f64::from(weight) * f64::from(weight);
+            largest = largest.max(difference.abs());
+        }
+        let relative = if power > 0.0 { (error / power).sqrt() } else { 0.0 };
+        self.errors.push(TensorError { name: name.into(), bytes: rows.len(), relative, largest });
+        (quantized, scales)
+    }
+
+    fn finish(mut self, mut metadata: BTreeMap<&str, String>) -> Packed {
+        // Kernels read in blocks of 64 bytes: tensors that are whole blocks stand first, so that
+        // every one of them starts on a block.
+        self.tensors.sort_by_key(|tensor| tensor.bytes.len() % BLOCK != 0);
+        metadata.insert("crc32", "0".repeat(8));
+        let mut header = serde_json::Map::new();
+        header.insert("__metadata__".into(), json!(metadata));
+        let mut end = 0;
+        for tensor in &self.tensors {
+            let start = end;
+            end += tensor.bytes.len();
+            header.insert(
+                tensor.name.clone(),
+                json!({
+                    "dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [start, end],
+                }),
+            );
+        }
+        let mut header = serde_json::Value::Object(header).to_string().into_bytes();
+        header.resize((header.len() + 8).next_multiple_of(BLOCK) - 8, b' ');
+
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header);
+        bytes.extend(self.tensors.iter().flat_map(|tensor| &tensor.bytes));
+        let key = b"\"crc32\":\"";
+        let digits =
+            bytes.windows(key.len()).position(|bytes| bytes == key).unwrap_or(0) + key.len();
+        let digits = digits..digits + 8;
+        let checksum = checksum(&bytes, &bytes[digits.clone()]).unwrap_or(0);
+        bytes[digits].copy_from_slice(format!("{checksum:08x}").as_bytes());
+        Packed { bytes, checksum, errors: self.errors }
+    }
+}
+
+/// Alignment of the data section and of the tensors that kernels read.
+const BLOCK: usize = 64;
+
+/// Lays a matrix out as `[quads, columns / 4, 4 rows, 4 columns]`, with zeros where it ends.
+fn in_quads<T: Copy + Default>(rows: &Array2<T>, quads: usize, columns: usize) -> Vec<T> {
+    let mut packed = Vec::with_capacity(quads * columns * 4);
+    for quad in 0..quads {
+        for block in 0..columns / 4 {
+            for row in 4 * quad..4 * quad + 4 {
+                for column in 4 * block..4 * block + 4 {
+                    packed.push(rows.get((row, column)).copied().unwrap_or_default());
+                }
+            }
+        }
+    }
+    packed
+}

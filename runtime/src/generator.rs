@@ -1,0 +1,60 @@
+//! Notes, one after the other.
+
+use crate::model::{Model, ModelError};
+use crate::network::Network;
+use crate::note::Note;
+use crate::sampling::{Random, Sampling, draw};
+
+/// Number of pitches that can be played: all tokens but BOS.
+const PLAYABLE: usize = 128;
+
+/// Makes up notes: a [`Network`] and a source of random numbers.
+///
+/// The notes depend on the model file, the seed, the notes heard and the [`Sampling`] alone.
+#[derive(Clone, Debug)]
+pub struct Generator<'m, const LAYERS: usize = 3, const HIDDEN: usize = 512> {
+    network: Network<'m, LAYERS, HIDDEN>,
+    random: Random,
+}
+
+impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN> {
+    /// A generator at the start of a piece.
+    ///
+    /// # Errors
+    /// [`ModelError::TooLarge`] if the model has more than `LAYERS` layers or `HIDDEN` units.
+    pub fn new(model: &'m Model<'m>, seed: u64) -> Result<Self, ModelError> {
+        Ok(Self { network: Network::new(model)?, random: Random::new(seed) })
+    }
+
+    /// Starts another piece: forgets what was heard and takes a new seed.
+    pub fn restart(&mut self, seed: u64) {
+        self.network.restart();
+        self.random = Random::new(seed);
+    }
+
+    /// Hears a note that someone else played; the next notes go on from it.
+    pub fn hear(&mut self, note: &Note) {
+        self.network.hear(note);
+    }
+
+    /// Makes up the next note, and hears it.
+    ///
+    /// The model's times are regressions and may be negative or not finite:
+    /// [`Note::playable_seconds`] makes them playable, and it is the note as played that is heard.
+    /// BOS is never drawn.
+    pub fn next_note(&mut self, sampling: &Sampling) -> Note {
+        let prediction = self.network.predict();
+        let playable: &[f32; PLAYABLE] = match prediction.pitch.first_chunk() {
+            Some(playable) => playable,
+            None => &[0.0; PLAYABLE],
+        };
+        let note = Note {
+            pitch: draw(playable, sampling, &mut self.random),
+            velocity: Note::DEFAULT_VELOCITY,
+            step: Note::playable_seconds(prediction.step),
+            duration: Note::playable_seconds(prediction.duration),
+        };
+        self.network.hear(&note);
+        note
+    }
+}

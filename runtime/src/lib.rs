@@ -1,0 +1,77 @@
+//! Plays a trained LSTM piano model, note for note the same on every machine.
+//!
+//! The principle: **a note depends on the model file, the seed and the notes heard, and on nothing
+//! else.** Not on the instruction set, the compiler or the platform's mathematics: sums of
+//! quantized weights times activations are integer sums, exact in any order, and every float
+//! operation around them is a fixed sequence of IEEE single operations, written out here. Nothing
+//! is allocated; a model file is used where it lies, be it a mapped file or flash.
+//!
+//! ```
+//! use pianola_runtime::{Generator, Model, Note, Sampling};
+//!
+//! # fn main() -> Result<(), pianola_runtime::ModelError> {
+//! let file = include_bytes!("../../models/report-int8.safetensors");
+//! let model = Model::from_bytes(file)?; // checks the file; copies nothing
+//!
+//! let mut generator: Generator = Generator::new(&model, 42)?; // seed 42
+//! generator.hear(&Note { pitch: 60, velocity: 80, step: 0.0, duration: 0.5 }); // or not
+//! let calm = Sampling { temperature: 0.9, ..Sampling::default() };
+//! for _ in 0..3 {
+//!     let note = generator.next_note(&calm);
+//!     assert!(note.pitch < 128 && note.step >= 0.0 && note.duration >= 0.0);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What there is
+//!
+//! | | |
+//! |---|---|
+//! | [`Model`] | a checked view of a model file, `&[u8]` in, no copy |
+//! | [`Generator`] | notes one by one: [`hear`](Generator::hear), [`next_note`](Generator::next_note), [`restart`](Generator::restart) |
+//! | [`Sampling`] | temperature, top-k and top-p; may change between two notes |
+//! | [`Note`] | pitch, velocity, step and duration |
+//! | [`Network`] | the forward pass alone, for those who measure: [`predict`](Network::predict), [`hear`](Network::hear), [`state`](Network::state) |
+//!
+//! [`Generator`] and [`Network`] hold their buffers inline. Their type says how large:
+//! `Generator<'_, 2, 256>` has room for 2 layers of 256 units, and the default, `Generator`, for
+//! the report's 3 of 512 in 16 KB.
+//!
+//! # Features
+//!
+//! `std` (on by default) adds what hosts need around the player: [`midi_file`], [`corpus`],
+//! [`measures`] and [`evaluation`], [`weights`] and [`export`]. Boards turn it off.
+#![cfg_attr(not(feature = "std"), no_std)]
+#![forbid(unsafe_code)]
+
+mod generator;
+mod header;
+mod kernel;
+mod math;
+mod matrix;
+mod model;
+mod network;
+mod note;
+mod sampling;
+
+pub use generator::Generator;
+pub use model::{BOS, FORMAT_VERSION, MAX_LAYERS, Model, ModelError, PITCHES, Precision};
+pub use network::{Network, Prediction};
+pub use note::Note;
+pub use sampling::Sampling;
+
+#[cfg(feature = "std")]
+pub mod corpus;
+#[cfg(feature = "std")]
+pub mod evaluation;
+#[cfg(feature = "std")]
+pub mod export;
+#[cfg(feature = "std")]
+pub mod files;
+#[cfg(feature = "std")]
+pub mod measures;
+#[cfg(feature = "std")]
+pub mod midi_file;
+#[cfg(feature = "std")]
+pub mod weights;

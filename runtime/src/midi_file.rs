@@ -1,0 +1,360 @@
+//! Standard MIDI Files: reading them as `pretty_midi` does, and writing pieces.
+//!
+//! Reading follows `pretty_midi` 0.2.11 note by note, because the published figures rest on it:
+//! a note starts at its note-on and ends at the next note-off (or note-on with velocity 0) of its
+//! pitch and channel in the same track; of several notes sounding at one pitch, that note-off ends
+//! all but those starting at the same tick; a note that is never ended has no duration and is left
+//! out. An *instrument* is a (program, channel, track) triple, in the order in which their first
+//! notes end.
+//!
+//! Two things `pretty_midi` does not do: tempo changes count in whichever track they stand, and
+//! the tracks of a format 2 file, which are patterns of their own, follow one another.
+
+use midly::{Format, MetaMessage, MidiMessage, Smf, Timing, TrackEventKind};
+
+use crate::Note;
+
+/// Which notes of a file to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tracks {
+    /// The first instrument only, as the report does: in piano files, nearly always the right hand.
+    First,
+    /// All instruments but drums, merged: both hands.
+    All,
+}
+
+/// A note with its absolute place in a file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TimedNote {
+    /// Onset in seconds from the start of the file.
+    pub start: f64,
+    /// Release in seconds from the start of the file, at or after `start`.
+    pub end: f64,
+    /// MIDI note number, 0 to 127.
+    pub pitch: u8,
+    /// MIDI velocity, 1 to 127.
+    pub velocity: u8,
+}
+
+/// Why a file could not be read as MIDI.
+#[derive(Debug, thiserror::Error)]
+pub enum MidiError {
+    /// The bytes do not start like a MIDI file, or their header makes no sense.
+    #[error("not a Standard MIDI File ({0})")]
+    NotMidi(midly::Error),
+    /// The last chunk is longer than the rest of the file.
+    #[error("cut short: its last chunk announces more bytes than there are")]
+    CutShort,
+    /// A track chunk is missing that the header announces.
+    #[error("cut short: the header announces {announced} tracks, {found} are there")]
+    MissingTracks {
+        /// Number of tracks in the header.
+        announced: usize,
+        /// Number of track chunks in the file.
+        found: usize,
+    },
+    /// A track stops before its end-of-track event: cut short, or not MIDI from there on.
+    #[error("track {0} breaks off before its end: the file is cut short or damaged")]
+    BrokenTrack(usize),
+    /// The header divides time into zero ticks.
+    #[error("the header divides a quarter note (or frame) into 0 ticks")]
+    ZeroDivision,
+    /// Nothing to learn from or to play.
+    #[error("holds no notes")]
+    NoNotes,
+}
+
+/// Seconds at each tick, from the division and the tempo events.
+struct TempoMap {
+    /// (first tick, seconds at that tick, seconds per tick from there on), by tick.
+    spans: Vec<(u64, f64, f64)>,
+}
+
+impl TempoMap {
+    fn new(timing: Timing, mut tempi: Vec<(u64, u32)>) -> Result<Self, MidiError> {
+        let ticks_per_quarter = match timing {
+            Timing::Metrical(ticks) if ticks.as_int() > 0 => f64::from(ticks.as_int()),
+            Timing::Timecode(fps, ticks) if ticks > 0 => {
+                // SMPTE time: a tick has one length, whatever the tempo says.
+                let seconds = 1.0 / (f64::from(fps.as_f32()) * f64::from(ticks));
+                return Ok(Self { spans: vec![(0, 0.0, seconds)] });
+            }
+            _ => return Err(MidiError::ZeroDivision),
+        };
+        tempi.sort_by_key(|&(tick, _)| tick);
+        // 120 quarter notes a minute until a tempo event says otherwise.
+        let mut spans = vec![(0, 0.0, 0.5 / ticks_per_quarter)];
+        for (tick, microseconds_per_quarter) in tempi {
+            let seconds_per_tick = f64::from(microseconds_per_quarter) / 1e6 / ticks_per_quarter;
+            let (last_tick, last_seconds, last_rate) = spans[spans.len() - 1];
+            let seconds = last_seconds + (tick - last_tick) as f64 * last_rate;
+            if tick == last_tick {
+                spans.pop();
+            }
+            spans.push((tick, seconds, seconds_per_tick));
+        }
+        Ok(Self { spans })
+    }
+
+    fn seconds(&self, tick: u64) -> f64 {
+        let after = self.spans.partition_point(|&(first, ..)| first <= tick);
+        let (first, seconds, rate) = self.spans[after - 1];
+        seconds + (tick - first) as f64 * rate
+    }
+}
+
+/// A note in ticks, with the instrument that plays it.
+struct TickNote {
+    start: u64,
+    end: u64,
+    pitch: u8,
+    velocity: u8,
+    instrument: (u8, u8, usize),
+}
+
+/// MIDI channel 10, counted from zero: its note numbers are drums, not pitches.
+const DRUM_CHANNEL: u8 = 9;
+
+/// Reads the notes of a MIDI file, sorted by onset.
+///
+/// With [`Tracks::First`], notes of one onset keep the order in which they end in the file, as the
+/// report has them; with [`Tracks::All`] they are sorted by pitch, so that a chord reads the same
+/// however its hands are spread over tracks.
+///
+/// # Errors
+/// [`MidiError`] if the bytes are not a whole MIDI file or hold no note.
+pub fn read(bytes: &[u8], tracks: Tracks) -> Result<Vec<TimedNote>, MidiError> {
+    if bytes.starts_with(b"MThd") && ends_inside_a_chunk(bytes) {
+        return Err(MidiError::CutShort);
+    }
+    let (header, chunks) = midly::parse(bytes).map_err(MidiError::NotMidi)?;
+    let announced = chunks.size_hint().0;
+    let mut parsed = Vec::new();
+    for chunk in chunks {
+        let events = chunk.map_err(MidiError::NotMidi)?;
+        parsed.push(read_track(events, parsed.len())?);
+    }
+    if parsed.len() < announced {
+        return Err(MidiError::MissingTracks { announced, found: parsed.len() });
+    }
+
+    let mut notes: Vec<(TimedNote, (u8, u8, usize))> = Vec::new();
+    let mut place = |tempo: &TempoMap, offset: f64, ticks: Vec<TickNote>| {
+        for note in ticks {
+            let timed = TimedNote {
+                start: offset + tempo.seconds(note.start),
+                end: offset + tempo.seconds(note.end),
+                pitch: note.pitch,
+                velocity: note.velocity,
+            };
+            notes.push((timed, note.instrument));
+        }
+    };
+    if header.format == Format::Sequential {
+        let mut offset = 0.0;
+        for track in parsed {
+            let tempo = TempoMap::new(header.timing, track.tempi)?;
+            place(&tempo, offset, track.notes);
+            offset += tempo.seconds(track.length);
+        }
+    } else {
+        let tempi = parsed.iter().flat_map(|track| track.tempi.iter().copied()).collect();
+        let tempo = TempoMap::new(header.timing, tempi)?;
+        for track in parsed {
+            place(&tempo, 0.0, track.notes);
+        }
+    }
+
+    match tracks {
+        Tracks::First => {
+            let first = notes.first().map(|&(_, instrument)| instrument);
+            notes.retain(|&(_, instrument)| Some(instrument) == first);
+            notes.sort_by(|(a, _), (b, _)| a.start.total_cmp(&b.start));
+        }
+        Tracks::All => {
+            notes.retain(|&(_, (_, channel, _))| channel != DRUM_CHANNEL);
+            notes.sort_by(|(a, _), (b, _)| a.start.total_cmp(&b.start).then(a.pitch.cmp(&b.pitch)));
+        }
+    }
+    if notes.is_empty() {
+        return Err(MidiError::NoNotes);
+    }
+    Ok(notes.into_iter().map(|(note, _)| note).collect())
+}
+
+/// Whether a chunk (4 bytes of type, 4 of big-endian length, the body) runs past the end.
+fn ends_inside_a_chunk(mut bytes: &[u8]) -> bool {
+    while let Some((head, body)) = bytes.split_first_chunk::<8>() {
+        let length = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
+        match body.get(length as usize..) {
+            Some(rest) => bytes = rest,
+            None => return true,
+        }
+    }
+    false
+}
+
+/// What one track chunk holds, in ticks from its start.
+struct TrackNotes {
+    notes: Vec<TickNote>,
+    /// (tick, microseconds per quarter note)
+    tempi: Vec<(u64, u32)>,
+    length: u64,
+}
+
+fn read_track(events: midly::EventIter, index: usize) -> Result<TrackNotes, MidiError> {
+    let mut track = TrackNotes { notes: Vec::new(), tempi: Vec::new(), length: 0 };
+    let mut program = [0u8; 16];
+    // Notes sounding, by channel and pitch: (start tick, velocity).
+    let mut sounding: Vec<Vec<(u64, u8)>> = vec![Vec::new(); 16 * 128];
+    let mut ended = false;
+    for event in events {
+        let event = event.map_err(|_| MidiError::BrokenTrack(index))?;
+        let tick = track.length + u64::from(event.delta.as_int());
+        track.length = tick;
+        match event.kind {
+            TrackEventKind::Meta(MetaMessage::EndOfTrack) => {
+                ended = true;
+                break;
+            }
+            TrackEventKind::Meta(MetaMessage::Tempo(tempo)) => {
+                track.tempi.push((tick, tempo.as_int()));
+            }
+            TrackEventKind::Midi { channel, message } => {
+                let channel = channel.as_int();
+                let slot =
+                    |key: midly::num::u7| usize::from(channel) * 128 + usize::from(key.as_int());
+                match message {
+                    MidiMessage::ProgramChange { program: new } => {
+                        program[usize::from(channel)] = new.as_int();
+                    }
+                    MidiMessage::NoteOn { key, vel } if vel.as_int() > 0 => {
+                        sounding[slot(key)].push((tick, vel.as_int()));
+                    }
+                    MidiMessage::NoteOn { key, .. } | MidiMessage::NoteOff { key, .. } => {
+                        let open = &mut sounding[slot(key)];
+                        let closing = open.iter().filter(|&&(start, _)| start != tick);
+                        let before = track.notes.len();
+                        track.notes.extend(closing.map(|&(start, velocity)| TickNote {
+                            start,
+                            end: tick,
+                            pitch: key.as_int(),
+                            velocity,
+                            instrument: (program[usize::from(channel)], channel, index),
+                        }));
+                        // A note-off that ends nothing older ends, unheard, what starts with it.
+                        if track.notes.len() > before {
+                            open.retain(|&(start, _)| start == tick);
+                        } else {
+                            open.clear();
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+    if ended { Ok(track) } else { Err(MidiError::BrokenTrack(index)) }
+}
+
+/// Turns absolute notes, sorted by onset, into notes relative to their predecessors.
+///
+/// The first note's step is 0: a piece starts with its first note.
+pub fn to_relative(notes: &[TimedNote]) -> Vec<Note> {
+    let mut previous = notes.first().map_or(0.0, |note| note.start);
+    notes
+        .iter()
+        .map(|note| {
+            let step = (note.start - previous) as f32;
+            previous = note.start;
+            let duration = (note.end - note.start) as f32;
+            Note { pitch: note.pitch, velocity: note.velocity, step, duration }
+        })
+        .collect()
+}
+
+/// Ticks per quarter note of written files. At [`TEMPO`], one tick is one millisecond.
+const TICKS_PER_QUARTER: u16 = 500;
+
+/// Microseconds per quarter note of written files: 120 quarter notes a minute, which is also what
+/// a program that ignores tempo events assumes.
+const TEMPO: u32 = 500_000;
+
+/// Writes a piece as a format 0 MIDI file with millisecond resolution.
+///
+/// Every note sounds for at least a millisecond and every note-on has its note-off; a note still
+/// sounding when its pitch is struck again is released at that moment, so no program has to guess
+/// which note-off belongs to which note-on.
+pub fn write(notes: &[Note]) -> Vec<u8> {
+    use midly::num::{u4, u7, u15, u24, u28};
+
+    // (start, end, pitch, velocity) in milliseconds from the first onset.
+    let mut placed: Vec<(u64, u64, u8, u8)> = Vec::with_capacity(notes.len());
+    let mut last_of_pitch = [None; 128];
+    let mut onset = 0.0f64;
+    for note in notes {
+        onset += f64::from(Note::playable_seconds(note.step));
+        let end = onset + f64::from(Note::playable_seconds(note.duration));
+        let start = (onset * 1e3).round() as u64;
+        let end = ((end * 1e3).round() as u64).max(start + 1);
+        let pitch = note.pitch.min(127);
+        if let Some(last) = last_of_pitch[usize::from(pitch)].replace(placed.len()) {
+            let last: &mut (u64, u64, u8, u8) = &mut placed[last];
+            if last.0 == start {
+                // Struck twice at once: one key, the longer of the two.
+                last.1 = last.1.max(end);
+                last.3 = last.3.max(note.velocity);
+                last_of_pitch[usize::from(pitch)] =
+                    placed.iter().rposition(|placed| placed.2 == pitch);
+                continue;
+            }
+            last.1 = last.1.min(start);
+        }
+        placed.push((start, end, pitch, note.velocity.clamp(1, 127)));
+    }
+
+    // (tick, note-ons after note-offs, pitch, velocity)
+    let mut events: Vec<(u64, bool, u8, u8)> = Vec::with_capacity(2 * placed.len());
+    for (start, end, pitch, velocity) in placed {
+        events.push((start, true, pitch, velocity));
+        events.push((end, false, pitch, 0));
+    }
+    events.sort_unstable();
+
+    let mut track = vec![
+        meta(MetaMessage::Tempo(u24::new(TEMPO))),
+        midly::TrackEvent {
+            delta: u28::new(0),
+            kind: TrackEventKind::Midi {
+                channel: u4::new(0),
+                message: MidiMessage::ProgramChange { program: u7::new(0) },
+            },
+        },
+    ];
+    let mut now = 0;
+    for (tick, on, pitch, velocity) in events {
+        let (key, vel) = (u7::new(pitch), u7::new(velocity));
+        let message =
+            if on { MidiMessage::NoteOn { key, vel } } else { MidiMessage::NoteOff { key, vel } };
+        // At most MAX_SECONDS apart, far below the 28 bits of a delta.
+        let delta = u28::new((tick - now) as u32);
+        let kind = TrackEventKind::Midi { channel: u4::new(0), message };
+        track.push(midly::TrackEvent { delta, kind });
+        now = tick;
+    }
+    track.push(meta(MetaMessage::EndOfTrack));
+
+    let timing = Timing::Metrical(u15::new(TICKS_PER_QUARTER));
+    let mut smf = Smf::new(midly::Header::new(Format::SingleTrack, timing));
+    smf.tracks.push(track);
+    let mut bytes = Vec::new();
+    // Writing to a Vec fails only for a track of 4 GiB; a piece that long ends there.
+    let written = smf.write(&mut bytes);
+    debug_assert!(written.is_ok());
+    bytes
+}
+
+fn meta(message: MetaMessage<'static>) -> midly::TrackEvent<'static> {
+    midly::TrackEvent { delta: midly::num::u28::new(0), kind: TrackEventKind::Meta(message) }
+}

@@ -1,0 +1,181 @@
+//! The float weights of a network, under PyTorch's own names: what `trainer fit` writes, and what
+//! `safetensors.torch.save_file(model.state_dict(), …)` writes from Python.
+
+use std::collections::BTreeMap;
+
+use ndarray::ArrayD;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::PITCHES;
+
+/// Sizes of the report's network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// LSTM layers.
+    pub layers: usize,
+    /// Hidden units of each LSTM layer.
+    pub hidden: usize,
+    /// Width of the pitch embedding.
+    pub embedding: usize,
+    /// Width of the pitch head's hidden layer.
+    pub pitch_hidden: usize,
+}
+
+impl Shape {
+    /// The report's sizes: 5,736,029 parameters.
+    pub const REPORT: Self = Self { layers: 3, hidden: 512, embedding: 130, pitch_hidden: 300 };
+
+    /// Inputs of an LSTM layer: the embedding, step and duration for the first, and the hidden
+    /// state below for the others.
+    pub fn layer_input(&self, layer: usize) -> usize {
+        if layer == 0 { self.embedding + 2 } else { self.hidden }
+    }
+
+    /// Name and size of every tensor, in the order of PyTorch's state dict.
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        let Self { hidden, embedding, pitch_hidden, .. } = *self;
+        let mut tensors = vec![("pitch_embedding_layer.weight".into(), vec![embedding, PITCHES])];
+        for layer in 0..self.layers {
+            let input = self.layer_input(layer);
+            tensors.push((format!("rnn.weight_ih_l{layer}"), vec![4 * hidden, input]));
+            tensors.push((format!("rnn.weight_hh_l{layer}"), vec![4 * hidden, hidden]));
+            tensors.push((format!("rnn.bias_ih_l{layer}"), vec![4 * hidden]));
+            tensors.push((format!("rnn.bias_hh_l{layer}"), vec![4 * hidden]));
+        }
+        for (name, output, input) in [
+            ("decoder_pitch1", pitch_hidden, hidden),
+            ("decoder_pitch2", PITCHES, pitch_hidden),
+            ("decoder_step", 1, hidden),
+            ("decoder_duration", 1, hidden),
+        ] {
+            tensors.push((format!("{name}.weight"), vec![output, input]));
+            tensors.push((format!("{name}.bias"), vec![output]));
+        }
+        tensors
+    }
+
+    /// Number of inputs that a tensor's outputs sum over, which sets the scale of its
+    /// initialisation; PyTorch takes the hidden width for all tensors of an LSTM.
+    pub fn fan_in(&self, name: &str) -> usize {
+        match name.split('.').next() {
+            Some("pitch_embedding_layer") => PITCHES,
+            Some("decoder_pitch2") => self.pitch_hidden,
+            _ => self.hidden,
+        }
+    }
+
+    /// Number of parameters.
+    pub fn parameters(&self) -> usize {
+        self.tensors().iter().map(|(_, size)| size.iter().product::<usize>()).sum()
+    }
+}
+
+/// The float weights of the report's network.
+#[derive(Clone, Debug)]
+pub struct FloatWeights {
+    /// Sizes, read off the tensors.
+    pub shape: Shape,
+    /// Every tensor by its state-dict name.
+    pub tensors: BTreeMap<String, ArrayD<f32>>,
+    /// Where the weights come from, in words; empty if the file does not say.
+    pub provenance: String,
+}
+
+/// Why a file could not be read as float weights.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    /// Not a safetensors file, or a damaged one.
+    #[error(
+        "not a readable safetensors file ({0}); from Python, save with \
+         safetensors.torch.save_file(model.state_dict(), path)"
+    )]
+    Format(#[from] safetensors::SafeTensorError),
+    /// A tensor the network needs is not there.
+    #[error("no tensor `{0}`: not the weights of a report-architecture network")]
+    Missing(String),
+    /// A tensor has another size than the rest of the network asks for.
+    #[error("tensor `{name}` has size {found:?}, expected {expected:?}")]
+    Size {
+        /// Name of the tensor.
+        name: String,
+        /// Its size in the file.
+        found: Vec<usize>,
+        /// Its size by the other tensors.
+        expected: Vec<usize>,
+    },
+    /// A tensor is not made of 32-bit floats.
+    #[error("tensor `{0}` is {1:?}, expected F32: save the model with model.float()")]
+    Type(String, Dtype),
+    /// A weight is infinite or not a number.
+    #[error("tensor `{0}` holds a value that is not finite: the training run diverged")]
+    NotFinite(String),
+}
+
+/// Key of the provenance in the file's metadata. It is the only key, so that the same weights
+/// always make the same file.
+const PROVENANCE: &str = "provenance";
+
+impl FloatWeights {
+    /// Reads a float safetensors file.
+    ///
+    /// # Errors
+    /// [`WeightsError`] if it is not one or not of this network.
+    pub fn read(bytes: &[u8]) -> Result<Self, WeightsError> {
+        let file = SafeTensors::deserialize(bytes)?;
+        let (_, header) = SafeTensors::read_metadata(bytes)?;
+        let provenance = header.metadata().as_ref().and_then(|map| map.get(PROVENANCE).cloned());
+        let size = |name: &str, axis: usize| {
+            let size = file.tensor(name).ok().and_then(|tensor| tensor.shape().get(axis).copied());
+            size.ok_or_else(|| WeightsError::Missing(name.into()))
+        };
+        let shape = Shape {
+            layers: (0..)
+                .take_while(|layer| file.tensor(&format!("rnn.weight_hh_l{layer}")).is_ok())
+                .count(),
+            hidden: size("rnn.weight_hh_l0", 1)?,
+            embedding: size("pitch_embedding_layer.weight", 0)?,
+            pitch_hidden: size("decoder_pitch1.weight", 0)?,
+        };
+        let mut tensors = BTreeMap::new();
+        for (name, expected) in shape.tensors() {
+            let tensor = file.tensor(&name).map_err(|_| WeightsError::Missing(name.clone()))?;
+            if tensor.dtype() != Dtype::F32 {
+                return Err(WeightsError::Type(name, tensor.dtype()));
+            }
+            let found = tensor.shape().to_vec();
+            let values: Vec<f32> =
+                tensor.data().as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
+            if !values.iter().all(|value| value.is_finite()) {
+                return Err(WeightsError::NotFinite(name));
+            }
+            match ArrayD::from_shape_vec(expected.clone(), values) {
+                Ok(array) if found == expected => tensors.insert(name, array),
+                _ => return Err(WeightsError::Size { name, found, expected }),
+            };
+        }
+        Ok(Self { shape, tensors, provenance: provenance.unwrap_or_default() })
+    }
+
+    /// Writes a float safetensors file.
+    ///
+    /// # Errors
+    /// [`WeightsError::Format`] if the format cannot hold it.
+    pub fn write(&self) -> Result<Vec<u8>, WeightsError> {
+        let bytes: BTreeMap<&str, (Vec<usize>, Vec<u8>)> = self
+            .tensors
+            .iter()
+            .map(|(name, array)| {
+                let bytes = array.iter().flat_map(|value| value.to_le_bytes()).collect();
+                (name.as_str(), (array.shape().to_vec(), bytes))
+            })
+            .collect();
+        let views = bytes
+            .iter()
+            .map(|(name, (size, bytes))| {
+                Ok((*name, TensorView::new(Dtype::F32, size.clone(), bytes)?))
+            })
+            .collect::<Result<Vec<_>, WeightsError>>()?;
+        let metadata = [(PROVENANCE.into(), self.provenance.clone())].into();
+        Ok(safetensors::serialize(views, Some(metadata))?)
+    }
+}

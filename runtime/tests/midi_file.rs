@@ -1,0 +1,233 @@
+//! Reading and writing Standard MIDI Files.
+#![allow(clippy::unwrap_used)]
+
+use midly::{MidiMessage, Smf, TrackEventKind};
+use pianola_runtime::Note;
+use pianola_runtime::midi_file::{MidiError, TimedNote, Tracks, read, to_relative, write};
+use proptest::prelude::*;
+
+/// A file of the given format, division and track bodies; each body gets its end-of-track event.
+fn file(format: u8, division: [u8; 2], tracks: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = b"MThd\0\0\0\x06\0".to_vec();
+    bytes.extend([format, 0, tracks.len() as u8]);
+    bytes.extend(division);
+    for track in tracks {
+        bytes.extend(b"MTrk");
+        bytes.extend((track.len() as u32 + 4).to_be_bytes());
+        bytes.extend(*track);
+        bytes.extend([0, 0xff, 0x2f, 0]);
+    }
+    bytes
+}
+
+/// 100 ticks a quarter note: at the default tempo, a tick is 5 ms.
+const HUNDRED: [u8; 2] = [0, 100];
+
+fn notes(bytes: &[u8], tracks: Tracks) -> Vec<(u8, u8, f64, f64)> {
+    let milliseconds = |seconds: f64| (seconds * 1e6).round() / 1e3;
+    let place = |note: &TimedNote| {
+        (note.pitch, note.velocity, milliseconds(note.start), milliseconds(note.end))
+    };
+    read(bytes, tracks).unwrap().iter().map(place).collect()
+}
+
+#[test]
+fn running_status_and_velocity_zero_end_notes() {
+    let track = [0, 0x90, 60, 70, 100, 60, 0, 0, 62, 71, 50, 0x80, 62, 64];
+    let bytes = file(0, HUNDRED, &[&track]);
+    assert_eq!(notes(&bytes, Tracks::First), [(60, 70, 0.0, 500.0), (62, 71, 500.0, 750.0)]);
+}
+
+#[test]
+fn tempo_changes_count_in_every_track() {
+    // 1 s per quarter from tick 100 on.
+    let tempo = [100, 0xff, 0x51, 3, 0x0f, 0x42, 0x40];
+    let track = [0, 0x90, 60, 70, 0x81, 0x48, 60, 0]; // held for 200 ticks
+    for tracks in [[&tempo[..], &track[..]], [&track[..], &tempo[..]]] {
+        let bytes = file(1, HUNDRED, &tracks);
+        assert_eq!(notes(&bytes, Tracks::First), [(60, 70, 0.0, 1500.0)]);
+    }
+}
+
+#[test]
+fn a_note_off_ends_all_overlapping_notes_of_its_pitch() {
+    let track = [0, 0x90, 60, 70, 20, 60, 71, 20, 60, 0, 20, 60, 0];
+    let bytes = file(0, HUNDRED, &[&track]);
+    assert_eq!(notes(&bytes, Tracks::First), [(60, 70, 0.0, 200.0), (60, 71, 100.0, 200.0)]);
+}
+
+#[test]
+fn a_note_restruck_as_it_ends_goes_on() {
+    // Note-on at tick 20, then the note-off of the first at the same tick.
+    let track = [0, 0x90, 60, 70, 20, 60, 71, 0, 60, 0, 20, 60, 0];
+    let bytes = file(0, HUNDRED, &[&track]);
+    assert_eq!(notes(&bytes, Tracks::First), [(60, 70, 0.0, 100.0), (60, 71, 100.0, 200.0)]);
+}
+
+#[test]
+fn notes_without_an_end_are_left_out() {
+    let track = [0, 0x90, 60, 70, 10, 62, 70, 10, 62, 0];
+    assert_eq!(notes(&file(0, HUNDRED, &[&track]), Tracks::All), [(62, 70, 50.0, 100.0)]);
+    let track = [0, 0x90, 60, 70];
+    assert!(matches!(read(&file(0, HUNDRED, &[&track]), Tracks::All), Err(MidiError::NoNotes)));
+}
+
+#[test]
+fn the_first_instrument_is_the_first_to_end_a_note() {
+    let right = [0, 0x90, 72, 70, 40, 72, 0];
+    let left = [0, 0x91, 48, 60, 10, 48, 0];
+    let bytes = file(1, HUNDRED, &[&right, &left]);
+    assert_eq!(notes(&bytes, Tracks::First), [(72, 70, 0.0, 200.0)]);
+    // Both hands: a chord is read from its lowest note, whatever the order of the tracks.
+    assert_eq!(notes(&bytes, Tracks::All), [(48, 60, 0.0, 50.0), (72, 70, 0.0, 200.0)]);
+    // Another program on the same channel is another instrument.
+    let track = [0, 0xc0, 0, 0, 0x90, 60, 70, 10, 60, 0, 0, 0xc0, 5, 0, 0x90, 64, 70, 10, 64, 0];
+    let bytes = file(0, HUNDRED, &[&track]);
+    assert_eq!(notes(&bytes, Tracks::First), [(60, 70, 0.0, 50.0)]);
+    assert_eq!(notes(&bytes, Tracks::All).len(), 2);
+}
+
+#[test]
+fn drums_are_not_part_of_both_hands() {
+    let track = [0, 0x99, 36, 70, 10, 36, 0, 0, 0x90, 60, 70, 10, 60, 0];
+    assert_eq!(notes(&file(0, HUNDRED, &[&track]), Tracks::All), [(60, 70, 50.0, 100.0)]);
+}
+
+#[test]
+fn smpte_time_ignores_the_tempo() {
+    // 25 frames of 40 ticks: a tick is 1 ms.
+    let track = [0, 0xff, 0x51, 3, 0x0f, 0x42, 0x40, 10, 0x90, 60, 70, 100, 60, 0];
+    let bytes = file(0, [0xe7, 40], &[&track]);
+    assert_eq!(notes(&bytes, Tracks::First), [(60, 70, 10.0, 110.0)]);
+}
+
+#[test]
+fn patterns_of_format_2_follow_one_another() {
+    let track = [0, 0x90, 60, 70, 100, 60, 0];
+    let bytes = file(2, HUNDRED, &[&track, &track]);
+    assert_eq!(notes(&bytes, Tracks::All), [(60, 70, 0.0, 500.0), (60, 70, 500.0, 1000.0)]);
+}
+
+#[test]
+fn bad_files_say_what_is_wrong() {
+    let track = [0, 0x90, 60, 70, 100, 60, 0];
+    let whole = file(1, HUNDRED, &[&track, &track]);
+    assert!(matches!(read(b"", Tracks::All), Err(MidiError::NotMidi(_))));
+    assert!(matches!(read(b"RIFFnonsense", Tracks::All), Err(MidiError::NotMidi(_))));
+    assert!(matches!(read(&file(0, [0, 0], &[&track]), Tracks::All), Err(MidiError::ZeroDivision)));
+    let one_track = whole.len() - (track.len() + 12);
+    assert!(matches!(
+        read(&whole[..one_track], Tracks::All),
+        Err(MidiError::MissingTracks { announced: 2, found: 1 })
+    ));
+    for length in 0..whole.len() {
+        assert!(read(&whole[..length], Tracks::All).is_err(), "cut to {length} bytes");
+    }
+}
+
+#[test]
+fn relative_times_start_at_the_first_note() {
+    let note = |start, end| TimedNote { start, end, pitch: 60, velocity: 70 };
+    let relative = to_relative(&[note(1.0, 1.5), note(1.25, 1.5)]);
+    assert_eq!((relative[0].step, relative[0].duration), (0.0, 0.5));
+    assert_eq!((relative[1].step, relative[1].duration), (0.25, 0.25));
+    assert!(to_relative(&[]).is_empty());
+}
+
+/// Note-ons and note-offs of a written file: (tick, is note-on, pitch, velocity).
+fn events(bytes: &[u8]) -> Vec<(u32, bool, u8, u8)> {
+    let smf = Smf::parse(bytes).unwrap();
+    let mut tick = 0;
+    let mut events = Vec::new();
+    for event in &smf.tracks[0] {
+        tick += event.delta.as_int();
+        match event.kind {
+            TrackEventKind::Midi { message: MidiMessage::NoteOn { key, vel }, .. } => {
+                events.push((tick, true, key.as_int(), vel.as_int()));
+            }
+            TrackEventKind::Midi { message: MidiMessage::NoteOff { key, .. }, .. } => {
+                events.push((tick, false, key.as_int(), 0));
+            }
+            _ => {}
+        }
+    }
+    events
+}
+
+#[test]
+fn a_restruck_pitch_is_released_first() {
+    let note = |step, duration| Note { pitch: 60, velocity: 80, step, duration };
+    let bytes = write(&[note(0.0, 1.0), note(0.5, 1.0), note(0.0, 2.0)]);
+    let expected =
+        [(0, true, 60, 80), (500, false, 60, 0), (500, true, 60, 80), (2500, false, 60, 0)];
+    assert_eq!(events(&bytes), expected);
+}
+
+fn any_note() -> impl Strategy<Value = Note> {
+    let seconds = prop_oneof![
+        4 => 0.0f32..3.0,
+        1 => Just(0.0),
+        1 => prop_oneof![Just(f32::NAN), Just(-1.0), Just(f32::INFINITY), Just(1e-9)],
+    ];
+    (0u8..=127, 0u8..=127, seconds.clone(), seconds)
+        .prop_map(|(pitch, velocity, step, duration)| Note { pitch, velocity, step, duration })
+}
+
+proptest! {
+    #[test]
+    fn every_note_on_is_closed_before_the_next_of_its_pitch(
+        piece in prop::collection::vec(any_note(), 0..200)
+    ) {
+        let mut sounding = [false; 128];
+        for (_, on, pitch, velocity) in events(&write(&piece)) {
+            prop_assert_ne!(sounding[usize::from(pitch)], on);
+            prop_assert!(!on || velocity > 0);
+            sounding[usize::from(pitch)] = on;
+        }
+        prop_assert!(!sounding.contains(&true));
+    }
+
+    #[test]
+    fn a_melody_survives_writing_and_reading(
+        piece in prop::collection::vec((21u8..=108, 1u8..=127, 0.01f32..2.0, 0.01f32..2.0), 1..100)
+    ) {
+        // Each note is released before the next one starts.
+        let mut piece: Vec<Note> = piece
+            .into_iter()
+            .map(|(pitch, velocity, step, duration)| Note { pitch, velocity, step, duration })
+            .collect();
+        for index in 1..piece.len() {
+            piece[index - 1].duration = piece[index - 1].duration.min(piece[index].step - 0.002);
+        }
+        let back = to_relative(&read(&write(&piece), Tracks::All).unwrap());
+        prop_assert_eq!(back.len(), piece.len());
+        for (index, (was, is)) in piece.iter().zip(&back).enumerate() {
+            prop_assert_eq!((was.pitch, was.velocity), (is.pitch, is.velocity));
+            prop_assert!(index == 0 || (was.step - is.step).abs() < 0.0011);
+            prop_assert!((was.duration - is.duration).abs() < 0.0011);
+        }
+    }
+
+    #[test]
+    fn hostile_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = read(&bytes, Tracks::All);
+        let mut with_header = file(1, HUNDRED, &[&[]]);
+        with_header.truncate(14);
+        with_header.extend(b"MTrk\0\0\x01\0");
+        with_header.extend(&bytes);
+        let _ = read(&with_header, Tracks::First);
+    }
+
+    #[test]
+    fn damaged_files_never_panic(
+        piece in prop::collection::vec(any_note(), 1..20),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5)
+    ) {
+        let mut bytes = write(&piece);
+        for (at, byte) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let _ = read(&bytes, Tracks::All);
+    }
+}

@@ -1,0 +1,88 @@
+//! What tests that cross crates share: the real binaries and the corpora.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// The `tools` binary, built as the tests are.
+///
+/// # Panics
+/// If it does not build.
+pub fn tools() -> Command {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    Command::new(PATH.get_or_init(|| build("pianola-tools", "tools")))
+}
+
+/// Builds a binary of the workspace in the profile of the tests and returns its path.
+fn build(package: &str, binary: &str) -> PathBuf {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "--package", package, "--bin", binary]).current_dir(root());
+    // target/PROFILE/deps/TEST
+    let test = std::env::current_exe().unwrap_or_default();
+    let profile = test.ancestors().nth(2).map(Path::to_path_buf).unwrap_or_default();
+    if profile.ends_with("release") {
+        command.arg("--release");
+    }
+    let status = command.status();
+    assert!(status.is_ok_and(|status| status.success()), "{package} does not build");
+    profile.join(binary)
+}
+
+/// Runs a command and returns its output.
+///
+/// # Panics
+/// If it cannot be started.
+pub fn run(command: &mut Command) -> Output {
+    match command.output() {
+        Ok(output) => output,
+        Err(error) => panic!("{command:?}: {error}"),
+    }
+}
+
+/// Runs a command that must succeed, and returns what it printed.
+///
+/// # Panics
+/// If it fails.
+pub fn succeed(command: &mut Command) -> String {
+    let output = run(command);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {errors}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs a command that must refuse its input: exit code 1 and one line that starts with `error:`,
+/// which is returned.
+///
+/// # Panics
+/// If it succeeds, panics, or says more or less than one line.
+pub fn refuse(command: &mut Command) -> String {
+    let output = run(command);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{command:?}: {errors}");
+    let said: Vec<&str> = errors.lines().filter(|line| !line.starts_with("seed ")).collect();
+    assert!(said.len() == 1 && said[0].starts_with("error: "), "{command:?}: {errors}");
+    said[0].to_string()
+}
+
+/// The folder of the corpora: `$PIANOLA_DATA`, or `shared/data` beside the repository.
+///
+/// # Panics
+/// If it is not there; tests that need it are ignored unless asked for.
+pub fn data() -> PathBuf {
+    let folder = match std::env::var_os("PIANOLA_DATA") {
+        Some(folder) => PathBuf::from(folder),
+        None => root().join("../shared/data"),
+    };
+    assert!(
+        folder.join("reference_split.tsv").exists(),
+        "no corpora in {}: set PIANOLA_DATA to the folder that holds piano-midi/",
+        folder.display()
+    );
+    folder
+}

@@ -1,0 +1,261 @@
+//! The whole path through the real `tools`: export, inspect, generate, evaluate; and what they say
+//! to bad input.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+
+use pianola_runtime::midi_file::{Tracks, read, to_relative, write};
+use pianola_runtime::{BOS, Note};
+use pianola_tests::{data, refuse, root, run, succeed, tools};
+use serde_json::Value;
+use tempfile::tempdir;
+
+fn golden_weights() -> std::path::PathBuf {
+    root().join("tests/golden/report-small.safetensors")
+}
+
+/// A small model file exported by `tools` from a PyTorch state dict.
+fn small_model(folder: &Path, quantize: &str) -> std::path::PathBuf {
+    let out = folder.join(format!("{quantize}.safetensors"));
+    let mut command = tools();
+    command.arg("export").arg(golden_weights()).args(["--quantize", quantize]);
+    let printed = succeed(command.arg("--out").arg(&out));
+    assert!(printed.contains("checksum") && printed.contains(&out.display().to_string()));
+    out
+}
+
+fn notes(path: &Path) -> Vec<Note> {
+    to_relative(&read(&fs::read(path).unwrap(), Tracks::All).unwrap())
+}
+
+#[test]
+fn the_bundled_model_plays_and_the_same_seed_writes_the_same_bytes() {
+    let folder = tempdir().unwrap();
+    let piece = |name: &str, seed: &str| {
+        let out = folder.path().join(name);
+        let mut command = tools();
+        command.args(["generate", "--notes", "120", "--seed", seed, "--out"]).arg(&out);
+        let printed = succeed(&mut command);
+        assert_eq!(printed.lines().count(), 1, "{printed}");
+        assert!(printed.contains("120 notes") && printed.contains("hear it"), "{printed}");
+        fs::read(out).unwrap()
+    };
+    let first = piece("a.mid", "7");
+    assert!(first == piece("b.mid", "7"), "the same seed wrote other bytes");
+    assert!(first != piece("c.mid", "8"), "another seed wrote the same bytes");
+}
+
+#[test]
+fn many_pieces_are_those_of_their_seeds() {
+    let folder = tempdir().unwrap();
+    let model = small_model(folder.path(), "int8");
+    let generate = |more: &[&str], out: &Path| {
+        let mut command = tools();
+        command.arg("generate").arg("--model").arg(&model).args(["--notes", "50"]).args(more);
+        succeed(command.arg("--out").arg(out))
+    };
+    let many = folder.path().join("many");
+    generate(&["--seed", "3", "--count", "5"], &many);
+    assert_eq!(fs::read_dir(&many).unwrap().count(), 5);
+    let one = folder.path().join("one.mid");
+    generate(&["--seed", "6"], &one);
+    assert!(fs::read(many.join("piece-6.mid")).unwrap() == fs::read(one).unwrap());
+}
+
+#[test]
+fn a_primer_opens_the_piece_and_steers_it() {
+    let folder = tempdir().unwrap();
+    let model = small_model(folder.path(), "none");
+    let note = |pitch| Note { pitch, velocity: 64, step: 0.25, duration: 0.2 };
+    let generate = |primer: &[Note]| {
+        let (prime, out) = (folder.path().join("prime.mid"), folder.path().join("out.mid"));
+        fs::write(&prime, write(primer)).unwrap();
+        let mut command = tools();
+        command.arg("generate").arg("--model").arg(&model).args(["--seed", "1", "--notes", "30"]);
+        command.args(["--prime-notes", "4", "--prime"]).arg(prime).arg("--out").arg(&out);
+        succeed(&mut command);
+        notes(&out)
+    };
+    let low: Vec<Note> = (40..50).map(note).collect();
+    let high: Vec<Note> = (80..90).map(note).collect();
+    let (after_low, after_high) = (generate(&low), generate(&high));
+    let opening: Vec<u8> = after_low[..4].iter().map(|note| note.pitch).collect();
+    assert_eq!(opening, [40, 41, 42, 43]);
+    let rest = |piece: &[Note]| piece[4..].iter().map(|note| note.pitch).collect::<Vec<_>>();
+    assert_ne!(rest(&after_low), rest(&after_high));
+}
+
+#[test]
+fn seconds_end_a_piece() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("short.mid");
+    let mut command = tools();
+    command.args(["generate", "--seconds", "5", "--seed", "1", "--out"]).arg(&out);
+    succeed(&mut command);
+    let notes = read(&fs::read(&out).unwrap(), Tracks::All).unwrap();
+    let last = notes.last().unwrap().start;
+    assert!(last <= 5.0, "a note starts after {last} s");
+}
+
+#[test]
+fn inspect_names_what_a_file_holds() {
+    let printed = succeed(tools().arg("inspect"));
+    for part in ["parameters: 5736029", "weights: int8", "lstm.2.weight", "plays here: yes"] {
+        assert!(printed.contains(part), "{part} in {printed}");
+    }
+    let printed = succeed(tools().arg("inspect").arg(golden_weights()));
+    assert!(printed.contains("rnn.weight_hh_l1") && printed.contains("plays here: no"));
+}
+
+#[test]
+fn evaluate_measures_a_corpus() {
+    let folder = tempdir().unwrap();
+    let model = small_model(folder.path(), "int8");
+    let corpus = folder.path().join("corpus");
+    fs::create_dir(&corpus).unwrap();
+    for song in 0..5u8 {
+        let note =
+            |i: u8| Note { pitch: 60 + (i + song) % 12, velocity: 64, step: 0.2, duration: 0.3 };
+        fs::write(
+            corpus.join(format!("{song}.mid")),
+            write(&(0..100).map(note).collect::<Vec<_>>()),
+        )
+        .unwrap();
+    }
+    fs::write(corpus.join("broken.mid"), "not MIDI").unwrap();
+    let mut command = tools();
+    command.arg("evaluate").arg("--model").arg(&model).arg("--corpus").arg(&corpus).arg("--json");
+    let output = run(&mut command);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        errors.contains("broken.mid") && errors.contains("1 files skipped, 5 read"),
+        "{errors}"
+    );
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((report["segments"].as_u64(), report["notes"].as_u64()), (Some(1), Some(64)));
+    assert!(report["model"].as_str().unwrap().contains("int8.safetensors"));
+    let loss = |part: &str| report["loss"][part].as_f64().unwrap();
+    let sum = loss("pitch") + loss("step") + loss("duration");
+    assert!((loss("total") - sum).abs() < 1e-9 && loss("pitch") > 1.0);
+    for rule in ["published", "corrected", "fine"] {
+        for part in ["pitch", "step", "duration"] {
+            let divergence = report["jsd"][rule][part].as_f64().unwrap();
+            assert!((0.0..=1.0).contains(&divergence), "{rule} {part}: {divergence}");
+        }
+    }
+}
+
+#[test]
+fn bad_input_is_refused_in_one_line_and_leaves_nothing() {
+    let folder = tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let out = at("out.mid");
+    let generate = |more: &[&str]| {
+        let mut command = tools();
+        command.args(["generate", "--notes", "5", "--seed", "1", "--out"]).arg(&out).args(more);
+        refuse(&mut command)
+    };
+    let whole = fs::read(root().join("models/report-int8.safetensors")).unwrap();
+    let mut damaged = whole.clone();
+    damaged[3_000_000] ^= 1;
+    for (name, bytes, says) in [
+        ("empty", &[][..], "cut short"),
+        ("short", &whole[..whole.len() - 1], "cut short"),
+        ("damaged", &damaged, "checksum"),
+        ("text", b"a very long text that is no model at all", "not a Pianola model"),
+    ] {
+        fs::write(at(name), bytes).unwrap();
+        let said = generate(&["--model", at(name).to_str().unwrap()]);
+        assert!(said.contains(says) && said.contains(name), "{said}");
+    }
+    let said = generate(&["--model", golden_weights().to_str().unwrap()]);
+    assert!(said.contains("tools export"), "{said}");
+    let said = generate(&["--model", at("nowhere").to_str().unwrap()]);
+    assert!(said.contains("nowhere") && said.contains("No such file"), "{said}");
+
+    fs::write(at("bad.mid"), b"MThd\0\0\0\x06").unwrap();
+    let said = generate(&["--prime", at("bad.mid").to_str().unwrap()]);
+    assert!(said.contains("bad.mid"), "{said}");
+    for (option, value) in
+        [("--temperature", "-1"), ("--temperature", "nan"), ("--top-p", "0"), ("--count", "0")]
+    {
+        let said = generate(&[&format!("{option}={value}")]);
+        assert!(said.contains(option), "{said}");
+    }
+
+    let mut command = tools();
+    command.args(["generate", "--notes", "5", "--seed", "1", "--out"]).arg(at("no/such/a.mid"));
+    let said = refuse(&mut command);
+    assert!(said.contains("no/such") && said.contains("No such file"), "{said}");
+    let said = refuse(tools().arg("export").arg(at("bad.mid")));
+    assert!(said.contains("bad.mid") && said.contains("safetensors"), "{said}");
+    let said = refuse(tools().arg("evaluate").arg("--corpus").arg(folder.path().join("gone")));
+    assert!(said.contains("gone"), "{said}");
+
+    let left: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert!(!out.exists());
+    assert!(left.iter().all(|name| !name.to_string_lossy().contains("part")), "{left:?}");
+}
+
+/// A file system of 16 KiB fills up in the middle of a piece.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_reported_and_leaves_nothing() {
+    let folder = tempdir().unwrap();
+    let binary = tools().get_program().to_owned();
+    // A mount of our own: as root, or in a user namespace.
+    let script = "mount -t tmpfs -o size=16k none \"$1\" && cd \"$1\" && \
+                  \"$2\" generate --notes 4000 --seed 1 --out piece.mid; code=$?; ls -A; exit $code";
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--mount", "--map-root-user", "sh", "-c", script, "sh"]);
+    let output = run(command.arg(folder.path()).arg(binary));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("piece.mid") && errors.contains("No space left"), "{errors}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "nothing is left behind");
+}
+
+/// The report's own figures for its corpus: 295 files, 381,248 notes of first instruments, and the
+/// shapes of its three sets.
+#[test]
+#[ignore = "needs the corpora (PIANOLA_DATA)"]
+fn the_reference_corpus_has_the_reports_segments() {
+    use pianola_runtime::corpus::{Corpus, Set, Split, segments};
+    let corpus = Corpus::read(&data().join("piano-midi"), Tracks::First).unwrap();
+    assert_eq!((corpus.songs.len(), corpus.skipped.len()), (295, 0));
+    assert_eq!(corpus.songs.iter().map(|song| song.notes.len()).sum::<usize>(), 381_248);
+    let split = Split::read(&data().join("reference_split.tsv")).unwrap();
+    assert_eq!(split.missing(&corpus).count(), 0);
+    let counts = Set::ALL.map(|set| segments(corpus.set(&split, set)).count());
+    assert_eq!(counts, [3603, 997, 1214]);
+    let both = Corpus::read(&data().join("piano-midi"), Tracks::All).unwrap();
+    assert_eq!(both.songs.iter().map(|song| song.notes.len()).sum::<usize>(), 710_084);
+    assert!(both.songs.iter().flat_map(|song| &song.notes).all(|note| note.pitch < BOS));
+}
+
+/// Every file of the three corpora is read.
+#[test]
+#[ignore = "needs the corpora (PIANOLA_DATA)"]
+fn every_corpus_is_read_whole() {
+    use pianola_runtime::corpus::Corpus;
+    for (folder, files) in [("piano-midi", 295), ("lieder-cc0", 1431), ("chopin-ccby", 509)] {
+        let corpus = Corpus::read(&data().join(folder), Tracks::All).unwrap();
+        assert_eq!(corpus.skipped.len(), 0, "{}", corpus.skipped_report());
+        assert_eq!(corpus.songs.len(), files, "{folder}");
+    }
+}
+
+/// The bundled model is the one its card and `docs/results.md` describe.
+#[test]
+#[ignore = "needs the corpora (PIANOLA_DATA)"]
+fn the_bundled_model_reaches_its_figures() {
+    let mut command = tools();
+    command.args(["evaluate", "--json", "--corpus"]).arg(data().join("piano-midi"));
+    let printed = succeed(command.arg("--split").arg(data().join("reference_split.tsv")));
+    let report: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(report["segments"].as_u64(), Some(1214));
+    let total = report["loss"]["total"].as_f64().unwrap();
+    assert!(total < 2.30, "test loss {total}");
+}

@@ -1,0 +1,76 @@
+//! The runtime against PyTorch: logits, times and states over 96 notes, from a state dict that
+//! `tests/golden/make.py` saved.
+#![allow(clippy::unwrap_used)]
+
+use pianola_runtime::export::pack;
+use pianola_runtime::weights::FloatWeights;
+use pianola_runtime::{Model, Network, Note, PITCHES, Precision};
+use safetensors::SafeTensors;
+
+const FILE: &[u8] = include_bytes!("../golden/report-small.safetensors");
+const LAYERS: usize = 2;
+const HIDDEN: usize = 32;
+const NOTES: usize = 96;
+
+fn floats(name: &str) -> Vec<f32> {
+    let file = SafeTensors::deserialize(FILE).unwrap();
+    let tensor = file.tensor(name).unwrap();
+    tensor.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
+}
+
+fn pitches() -> Vec<u8> {
+    let file = SafeTensors::deserialize(FILE).unwrap();
+    let tensor = file.tensor("golden.pitch").unwrap();
+    tensor.data().as_chunks().0.iter().map(|&bytes| i32::from_le_bytes(bytes) as u8).collect()
+}
+
+/// Largest differences of logits, times, hidden and cell states.
+fn differences(precision: Precision) -> [f32; 4] {
+    let weights = FloatWeights::read(FILE).unwrap();
+    let packed = pack(&weights, precision).unwrap();
+    let model = Model::from_bytes(&packed.bytes).unwrap();
+    let mut network: Network<LAYERS, HIDDEN> = Network::new(&model).unwrap();
+    let golden = ["logits", "next_step", "next_duration", "hidden", "cell"]
+        .map(|name| floats(&format!("golden.{name}")));
+    let [logits, steps, durations, hidden, cell] = &golden;
+    let (pitch, step, duration) = (pitches(), floats("golden.step"), floats("golden.duration"));
+
+    let mut worst = [0f32; 4];
+    let mut compare = |kind: usize, ours: &[f32], theirs: &[f32]| {
+        assert_eq!(ours.len(), theirs.len());
+        for (ours, theirs) in ours.iter().zip(theirs) {
+            worst[kind] = worst[kind].max((ours - theirs).abs());
+        }
+    };
+    for at in 0..=NOTES {
+        if at > 0 {
+            let (pitch, step, duration) = (pitch[at], step[at], duration[at]);
+            network.hear(&Note { pitch, velocity: 80, step, duration });
+        }
+        let prediction = network.predict();
+        compare(0, &prediction.pitch, &logits[at * PITCHES..][..PITCHES]);
+        compare(1, &[prediction.step, prediction.duration], &[steps[at], durations[at]]);
+        for layer in 0..LAYERS {
+            let (ours_hidden, ours_cell) = network.state(layer).unwrap();
+            let place = (at * LAYERS + layer) * HIDDEN;
+            compare(2, ours_hidden, &hidden[place..][..HIDDEN]);
+            compare(3, ours_cell, &cell[place..][..HIDDEN]);
+        }
+    }
+    worst
+}
+
+#[test]
+fn float_weights_agree_with_pytorch() {
+    let worst = differences(Precision::Float);
+    println!("largest differences (logits, times, hidden, cell): {worst:?}");
+    assert!(worst.iter().all(|&worst| worst < 1e-4), "{worst:?}");
+}
+
+#[test]
+fn int8_weights_stay_close_to_pytorch() {
+    let worst = differences(Precision::Int8);
+    println!("largest differences (logits, times, hidden, cell): {worst:?}");
+    // Quantized, so not equal; and not far, or a scale or a gate is in the wrong place.
+    assert!(worst.iter().all(|&worst| worst > 0.0 && worst < 0.1), "{worst:?}");
+}

@@ -1,0 +1,80 @@
+//! `tools evaluate`: the report's measures, through the runtime.
+
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use clap::Args;
+use indicatif::ProgressBar;
+use pianola_runtime::Note;
+use pianola_runtime::corpus::{self, Corpus, Set, Split};
+use pianola_runtime::evaluation::{self, Divergences, Evaluation, LossSum};
+use pianola_runtime::midi_file::Tracks;
+use rayon::prelude::*;
+
+use crate::model_file::ModelFile;
+
+#[derive(Args)]
+pub struct Options {
+    /// Model file [default: the bundled one].
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Folder of .mid files.
+    #[arg(long, value_name = "DIR")]
+    corpus: PathBuf,
+    /// Tab-separated file with the columns `split` and `file` [default: a random split].
+    #[arg(long, value_name = "FILE")]
+    split: Option<PathBuf>,
+    /// Seed of the random split.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    split_seed: u64,
+    /// Songs to measure on.
+    #[arg(long, default_value = "test", value_name = "train|validation|test")]
+    set: Set,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let file = ModelFile::open(options.model.as_deref())?;
+    let model = file.model()?;
+    let corpus = Corpus::read(&options.corpus, Tracks::First)?;
+    eprint!("{}", corpus.skipped_report());
+    let split = match &options.split {
+        Some(path) => Split::read(path)?,
+        None => Split::random(&corpus, options.split_seed),
+    };
+    let songs: Vec<_> = corpus.set(&split, options.set).collect();
+    let segments: Vec<_> = corpus::segments(songs.iter().copied()).collect();
+    ensure!(!segments.is_empty(), "the {} set has no whole segment", options.set.name());
+
+    let bar = ProgressBar::new(segments.len() as u64);
+    let loss = segments
+        .par_iter()
+        .map(|segment| {
+            bar.inc(1);
+            LossSum::of_segment(&model, *segment)
+        })
+        .try_reduce(LossSum::default, |a, b| Ok(a.plus(b)))
+        .map_err(|error| file.refused(error))?;
+    bar.finish_and_clear();
+    let sampled: Vec<Note> = (0..evaluation::PIECES)
+        .into_par_iter()
+        .map(|piece| evaluation::sample_piece(&model, piece))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| file.refused(error))?
+        .concat();
+    let evaluation = Evaluation {
+        model: file.name().into(),
+        segments: segments.len(),
+        notes: loss.notes,
+        loss: loss.mean(),
+        divergences: Divergences::between(&sampled, segments.iter().copied().flatten()),
+    };
+    if options.json {
+        println!("{:#}", evaluation.to_json());
+    } else {
+        print!("{evaluation}");
+    }
+    Ok(())
+}

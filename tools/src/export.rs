@@ -1,0 +1,74 @@
+//! `tools export`: a trained run into a model file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use pianola_runtime::Precision;
+use pianola_runtime::export::pack;
+use pianola_runtime::files::write_whole;
+use pianola_runtime::weights::FloatWeights;
+
+#[derive(Args)]
+pub struct Options {
+    /// Folder of a training run, or a float .safetensors file (also a state dict saved from
+    /// Python with safetensors.torch.save_file).
+    run: PathBuf,
+    /// Precision of the weights in the model file.
+    #[arg(long, value_enum, default_value_t = Quantization::Int8)]
+    quantize: Quantization,
+    /// Model file to write [default: model-PRECISION.safetensors beside the weights].
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Quantization {
+    /// Floats, as trained.
+    None,
+    /// Signed bytes with a scale per row.
+    Int8,
+}
+
+/// Where `trainer fit` leaves a run's best weights.
+const RUN_WEIGHTS: &str = "weights.safetensors";
+
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let source =
+        if options.run.is_dir() { options.run.join(RUN_WEIGHTS) } else { options.run.clone() };
+    let name = || source.display().to_string();
+    let bytes = fs::read(&source).with_context(|| format!("cannot read {}", name()))?;
+    let weights = FloatWeights::read(&bytes).with_context(name)?;
+    let precision = match options.quantize {
+        Quantization::None => Precision::Float,
+        Quantization::Int8 => Precision::Int8,
+    };
+    let packed = pack(&weights, precision).with_context(name)?;
+    let out = options.out.clone().unwrap_or_else(|| {
+        let folder = source.parent().unwrap_or(Path::new(""));
+        folder.join(format!("model-{precision}.safetensors"))
+    });
+    write_whole(&out, &packed.bytes).with_context(|| format!("cannot write {}", out.display()))?;
+
+    if !packed.errors.is_empty() {
+        println!("{:24}{:>12}{:>16}{:>16}", "tensor", "bytes", "relative error", "largest error");
+    }
+    for error in &packed.errors {
+        println!(
+            "{:24}{:>12}{:>15.3}%{:>16.6}",
+            error.name,
+            error.bytes,
+            100.0 * error.relative,
+            error.largest
+        );
+    }
+    println!(
+        "wrote {}: {precision}, {} parameters, {} bytes, checksum {:08x}",
+        out.display(),
+        weights.shape.parameters(),
+        packed.bytes.len(),
+        packed.checksum
+    );
+    Ok(())
+}

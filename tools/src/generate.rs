@@ -1,0 +1,176 @@
+//! `tools generate`: new music into `.mid` files.
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use pianola_runtime::files::write_whole;
+use pianola_runtime::midi_file::{self, Tracks};
+use pianola_runtime::{Generator, Model, ModelError, Note, Sampling};
+use rayon::prelude::*;
+
+use crate::model_file::ModelFile;
+
+#[derive(Args)]
+pub struct Options {
+    /// Model file [default: the bundled one].
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Notes to compose [default: 500, or as many as --seconds takes].
+    #[arg(long, value_name = "N")]
+    notes: Option<usize>,
+    /// Stop before the first note that starts after so many seconds.
+    #[arg(long, value_name = "S")]
+    seconds: Option<f64>,
+    /// Below 1 the likely becomes likelier, above 1 the unlikely; 0 takes the likeliest.
+    #[arg(long, default_value_t = 1.0, value_name = "T")]
+    temperature: f32,
+    /// Draw only among the N likeliest pitches; 0 for all.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    top_k: u16,
+    /// Draw only among the likeliest pitches that have this much probability together.
+    #[arg(long, default_value_t = 1.0, value_name = "P")]
+    top_p: f32,
+    /// The same seed makes the same piece, everywhere [default: drawn, and printed].
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Go on from the notes of a .mid file, which open the piece.
+    #[arg(long, value_name = "FILE.mid")]
+    prime: Option<PathBuf>,
+    /// Notes to take from the start of that file.
+    #[arg(long, default_value_t = 64, value_name = "N", requires = "prime")]
+    prime_notes: usize,
+    /// Pieces to compose, with the seeds SEED, SEED + 1 and so on.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    count: u64,
+    /// File to write, or folder with --count [default: piece-SEED.mid here].
+    #[arg(long, value_name = "FILE|DIR")]
+    out: Option<PathBuf>,
+}
+
+/// Most notes a second of music takes when only --seconds is given: no pianist is as fast.
+const NOTES_PER_SECOND: f64 = 100.0;
+
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    ensure!(options.count > 0, "--count must be at least 1");
+    ensure!(options.notes != Some(0), "--notes must be at least 1");
+    ensure!(
+        options.temperature >= 0.0 && options.temperature.is_finite(),
+        "--temperature must be a number from 0"
+    );
+    ensure!(options.top_p > 0.0 && options.top_p <= 1.0, "--top-p must be above 0, up to 1");
+    let seconds = options.seconds.unwrap_or(f64::INFINITY);
+    ensure!(seconds > 0.0, "--seconds must be above 0");
+
+    let file = ModelFile::open(options.model.as_deref())?;
+    let model = file.model()?;
+    let primer = match &options.prime {
+        Some(path) => read_primer(path, options.prime_notes)?,
+        None => Vec::new(),
+    };
+    let notes = match (options.notes, options.seconds) {
+        (Some(notes), _) => notes,
+        (None, Some(seconds)) => (seconds * NOTES_PER_SECOND).ceil() as usize,
+        (None, None) => 500,
+    };
+    let seed = options.seed.unwrap_or_else(|| {
+        // 32 bits, so that it is short to type again.
+        let seed = RandomState::new().hash_one(0) & u64::from(u32::MAX);
+        eprintln!("seed {seed}");
+        seed
+    });
+    let sampling =
+        Sampling { temperature: options.temperature, top_k: options.top_k, top_p: options.top_p };
+    let name = |seed: u64| format!("piece-{seed}.mid");
+    let path = |seed: u64| match (&options.out, options.count) {
+        (Some(out), 1) if !out.is_dir() => out.clone(),
+        (Some(out), _) => out.join(name(seed)),
+        (None, _) => PathBuf::from(name(seed)),
+    };
+    if let (Some(out), 2..) = (&options.out, options.count) {
+        std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+    }
+
+    let pieces: Vec<u64> = (0..options.count).map(|piece| seed.wrapping_add(piece)).collect();
+    let bar = progress_bar(notes as u64 * options.count);
+    let lengths: Vec<(usize, f64)> = pieces
+        .par_iter()
+        .map(|&seed| {
+            let piece = compose(&model, seed, &sampling, &primer, notes, seconds, &bar)
+                .map_err(|error| file.refused(error))?;
+            let path = path(seed);
+            write_whole(&path, &midi_file::write(&piece))
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            Ok((piece.len(), length(&piece)))
+        })
+        .collect::<anyhow::Result<_>>()?;
+    bar.finish_and_clear();
+
+    let first = path(seed);
+    let hear = format!("hear it with `timidity {}` or any MIDI player", first.display());
+    if let [(notes, seconds)] = lengths[..] {
+        let length = HumanDuration(Duration::from_secs_f64(seconds));
+        println!("wrote {}: {notes} notes, {length}; {hear}", first.display());
+    } else {
+        let folder = first.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        println!("wrote {} pieces to {}; {hear}", lengths.len(), folder.display());
+    }
+    Ok(())
+}
+
+fn read_primer(path: &Path, notes: usize) -> anyhow::Result<Vec<Note>> {
+    let name = || path.display().to_string();
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", name()))?;
+    let timed = midi_file::read(&bytes, Tracks::First).with_context(name)?;
+    let mut primer = midi_file::to_relative(&timed);
+    primer.truncate(notes);
+    Ok(primer)
+}
+
+/// The primer and what the model makes of it.
+fn compose(
+    model: &Model,
+    seed: u64,
+    sampling: &Sampling,
+    primer: &[Note],
+    notes: usize,
+    seconds: f64,
+    bar: &ProgressBar,
+) -> Result<Vec<Note>, ModelError> {
+    let mut generator: Generator = Generator::new(model, seed)?;
+    let mut piece = primer.to_vec();
+    let mut onset = 0.0;
+    for note in primer {
+        generator.hear(note);
+        onset += f64::from(note.step);
+    }
+    for _ in 0..notes {
+        let note = generator.next_note(sampling);
+        onset += f64::from(note.step);
+        if onset > seconds {
+            break;
+        }
+        piece.push(note);
+        bar.inc(1);
+    }
+    Ok(piece)
+}
+
+/// Seconds until the last release.
+fn length(piece: &[Note]) -> f64 {
+    let mut onset = 0.0;
+    piece.iter().fold(0.0, |end, note| {
+        onset += f64::from(note.step);
+        f64::max(end, onset + f64::from(note.duration))
+    })
+}
+
+fn progress_bar(notes: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} notes, {per_sec} ({eta} left)")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(notes).with_style(style)
+}

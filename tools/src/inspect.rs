@@ -1,0 +1,38 @@
+//! `tools inspect`: what a model file holds.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use safetensors::SafeTensors;
+
+use crate::model_file::ModelFile;
+
+#[derive(Args)]
+pub struct Options {
+    /// Model file, or any other safetensors file [default: the bundled model].
+    file: Option<PathBuf>,
+}
+
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let file = ModelFile::open(options.file.as_deref())?;
+    let name = || file.name().to_string();
+    let (_, header) = SafeTensors::read_metadata(file.bytes()).with_context(name)?;
+    println!("{}: {} bytes", file.name(), file.bytes().len());
+    for (key, value) in header.metadata().iter().flatten().collect::<BTreeMap<_, _>>() {
+        println!("  {key}: {value}");
+    }
+    let mut tensors: Vec<_> = header.tensors().into_iter().collect();
+    tensors.sort_by_key(|(_, info)| info.data_offsets);
+    for (name, info) in tensors {
+        let (start, end) = info.data_offsets;
+        let shape = format!("{:?}", info.shape);
+        println!("{name:28}{:>6} {shape:24}{:>10} bytes", format!("{:?}", info.dtype), end - start);
+    }
+    match file.model() {
+        Ok(model) => println!("plays here: yes, checksum {:08x} verified", model.checksum()),
+        Err(error) => println!("plays here: no: {}", error.root_cause()),
+    }
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! Pianola's tools: make music, pack models, measure them.
+#![deny(unsafe_code)]
+
+mod evaluate;
+mod export;
+mod generate;
+mod inspect;
+mod model_file;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A self-playing piano in a few megabytes.
+#[derive(Parser)]
+#[command(name = "tools", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Compose new music into .mid files.
+    Generate(generate::Options),
+    /// Pack a trained run into a model file.
+    Export(export::Options),
+    /// Measure a model on a corpus: the report's loss and divergences.
+    Evaluate(evaluate::Options),
+    /// Print what a model file holds.
+    Inspect(inspect::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Generate(options) => generate::run(&options),
+        Command::Export(options) => export::run(&options),
+        Command::Evaluate(options) => evaluate::run(&options),
+        Command::Inspect(options) => inspect::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What a run needs to go on exactly where it stopped, in one file.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use anyhow::{Context, bail, ensure};
+use pianola_runtime::files::write_whole;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use crate::network::{Network, values};
+use crate::optimizer::AdamW;
+
+/// Where a run stands, beside its tensors. Random draws need no saving: each update and each epoch
+/// seeds its own from the run's seed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Progress {
+    /// Epochs finished.
+    pub epoch: usize,
+    /// Batches finished in the epoch after those.
+    pub batch: usize,
+    /// Updates of the optimizer.
+    pub updates: i32,
+    /// Losses (pitch, step, duration) of this epoch's batches so far.
+    pub batch_losses: Vec<[f64; 3]>,
+    /// Lowest total validation loss, and the epoch it was reached in, counted from 1.
+    pub best: Option<(f64, usize)>,
+    /// True when early stopping has ended the run.
+    pub stopped: bool,
+}
+
+const PROGRESS: &str = "progress";
+
+/// Saves a run.
+pub fn save(
+    path: &Path,
+    network: &Network,
+    optimizer: &AdamW,
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    let mut tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
+    let mut add = |name: String, tensor: &Tensor| {
+        let size = tensor.size().iter().map(|&n| n as usize).collect();
+        let bytes = values(tensor).iter().flat_map(|value| value.to_le_bytes()).collect();
+        tensors.insert(name, (size, bytes));
+    };
+    for (name, parameter) in network.parameters() {
+        add(format!("weight.{name}"), parameter);
+    }
+    for (name, (first, second)) in &optimizer.moments {
+        add(format!("first_moment.{name}"), first);
+        add(format!("second_moment.{name}"), second);
+    }
+    let views = tensors
+        .iter()
+        .map(|(name, (size, bytes))| Ok((name, TensorView::new(Dtype::F32, size.clone(), bytes)?)))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let metadata = HashMap::from([(PROGRESS.to_string(), serde_json::to_string(progress)?)]);
+    write_whole(path, &safetensors::serialize(views, Some(metadata))?)
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Loads a run into a network and an optimizer of the same shape.
+pub fn load(path: &Path, network: &Network, optimizer: &mut AdamW) -> anyhow::Result<Progress> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut read = || -> anyhow::Result<Progress> {
+        let file = SafeTensors::deserialize(&bytes)?;
+        let (_, header) = SafeTensors::read_metadata(&bytes)?;
+        let Some(progress) = header.metadata().as_ref().and_then(|map| map.get(PROGRESS)) else {
+            bail!("not a checkpoint of a run");
+        };
+        let progress: Progress = serde_json::from_str(progress)?;
+        let fill = |name: String, tensor: &Tensor| -> anyhow::Result<()> {
+            let saved = file.tensor(&name)?;
+            let size: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
+            ensure!(saved.shape() == size, "tensor `{name}` has another size than the run's");
+            let values: Vec<f32> =
+                saved.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+            let mut tensor = tensor.shallow_clone();
+            tch::no_grad(|| tensor.copy_(&Tensor::from_slice(&values).view_as(&tensor)));
+            Ok(())
+        };
+        for (name, parameter) in network.parameters() {
+            fill(format!("weight.{name}"), parameter)?;
+        }
+        for (name, (first, second)) in &optimizer.moments {
+            fill(format!("first_moment.{name}"), first)?;
+            fill(format!("second_moment.{name}"), second)?;
+        }
+        optimizer.updates = progress.updates;
+        Ok(progress)
+    };
+    read().with_context(|| format!("cannot resume from {}", path.display()))
+}

@@ -1,0 +1,361 @@
+//! `trainer fit`: the training loop.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, bail, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+use pianola_runtime::corpus::{self, Corpus, SEGMENT, Set, Split};
+use pianola_runtime::evaluation::{self, Divergences, loss_to_json};
+use pianola_runtime::export::pack;
+use pianola_runtime::files;
+use pianola_runtime::weights::{FloatWeights, Shape};
+use pianola_runtime::{Model, Note, Precision};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tch::Device;
+
+use crate::checkpoint::{self, Progress};
+use crate::curves;
+use crate::dataset::{self, Augmentation, Batch, Segment};
+use crate::network::{Loss, Network, TimesLoss};
+use crate::optimizer::{AdamW, Schedule, clip_gradients};
+
+/// Everything that decides what a run computes. It is saved in the run's folder, and a resumed run
+/// must be given the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// Seed of initialisation, order, augmentation and dropout.
+    pub seed: u64,
+    /// Epochs to train.
+    pub epochs: usize,
+    /// Segments per update.
+    pub batch: usize,
+    /// Use only the first so many training segments.
+    pub limit: Option<usize>,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// How the learning rate moves.
+    pub schedule: Schedule,
+    /// AdamW's decoupled weight decay.
+    pub weight_decay: f64,
+    /// Dropout between LSTM layers and before the heads.
+    pub dropout: f64,
+    /// Limit on the norm of the gradient; 0 for none.
+    pub clip: f64,
+    /// What is minimised for step and duration.
+    pub times_loss: TimesLoss,
+    /// Transposition and tempo.
+    pub augmentation: Augmentation,
+    /// Hidden units of each LSTM layer.
+    pub hidden: usize,
+    /// LSTM layers.
+    pub layers: usize,
+}
+
+/// What a run is given besides its recipe.
+pub struct Run<'a> {
+    /// The songs.
+    pub corpus: &'a Corpus,
+    /// Their sets.
+    pub split: &'a Split,
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// Where libtorch computes.
+    pub device: Device,
+    /// Stop after so many epochs without a lower validation loss.
+    pub patience: Option<usize>,
+    /// Go on from the folder's checkpoint.
+    pub resume: bool,
+    /// In words, for the weights' provenance.
+    pub provenance: String,
+}
+
+/// Runs or resumes a training run.
+pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
+    let files = Files::new(&run.folder);
+    prepare_folder(recipe, run, &files)?;
+
+    let set = |set| corpus::segments(run.corpus.set(run.split, set)).collect::<Vec<_>>();
+    let mut training: Vec<&Segment> = set(Set::Train);
+    training.truncate(recipe.limit.unwrap_or(usize::MAX));
+    let validation: Vec<Segment> = set(Set::Validation).into_iter().copied().collect();
+    ensure!(!training.is_empty(), "the training set has no whole segment of {SEGMENT} notes");
+    ensure!(!validation.is_empty(), "the validation set has no whole segment of {SEGMENT} notes");
+
+    let sets = Set::ALL.map(|of| (of, set(of).into_iter().flatten().copied().collect()));
+    curves::corpus_histograms(&sets, &files.corpus)?;
+
+    tch::manual_seed(recipe.seed as i64);
+    let shape = Shape { layers: recipe.layers, hidden: recipe.hidden, ..Shape::REPORT };
+    let network = Network::new(shape, run.device);
+    let mut optimizer = AdamW::new(network.parameters(), recipe.weight_decay);
+    let mut progress = if run.resume {
+        checkpoint::load(&files.checkpoint, &network, &mut optimizer)?
+    } else {
+        Progress::default()
+    };
+    let mut log = Log::open(&files.log, &progress)?;
+    println!(
+        "{} parameters; {} training and {} validation segments of {SEGMENT} notes",
+        shape.parameters(),
+        training.len(),
+        validation.len()
+    );
+
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = interrupted.clone();
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::SeqCst) {
+            std::process::exit(130); // asked twice: the last epoch's checkpoint stands
+        }
+    })?;
+
+    let batches = training.len().div_ceil(recipe.batch);
+    while progress.epoch < recipe.epochs && !progress.stopped {
+        let segments = dataset::epoch(&training, recipe.augmentation, recipe.seed, progress.epoch);
+        let bar = progress_bar(batches, progress.batch, progress.epoch + 1, recipe.epochs);
+        let started = Instant::now();
+        let mut notes = 0;
+        for (index, segments) in segments.chunks(recipe.batch).enumerate().skip(progress.batch) {
+            let rate = recipe.schedule.rate(
+                recipe.learning_rate,
+                optimizer.updates as usize,
+                recipe.epochs * batches,
+            );
+            // Dropout draws from the update's own seed, so that a resumed run drops the same.
+            tch::manual_seed((recipe.seed as i64) ^ (i64::from(optimizer.updates) << 20));
+            let losses = update(&network, &mut optimizer, recipe, segments, rate, run.device);
+            let total: f64 = losses.iter().sum();
+            if !total.is_finite() {
+                bail!(
+                    "the loss is no longer a number in epoch {}, batch {}: lower the learning \
+                     rate or set --clip; the last epoch's checkpoint is kept",
+                    progress.epoch + 1,
+                    index + 1
+                );
+            }
+            progress.batch_losses.push(losses);
+            progress.batch = index + 1;
+            progress.updates = optimizer.updates;
+            log.write(&json!({
+                "event": "batch", "epoch": progress.epoch + 1, "batch": index + 1,
+                "learning_rate": rate, "loss": loss_to_json(losses),
+            }))?;
+            notes += segments.len() * SEGMENT;
+            let speed = notes as f64 / started.elapsed().as_secs_f64();
+            bar.set_message(format!("loss {total:.3}, {speed:.0} notes/s"));
+            bar.inc(1);
+            if interrupted.load(Ordering::SeqCst) {
+                bar.abandon();
+                checkpoint::save(&files.checkpoint, &network, &optimizer, &progress)?;
+                println!(
+                    "stopped in epoch {}; `--resume` goes on from {}",
+                    progress.epoch + 1,
+                    files.checkpoint.display()
+                );
+                return Ok(());
+            }
+        }
+        bar.finish_and_clear();
+
+        let train = mean(&progress.batch_losses);
+        let held_out = evaluate(&network, &validation, recipe.batch, run.device);
+        let (train_total, held_out_total) = (train.iter().sum::<f64>(), held_out.iter().sum());
+        progress.epoch += 1;
+        let provenance =
+            format!("{}; epoch {} of {}", run.provenance, progress.epoch, recipe.epochs);
+        let weights = network.to_weights(provenance)?;
+        let divergences = Divergences::between(&sample(&weights)?, validation.iter().flatten());
+        progress.batch = 0;
+        progress.batch_losses.clear();
+        let better = progress.best.is_none_or(|(best, _)| held_out_total < best);
+        if better {
+            progress.best = Some((held_out_total, progress.epoch));
+            save(&files.weights, &weights.write()?)?;
+        }
+        let since_best = progress.best.map_or(0, |(_, epoch)| progress.epoch - epoch);
+        progress.stopped = run.patience.is_some_and(|patience| since_best >= patience);
+        log.write(&json!({
+            "event": "epoch", "epoch": progress.epoch, "best": better,
+            "seconds": started.elapsed().as_secs_f64(),
+            "train": loss_to_json(train), "validation": loss_to_json(held_out),
+            "jsd": divergences.to_json()["corrected"],
+        }))?;
+        curves::learning_curves(&fs::read_to_string(&files.log)?, &files.curves)?;
+        checkpoint::save(&files.checkpoint, &network, &optimizer, &progress)?;
+        println!(
+            "epoch {:>3}: train {train_total:.4}, validation {held_out_total:.4}{}",
+            progress.epoch,
+            if better { " (best)" } else { "" }
+        );
+    }
+    if let Some((loss, epoch)) = progress.best {
+        println!(
+            "best validation loss {loss:.4} in epoch {epoch}: {}\nexport it with: \
+             cargo run --release -- export {} --quantize int8",
+            files.weights.display(),
+            run.folder.display()
+        );
+    }
+    Ok(())
+}
+
+/// Where a run keeps its best weights, in its folder.
+pub const WEIGHTS: &str = "weights.safetensors";
+
+/// The files of a run's folder.
+struct Files {
+    recipe: PathBuf,
+    weights: PathBuf,
+    checkpoint: PathBuf,
+    log: PathBuf,
+    curves: PathBuf,
+    corpus: PathBuf,
+}
+
+impl Files {
+    fn new(folder: &Path) -> Self {
+        Self {
+            recipe: folder.join("recipe.json"),
+            weights: folder.join(WEIGHTS),
+            checkpoint: folder.join("checkpoint.safetensors"),
+            log: folder.join("log.jsonl"),
+            curves: folder.join("curves.svg"),
+            corpus: folder.join("corpus.svg"),
+        }
+    }
+}
+
+fn prepare_folder(recipe: &Recipe, run: &Run, files: &Files) -> anyhow::Result<()> {
+    if run.resume {
+        let saved = fs::read_to_string(&files.recipe)
+            .with_context(|| format!("no run to resume: cannot read {}", files.recipe.display()))?;
+        let saved: Recipe = serde_json::from_str(&saved)
+            .with_context(|| format!("{} is damaged", files.recipe.display()))?;
+        ensure!(
+            saved == *recipe,
+            "the options differ from those the run was started with, in {}",
+            files.recipe.display()
+        );
+        return Ok(());
+    }
+    ensure!(
+        !files.checkpoint.exists(),
+        "{} holds a run already: go on with --resume, or give another --out",
+        run.folder.display()
+    );
+    fs::create_dir_all(&run.folder)
+        .with_context(|| format!("cannot create {}", run.folder.display()))?;
+    save(&files.recipe, serde_json::to_string_pretty(recipe)?.as_bytes())
+}
+
+/// One update; returns the batch's losses before it.
+fn update(
+    network: &Network,
+    optimizer: &mut AdamW,
+    recipe: &Recipe,
+    segments: &[Segment],
+    rate: f64,
+    device: Device,
+) -> [f64; 3] {
+    let batch = Batch::new(segments, device);
+    let prediction = network.forward(&batch.pitch_in, &batch.times_in, recipe.dropout);
+    let loss = Loss::of(&prediction, &batch.pitch_out, &batch.times_out);
+    recipe.times_loss.objective(&loss, &prediction, &batch.times_out).backward();
+    if recipe.clip > 0.0 {
+        clip_gradients(network.parameters(), recipe.clip);
+    }
+    optimizer.step(network.parameters(), rate);
+    loss.parts()
+}
+
+/// Mean losses (pitch, step, duration) over segments.
+pub fn evaluate(network: &Network, segments: &[Segment], batch: usize, device: Device) -> [f64; 3] {
+    let mut sum = [0.0; 3];
+    tch::no_grad(|| {
+        for chunk in segments.chunks(batch) {
+            let batch = Batch::new(chunk, device);
+            let prediction = network.forward(&batch.pitch_in, &batch.times_in, 0.0);
+            let losses = Loss::of(&prediction, &batch.pitch_out, &batch.times_out).parts();
+            for (sum, loss) in sum.iter_mut().zip(losses) {
+                *sum += loss * chunk.len() as f64;
+            }
+        }
+    });
+    sum.map(|sum| sum / segments.len() as f64)
+}
+
+/// Mean over batches; the last, smaller one weighs like the others, as in the report.
+fn mean(losses: &[[f64; 3]]) -> [f64; 3] {
+    let sum = losses.iter().fold([0.0; 3], |sum, loss| std::array::from_fn(|i| sum[i] + loss[i]));
+    sum.map(|sum| sum / losses.len().max(1) as f64)
+}
+
+/// Plays the divergences' pieces with the network as it is, through the runtime.
+pub fn sample(weights: &FloatWeights) -> anyhow::Result<Vec<Note>> {
+    let packed = pack(weights, Precision::Float)?;
+    let model = Model::from_bytes(&packed.bytes)?;
+    let pieces = (0..evaluation::PIECES).map(|piece| evaluation::sample_piece(&model, piece));
+    Ok(pieces.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+/// Writes a file of the run.
+fn save(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    files::write_whole(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn progress_bar(batches: usize, done: usize, epoch: usize, epochs: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg} ({eta} left)")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(batches as u64).with_style(style);
+    bar.set_prefix(format!("epoch {epoch}/{epochs}"));
+    bar.set_position(done as u64);
+    bar
+}
+
+/// The run's log: one JSON object a line.
+struct Log {
+    file: File,
+    path: PathBuf,
+}
+
+impl Log {
+    /// Opens the log, dropping what a killed run logged after its last checkpoint.
+    fn open(path: &Path, progress: &Progress) -> anyhow::Result<Self> {
+        let old = match fs::read_to_string(path) {
+            Ok(text) if progress.updates > 0 => text,
+            _ => String::new(),
+        };
+        let kept: String = old
+            .lines()
+            .filter(|line| {
+                let number = |entry: &serde_json::Value, key: &str| {
+                    entry[key].as_u64().map(|number| number as usize)
+                };
+                serde_json::from_str(line).is_ok_and(|entry: serde_json::Value| {
+                    let epoch = number(&entry, "epoch").unwrap_or(0);
+                    let batch = number(&entry, "batch").unwrap_or(0);
+                    epoch <= progress.epoch
+                        || (epoch == progress.epoch + 1 && batch <= progress.batch)
+                })
+            })
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        save(path, kept.as_bytes())?;
+        let file = OpenOptions::new()
+            .append(true)
+            .open(path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self { file, path: path.into() })
+    }
+
+    fn write(&mut self, entry: &serde_json::Value) -> anyhow::Result<()> {
+        writeln!(self.file, "{entry}")
+            .with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}

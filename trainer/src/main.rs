@@ -1,0 +1,252 @@
+//! Trains Pianola's model with libtorch.
+
+mod checkpoint;
+mod curves;
+mod dataset;
+mod fit;
+mod network;
+mod optimizer;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use pianola_runtime::corpus::{self, Corpus, Set, Split};
+use pianola_runtime::evaluation::{Divergences, Evaluation};
+use pianola_runtime::midi_file::Tracks;
+use pianola_runtime::weights::FloatWeights;
+use tch::Device;
+
+use dataset::Augmentation;
+use fit::{Recipe, Run};
+use network::{Network, TimesLoss};
+use optimizer::Schedule;
+
+/// Train Pianola on a folder of MIDI files.
+#[derive(Parser)]
+#[command(name = "trainer", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Learn from a folder of MIDI files.
+    Fit(Box<Fit>),
+    /// Measure a run's weights in libtorch: the report's loss and divergences.
+    Evaluate(Evaluate),
+}
+
+#[derive(Args)]
+struct Evaluate {
+    /// Folder of a run, or a float .safetensors file.
+    run: PathBuf,
+    #[command(flatten)]
+    corpus: CorpusOptions,
+    /// Songs to measure on.
+    #[arg(long, default_value = "test", value_name = "train|validation|test")]
+    set: Set,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct CorpusOptions {
+    /// Folder of .mid files; its subfolders are read too.
+    corpus: PathBuf,
+    /// Tab-separated file with the columns `split` and `file`; without it, songs are split
+    /// 60/20/20 by --split-seed.
+    #[arg(long, value_name = "FILE")]
+    split: Option<PathBuf>,
+    /// Seed of the random split.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    split_seed: u64,
+    /// Which notes of each file to use.
+    ///
+    /// `first` takes the first instrument, in piano files nearly always the right hand; `all`
+    /// takes both hands.
+    #[arg(long, default_value = "first", value_name = "first|all")]
+    tracks: Tracks,
+    /// Where libtorch computes.
+    #[arg(long, value_enum, default_value_t = DeviceOption::Cpu)]
+    device: DeviceOption,
+    /// Threads of libtorch [default: one per core]; a run on one thread is repeatable bit for bit.
+    #[arg(long, value_name = "N")]
+    threads: Option<i32>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum DeviceOption {
+    Cpu,
+    Cuda,
+}
+
+#[derive(Args)]
+struct Fit {
+    #[command(flatten)]
+    corpus: CorpusOptions,
+    /// Folder for weights, checkpoint, log and curves.
+    #[arg(long, value_name = "RUN")]
+    out: PathBuf,
+    /// Go on from RUN's checkpoint, with the same options.
+    #[arg(long)]
+    resume: bool,
+    /// Epochs to train.
+    #[arg(long, default_value_t = 40, value_name = "N")]
+    epochs: usize,
+    /// Segments of 64 notes per update.
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    batch: usize,
+    /// Use only the first N training segments.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Peak learning rate.
+    #[arg(long, default_value_t = 1.5e-3, value_name = "X")]
+    learning_rate: f64,
+    /// How the learning rate moves over the run.
+    #[arg(long, value_enum, default_value_t = Schedule::OneCycle)]
+    schedule: Schedule,
+    /// Weight decay (decoupled, as AdamW).
+    #[arg(long, default_value_t = 0.01, value_name = "X")]
+    weight_decay: f64,
+    /// Dropout between LSTM layers and before the heads.
+    #[arg(long, default_value_t = 0.3, value_name = "X")]
+    dropout: f64,
+    /// Limit on the gradient's norm; 0 for none.
+    #[arg(long, default_value_t = 1.0, value_name = "X")]
+    clip: f64,
+    /// What to minimise for step and duration; validation always takes the squared error.
+    #[arg(long, value_enum, default_value_t = TimesLoss::Squared)]
+    times_loss: TimesLoss,
+    /// Transpose each segment by up to so many semitones down and up.
+    #[arg(long, num_args = 2, default_values_t = [5, 6], value_names = ["DOWN", "UP"])]
+    transpose: Vec<u8>,
+    /// Change each segment's tempo by up to this share.
+    #[arg(long, default_value_t = 0.1, value_name = "X")]
+    tempo: f32,
+    /// Stop after N epochs without a lower validation loss.
+    #[arg(long, value_name = "N")]
+    patience: Option<usize>,
+    /// Seed of initialisation, order, augmentation and dropout.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+    /// Hidden units of each LSTM layer, a multiple of 32.
+    #[arg(long, default_value_t = 512, value_name = "N")]
+    hidden: usize,
+    /// LSTM layers.
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    layers: usize,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Fit(options) => fit_command(*options),
+        Command::Evaluate(options) => evaluate_command(options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl CorpusOptions {
+    fn load(&self) -> anyhow::Result<(Corpus, Split, Device)> {
+        if let Some(threads) = self.threads {
+            ensure!(threads > 0, "--threads must be at least 1");
+            tch::set_num_threads(threads);
+        }
+        let device = match self.device {
+            DeviceOption::Cpu => Device::Cpu,
+            DeviceOption::Cuda => {
+                ensure!(
+                    tch::Cuda::is_available(),
+                    "this libtorch has no CUDA device: use --device cpu, or a libtorch with CUDA"
+                );
+                Device::Cuda(0)
+            }
+        };
+        let corpus = Corpus::read(&self.corpus, self.tracks)?;
+        eprint!("{}", corpus.skipped_report());
+        let split = match &self.split {
+            Some(path) => Split::read(path)?,
+            None => Split::random(&corpus, self.split_seed),
+        };
+        let missing = split.missing(&corpus).count();
+        if missing > 0 {
+            eprintln!("{missing} files of the split are not in the corpus");
+        }
+        Ok((corpus, split, device))
+    }
+}
+
+fn fit_command(options: Fit) -> anyhow::Result<()> {
+    ensure!(options.batch > 0 && options.epochs > 0, "--batch and --epochs must be at least 1");
+    ensure!((0.0..1.0).contains(&options.dropout), "--dropout must be from 0 to below 1");
+    ensure!((0.0..1.0).contains(&options.tempo), "--tempo must be from 0 to below 1");
+    ensure!(options.layers > 0, "--layers must be at least 1");
+    ensure!(
+        options.hidden > 0 && options.hidden.is_multiple_of(32),
+        "--hidden must be a multiple of 32: the runtime's kernels work on blocks of 32"
+    );
+    let (corpus, split, device) = options.corpus.load()?;
+    let recipe = Recipe {
+        seed: options.seed,
+        epochs: options.epochs,
+        batch: options.batch,
+        limit: options.limit,
+        learning_rate: options.learning_rate,
+        schedule: options.schedule,
+        weight_decay: options.weight_decay,
+        dropout: options.dropout,
+        clip: options.clip,
+        times_loss: options.times_loss,
+        augmentation: Augmentation {
+            transpose_down: options.transpose[0],
+            transpose_up: options.transpose[1],
+            tempo: options.tempo,
+        },
+        hidden: options.hidden,
+        layers: options.layers,
+    };
+    let run = Run {
+        corpus: &corpus,
+        split: &split,
+        folder: options.out,
+        device,
+        patience: options.patience,
+        resume: options.resume,
+        provenance: format!("trained on {}", options.corpus.corpus.display()),
+    };
+    fit::fit(&recipe, &run)
+}
+
+fn evaluate_command(options: Evaluate) -> anyhow::Result<()> {
+    let path = if options.run.is_dir() { options.run.join(fit::WEIGHTS) } else { options.run };
+    let name = path.display().to_string();
+    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {name}"))?;
+    let weights = FloatWeights::read(&bytes).with_context(|| name.clone())?;
+    let (corpus, split, device) = options.corpus.load()?;
+    let songs = corpus.set(&split, options.set);
+    let segments: Vec<_> = corpus::segments(songs).copied().collect();
+    ensure!(!segments.is_empty(), "the {} set has no whole segment", options.set.name());
+    let network = Network::from_weights(&weights, device);
+    let evaluation = Evaluation {
+        model: name,
+        segments: segments.len(),
+        notes: segments.len() * corpus::SEGMENT,
+        loss: fit::evaluate(&network, &segments, 128, device),
+        divergences: Divergences::between(&fit::sample(&weights)?, segments.iter().flatten()),
+    };
+    if options.json {
+        println!("{:#}", evaluation.to_json());
+    } else {
+        print!("{evaluation}");
+    }
+    Ok(())
+}

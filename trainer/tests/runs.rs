@@ -1,0 +1,148 @@
+//! Runs of the real `trainer` on a small corpus.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use pianola_runtime::Note;
+use pianola_runtime::midi_file::write;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Ten songs of broken chords.
+fn corpus() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for song in 0..10u8 {
+        let note = |i: usize| Note {
+            pitch: 48 + song + [0, 4, 7, 12][i % 4],
+            velocity: 80,
+            step: 0.25,
+            duration: 0.2 + 0.05 * (i % 3) as f32,
+        };
+        let notes: Vec<Note> = (0..400).map(note).collect();
+        fs::write(folder.path().join(format!("{song}.mid")), write(&notes)).unwrap();
+    }
+    folder
+}
+
+fn fit(corpus: &Path, run: &Path, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+    command.arg("fit").arg(corpus).arg("--out").arg(run);
+    command.args(["--threads", "1", "--hidden", "32", "--layers", "2", "--batch", "4"]);
+    command.args(["--epochs", "3", "--seed", "9"]).args(more);
+    command
+}
+
+fn log(run: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(run.join("log.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The log without what depends on the clock.
+fn figures(run: &Path) -> Vec<Value> {
+    let mut log = log(run);
+    for entry in &mut log {
+        entry.as_object_mut().unwrap().remove("seconds");
+    }
+    log
+}
+
+#[test]
+fn a_run_learns_and_leaves_what_it_promises() {
+    let (corpus, out) = (corpus(), tempfile::tempdir().unwrap());
+    let run = out.path().join("run");
+    let output = fit(corpus.path(), &run, &[]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for file in ["weights.safetensors", "checkpoint.safetensors", "recipe.json"] {
+        assert!(fs::metadata(run.join(file)).unwrap().len() > 100, "{file}");
+    }
+    for picture in ["curves.svg", "corpus.svg"] {
+        let svg = fs::read_to_string(run.join(picture)).unwrap();
+        assert!(svg.starts_with("<svg") && svg.contains("validation"), "{picture}");
+    }
+    let epochs: Vec<_> = log(&run).into_iter().filter(|entry| entry["event"] == "epoch").collect();
+    assert_eq!(epochs.len(), 3);
+    let loss = |epoch: usize| epochs[epoch]["validation"]["total"].as_f64().unwrap();
+    assert!(loss(2) < loss(0), "{} then {}", loss(0), loss(2));
+    assert!(epochs[2]["jsd"]["pitch"].as_f64().unwrap() > 0.0);
+
+    // A run is not overwritten.
+    let output = fit(corpus.path(), &run, &[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--resume"));
+    // Nor resumed with other options.
+    let output = fit(corpus.path(), &run, &["--resume", "--batch", "5"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "an option given twice");
+    let output = fit(corpus.path(), &run, &["--resume", "--clip", "2"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("options differ"));
+}
+
+#[test]
+fn a_stopped_run_goes_on_bit_for_bit() {
+    let (corpus, out) = (corpus(), tempfile::tempdir().unwrap());
+    let (straight, stopped) = (out.path().join("straight"), out.path().join("stopped"));
+    assert!(fit(corpus.path(), &straight, &[]).output().unwrap().status.success());
+
+    // Ctrl-C once some batches are in the log, wherever that is, until the run is through.
+    let mut interruptions = 0;
+    for attempt in 0.. {
+        let more: &[&str] = if attempt == 0 { &[] } else { &["--resume"] };
+        let lines =
+            || fs::read_to_string(stopped.join("log.jsonl")).map_or(0, |log| log.lines().count());
+        let before = lines();
+        let mut child = fit(corpus.path(), &stopped, more).stdout(Stdio::null()).spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "the run hangs");
+            if interruptions < 3 && lines() >= before + 5 {
+                interruptions += 1;
+                let pid = child.id().to_string();
+                assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+                break child.wait().unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        assert!(status.success());
+        if log(&stopped).iter().filter(|entry| entry["event"] == "epoch").count() == 3 {
+            break;
+        }
+    }
+    assert!(interruptions > 0, "the run was over before it could be stopped");
+    assert_eq!(figures(&straight), figures(&stopped));
+    let weights = |run: &Path| fs::read(run.join("weights.safetensors")).unwrap();
+    assert!(weights(&straight) == weights(&stopped), "the weights differ");
+}
+
+#[test]
+fn early_stopping_ends_a_run_that_no_longer_learns() {
+    let (corpus, out) = (corpus(), tempfile::tempdir().unwrap());
+    let run = out.path().join("run");
+    // A learning rate of 0 never improves on the first epoch.
+    let more = ["--learning-rate", "0", "--schedule", "constant", "--patience", "1"];
+    assert!(fit(corpus.path(), &run, &more).output().unwrap().status.success());
+    assert_eq!(log(&run).iter().filter(|entry| entry["event"] == "epoch").count(), 2);
+}
+
+#[test]
+fn bad_input_is_refused_in_one_line() {
+    let out = tempfile::tempdir().unwrap();
+    let (empty, run) = (out.path().join("empty"), out.path().join("run"));
+    fs::create_dir(&empty).unwrap();
+    for (corpus, more, says) in [
+        (&empty, [].as_slice(), "no notes"),
+        (&out.path().join("nowhere"), &[], "nowhere"),
+        (&empty, &["--dropout", "1.5"], "--dropout"),
+        (&empty, &["--device", "cuda"], "CUDA"),
+    ] {
+        let output = fit(corpus, &run, more).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert!(errors.contains(says) && errors.lines().count() == 1, "{errors}");
+        assert!(!run.exists(), "a refused run leaves nothing");
+    }
+}

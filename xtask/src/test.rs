@@ -1,0 +1,91 @@
+//! `cargo xtask test`: everything that guards the main branch, the fast checks first.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, ensure};
+
+use crate::shell::{cache, cargo, program, root, run as start, succeeds};
+use crate::{libtorch, no_std};
+
+/// Runs all checks; stops at the first that fails.
+pub fn run() -> anyhow::Result<()> {
+    start(cargo().args(["fmt", "--all", "--check"]))?;
+    let everything_but_the_trainer = ["--workspace", "--exclude", "pianola-trainer"];
+    let mut clippy = cargo();
+    clippy.arg("clippy").args(everything_but_the_trainer).args(["--all-targets", "--all-features"]);
+    start(clippy.args(["--", "-D", "warnings"]))?;
+    let mut docs = cargo();
+    docs.arg("doc")
+        .args(everything_but_the_trainer)
+        .args(["--no-deps", "--document-private-items"]);
+    start(docs.env("RUSTDOCFLAGS", "-D warnings"))?;
+    start(cargo().arg("test"))?;
+
+    no_std::build()?;
+    miri()?;
+
+    let mut lints = cargo();
+    libtorch::use_in(&mut lints)?;
+    lints.args(["clippy", "--release", "-p", "pianola-trainer", "--all-targets"]);
+    start(lints.args(["--", "-D", "warnings"]))?;
+    let mut trainer = cargo();
+    libtorch::use_in(&mut trainer)?;
+    start(trainer.args(["test", "--release", "-p", "pianola-trainer"]))?;
+
+    match corpora() {
+        Some(data) => reference(&data)?,
+        None => println!(
+            "NOT RUN: the tests on the reference corpora. Set PIANOLA_DATA to the folder that \
+             holds piano-midi/ and reference_split.tsv."
+        ),
+    }
+    println!("all checks passed");
+    Ok(())
+}
+
+/// The runtime's tests under Miri, where this toolchain has it.
+fn miri() -> anyhow::Result<()> {
+    if !succeeds(program("cargo").args(["+nightly", "miri", "--version"])) {
+        println!("NOT RUN: Miri is not installed (rustup +nightly component add miri)");
+        return Ok(());
+    }
+    let mut miri = program("cargo");
+    miri.args(["+nightly", "miri", "test", "-p", "pianola-runtime"]);
+    start(miri.args(["--lib", "--test", "generator", "--test", "model_file"]))
+}
+
+fn corpora() -> Option<PathBuf> {
+    let folder = match env::var_os("PIANOLA_DATA") {
+        Some(folder) => PathBuf::from(folder),
+        None => root().join("../shared/data"),
+    };
+    folder.join("reference_split.tsv").exists().then_some(folder)
+}
+
+/// What needs the corpora: the report's shapes, the bundled model's figures, and every note of
+/// every file against `pretty_midi`.
+fn reference(data: &Path) -> anyhow::Result<()> {
+    let mut tests = cargo();
+    tests.args(["test", "--release", "-p", "pianola-tests", "--test", "end_to_end"]);
+    start(tests.env("PIANOLA_DATA", data).args(["--", "--ignored"]))?;
+
+    let python = cache()?.join("python/bin/python");
+    if !succeeds(program(&python.to_string_lossy()).args(["-c", "import pretty_midi"])) {
+        let folder = cache()?.join("python");
+        start(program("python3").args(["-m", "venv"]).arg(&folder))?;
+        let mut pip = program(&python.to_string_lossy());
+        // setuptools: pretty_midi still imports pkg_resources.
+        pip.args(["-m", "pip", "install", "--quiet", "pretty_midi==0.2.11", "setuptools<81"]);
+        start(&mut pip)?;
+    }
+    let mut dump = cargo();
+    dump.args(["run", "--quiet", "--release", "-p", "pianola-tests", "--example", "dump_notes"]);
+    let mut dump = dump.arg(data.join("piano-midi")).stdout(Stdio::piped()).spawn()?;
+    let notes = dump.stdout.take().context("dump_notes has no output")?;
+    let mut compare = program(&python.to_string_lossy());
+    start(compare.arg("tests/compare_with_pretty_midi.py").stdin(notes))?;
+    ensure!(dump.wait()?.success(), "dump_notes failed");
+    Ok(())
+}

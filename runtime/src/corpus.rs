@@ -1,6 +1,6 @@
 //! A folder of MIDI files as songs, and its split into training, validation and test sets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::{fs, io};
@@ -97,6 +97,7 @@ impl Corpus {
                 Err(reason) => corpus.skipped.push((path, reason)),
             }
         }
+        corpus.songs.sort_by(|a, b| a.name.cmp(&b.name));
         if corpus.songs.is_empty() {
             let skipped = corpus.skipped.len();
             return Err(CorpusError::Empty { path: folder.into(), skipped });
@@ -104,8 +105,32 @@ impl Corpus {
         Ok(corpus)
     }
 
+    /// Reads a folder and its split: the given file, or a random one from a seed. What a user
+    /// should know of both, such as skipped files, comes as lines of text.
+    ///
+    /// # Errors
+    /// [`CorpusError`] if either cannot be used.
+    pub fn open(
+        folder: &Path,
+        tracks: Tracks,
+        split: Option<&Path>,
+        seed: u64,
+    ) -> Result<(Self, Split, String), CorpusError> {
+        let corpus = Self::read(folder, tracks)?;
+        let split = match split {
+            Some(path) => Split::read(path)?,
+            None => Split::random(&corpus, seed),
+        };
+        let mut report = corpus.skipped_report();
+        let missing = split.missing(&corpus).count();
+        if missing > 0 {
+            report += &format!("{missing} files of the split are not in {}\n", folder.display());
+        }
+        Ok((corpus, split, report))
+    }
+
     /// What was left out, a line each and a line that counts them; empty if nothing was.
-    pub fn skipped_report(&self) -> String {
+    fn skipped_report(&self) -> String {
         let mut report = String::new();
         for (path, reason) in &self.skipped {
             report += &format!("skipped {}: {reason}\n", path.display());
@@ -255,13 +280,16 @@ impl Split {
             })
         };
         let (set_column, file_column) = (column(["split", "set"])?, column(["file", "name"])?);
-        let mut songs = Vec::new();
+        let (mut songs, mut seen) = (Vec::new(), BTreeSet::new());
         for (line, text) in lines.filter(|(_, text)| !text.is_empty()) {
             let cells: Vec<_> = text.split('\t').collect();
             let (Some(set), Some(file)) = (cells.get(set_column), cells.get(file_column)) else {
                 return Err(bad(line, "too few columns".into()));
             };
             let set = set.parse().map_err(|error| bad(line, format!("`{set}`: {error}")))?;
+            if !seen.insert(*file) {
+                return Err(bad(line, format!("`{file}` stands in the split twice")));
+            }
             songs.push((file.to_string(), set));
         }
         Ok(Self { songs })
@@ -281,8 +309,11 @@ const SPLIT_STREAM: u64 = 0x5911;
 /// Shuffles in place (Fisher and Yates).
 pub fn shuffle<T>(items: &mut [T], rng: &mut Pcg32) {
     for i in (1..items.len()).rev() {
-        let bound = i as u64 + 1;
-        // Multiply-shift: bias below 2^-32 for any corpus.
-        items.swap(i, ((u64::from(rng.next_u32()) * bound) >> 32) as usize);
+        items.swap(i, below(rng, i as u32 + 1) as usize);
     }
+}
+
+/// Uniform in 0 to below `bound`, by multiply and shift: the bias is below `bound` / 2³².
+pub fn below(rng: &mut Pcg32, bound: u32) -> u32 {
+    ((u64::from(rng.next_u32()) * u64::from(bound)) >> 32) as u32
 }

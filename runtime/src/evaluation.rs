@@ -6,7 +6,9 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use crate::measures::{Binning, NoteHistograms};
-use crate::{Generator, Model, ModelError, Network, Note, PITCHES, Sampling};
+use crate::{
+    Generator, MAX_HIDDEN, MAX_LAYERS, Model, ModelError, Network, Note, PITCHES, Sampling,
+};
 
 /// Pieces sampled for the divergences.
 pub const PIECES: u64 = 50;
@@ -31,9 +33,9 @@ impl LossSum {
     /// Predicts each note of a segment from those before it, starting from BOS.
     ///
     /// # Errors
-    /// [`ModelError::TooLarge`] if the model does not fit a generator of the usual size.
+    /// None: every model that can be read fits.
     pub fn of_segment(model: &Model, segment: &[Note]) -> Result<Self, ModelError> {
-        let mut network: Network = Network::new(model)?;
+        let mut network = Network::<MAX_LAYERS, MAX_HIDDEN>::new(model)?;
         let mut loss = Self::default();
         for note in segment {
             let prediction = network.predict();
@@ -73,9 +75,9 @@ fn cross_entropy(logits: &[f32; PITCHES], pitch: u8) -> f64 {
 /// The notes of one piece sampled for the divergences; pieces 0 to [`PIECES`] − 1 are used.
 ///
 /// # Errors
-/// [`ModelError::TooLarge`] if the model does not fit a generator of the usual size.
+/// None: every model that can be read fits.
 pub fn sample_piece(model: &Model, piece: u64) -> Result<Vec<Note>, ModelError> {
-    let mut generator: Generator = Generator::new(model, piece)?;
+    let mut generator = Generator::<MAX_LAYERS, MAX_HIDDEN>::new(model, piece)?;
     let sampling = Sampling { temperature: TEMPERATURE, ..Sampling::default() };
     Ok((0..PIECE_NOTES).map(|_| generator.next_note(&sampling)).collect())
 }

@@ -5,27 +5,19 @@ use std::collections::BTreeMap;
 use ndarray::{Array1, Array2, ArrayView2, Axis, Ix1, Ix2, Slice, concatenate};
 use serde_json::json;
 
+use crate::matrix::GROUP_ROWS;
 use crate::model::{
     COLUMN_BLOCK, FORMAT_NAME, FORMAT_VERSION, INPUT_DURATION, INPUT_PITCH, INPUT_PITCH_SCALE,
-    INPUT_STEP, LSTM_NAMES, MAX_LAYERS, MAX_PITCH_HIDDEN, MatrixNames, PITCH, PITCH_HIDDEN,
-    Precision, TIMES, checksum,
+    INPUT_STEP, LSTM_NAMES, MatrixNames, PITCH, PITCH_HIDDEN, PITCHES, Precision, TIMES, checksum,
 };
-use crate::weights::FloatWeights;
+use crate::weights::{FloatWeights, ShapeError};
 
 /// Why weights cannot be packed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// More layers than a model file may have, or none.
-    #[error("{0} LSTM layers; a model file holds 1 to {MAX_LAYERS}")]
-    Layers(usize),
-    /// A width that the kernels do not handle.
-    #[error("hidden width {0}; a model file holds multiples of {COLUMN_BLOCK} up to 1024")]
-    Hidden(usize),
-    /// A pitch head that the buffers do not hold.
-    #[error(
-        "the pitch head's hidden layer has {0} units; a model file holds 1 to {MAX_PITCH_HIDDEN}"
-    )]
-    PitchHidden(usize),
+    /// Sizes that no model file can have.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
     /// The weights lack a tensor of the size their shape asks for.
     #[error("tensor `{0}` is missing or has another size than the network asks for")]
     Tensor(String),
@@ -62,16 +54,7 @@ pub struct TensorError {
 pub fn pack(weights: &FloatWeights, precision: Precision) -> Result<Packed, ExportError> {
     let shape = weights.shape;
     let hidden = shape.hidden;
-    if !(1..=MAX_LAYERS).contains(&shape.layers) {
-        return Err(ExportError::Layers(shape.layers));
-    }
-    if hidden == 0 || hidden > 1024 || !hidden.is_multiple_of(COLUMN_BLOCK) {
-        return Err(ExportError::Hidden(hidden));
-    }
-    if !(1..=MAX_PITCH_HIDDEN).contains(&shape.pitch_hidden) {
-        return Err(ExportError::PitchHidden(shape.pitch_hidden));
-    }
-
+    shape.check()?;
     let source = Source(weights);
     let mut writer = Writer { precision, tensors: Vec::new(), errors: Vec::new() };
 
@@ -79,8 +62,12 @@ pub fn pack(weights: &FloatWeights, precision: Precision) -> Result<Packed, Expo
     let input_weights = source.matrix("rnn.weight_ih_l0")?;
     let embedding = source.matrix("pitch_embedding_layer.weight")?;
     let (embedded, times) = input_weights.split_at(Axis(1), shape.embedding);
-    let table = embedded.mapv(f64::from).dot(&embedding.mapv(f64::from));
-    let table = table.mapv(|value| value as f32).reversed_axes();
+    // Summed in this order, not by a library whose order depends on the machine.
+    let table = Array2::from_shape_fn((PITCHES, 4 * hidden), |(pitch, gate)| {
+        let products = (0..shape.embedding)
+            .map(|at| f64::from(embedded[(gate, at)]) * f64::from(embedding[(at, pitch)]));
+        products.sum::<f64>() as f32
+    });
     writer.table(&interleave_gates(table.view(), hidden), hidden);
     for (name, column) in [(INPUT_STEP, 0), (INPUT_DURATION, 1)] {
         let column = times.slice_axis(Axis(1), Slice::from(column..=column)).reversed_axes();
@@ -195,7 +182,7 @@ impl Writer {
 
     /// Writes a matrix in quads of rows, padded with zeros.
     fn matrix(&mut self, names: &MatrixNames, rows: &Array2<f32>, bias: &Array1<f32>) {
-        let quads = rows.nrows().div_ceil(4);
+        let quads = rows.nrows().next_multiple_of(GROUP_ROWS) / 4;
         let columns = rows.ncols().next_multiple_of(COLUMN_BLOCK);
         let shape = vec![quads, columns / 4, 4, 4];
         let pad = |values: &Array1<f32>| {

@@ -7,9 +7,16 @@ use std::path::Path;
 /// Writes a file under a temporary name beside its own and renames it: a crash or a full disk
 /// leaves the old file, or none, but never a part of the new one.
 ///
+/// What a link points to is replaced, not the link; a device or a pipe, which cannot be renamed
+/// over, is written to.
+///
 /// # Errors
 /// What the system says; the temporary file is removed.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        return fs::write(path, bytes);
+    }
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.into());
     let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?.to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
     let write = || {

@@ -33,8 +33,12 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     }
 
     /// Hears a note that someone else played; the next notes go on from it.
+    ///
+    /// Its times are made playable first, as those of the model's own notes.
     pub fn hear(&mut self, note: &Note) {
-        self.network.hear(note);
+        let step = Note::playable_seconds(note.step);
+        let duration = Note::playable_seconds(note.duration);
+        self.network.hear(&Note { step, duration, ..*note });
     }
 
     /// Makes up the next note, and hears it.
@@ -54,7 +58,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
             step: Note::playable_seconds(prediction.step),
             duration: Note::playable_seconds(prediction.duration),
         };
-        self.network.hear(&note);
+        self.hear(&note);
         note
     }
 }

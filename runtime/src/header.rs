@@ -70,8 +70,13 @@ impl<'a> Header<'a> {
         Ok(Some(Tensor { dtype, shape, rank, data }))
     }
 
-    /// Whether the data section is used to its last byte and no further.
-    pub fn ends_at_last_tensor(&self) -> Result<bool, ModelError> {
+    /// Bytes of data in the file.
+    pub fn data_len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Bytes of data that the tensors take, as the header has it.
+    pub fn end(&self) -> Result<usize, ModelError> {
         let mut json = Json { rest: self.json };
         let mut end = 0;
         json.open(b'{')?;
@@ -87,7 +92,7 @@ impl<'a> Header<'a> {
             end = end.max(offsets[1]);
             json.skip_value()?;
         }
-        Ok(end == self.data.len())
+        Ok(end)
     }
 
     fn value_of(&self, key: &[u8]) -> Result<Option<Json<'a>>, ModelError> {

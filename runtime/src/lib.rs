@@ -43,11 +43,12 @@
 //! `std` (on by default) adds what hosts need around the player: [`midi_file`], [`corpus`],
 //! [`measures`] and [`evaluation`], [`weights`] and [`export`]. Boards turn it off.
 #![cfg_attr(not(feature = "std"), no_std)]
-#![forbid(unsafe_code)]
+// `unsafe` is for the files in `kernels/` alone.
+#![deny(unsafe_code)]
 
 mod generator;
 mod header;
-mod kernel;
+mod kernels;
 mod math;
 mod matrix;
 mod model;
@@ -56,7 +57,10 @@ mod note;
 mod sampling;
 
 pub use generator::Generator;
-pub use model::{BOS, FORMAT_VERSION, MAX_LAYERS, Model, ModelError, PITCHES, Precision};
+pub use model::{
+    BOS, FORMAT_VERSION, MAX_HIDDEN, MAX_LAYERS, MAX_PITCH_HIDDEN, Model, ModelError, PITCHES,
+    Precision,
+};
 pub use network::{Network, Prediction};
 pub use note::Note;
 pub use sampling::Sampling;

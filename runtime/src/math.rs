@@ -8,8 +8,8 @@
 /// Hyperbolic tangent, within 4e-7 of the exact value.
 ///
 /// A ratio of an odd polynomial of degree 13 and an even one of degree 6, in the coefficients of
-/// Eigen's `generic_fast_tanh_float`. Beyond ±7.9 the exact value rounds to ±1 in single precision
-/// and the argument is clamped. Not a number stays not a number.
+/// Eigen's `generic_fast_tanh_float`. Beyond ±7.9 the argument is clamped: the exact value is within
+/// 3e-7 of ±1 there. Not a number stays not a number.
 #[inline(always)]
 pub fn tanh(x: f32) -> f32 {
     const LIMIT: f32 = 7.905_311;

@@ -5,7 +5,7 @@
 //! gates of one hidden unit. One pass over a quad's bytes, front to back, gives its four sums, and
 //! 16 consecutive weights meet 4 activations on every instruction set.
 
-use crate::kernel;
+use crate::kernels::{Kernel, QUADS, Sums};
 
 /// Activations of a quantized network are integers of 14 bits: this one stands for 1.
 ///
@@ -13,11 +13,11 @@ use crate::kernel;
 /// the sum of 2,048 products.
 pub(crate) const ONE: f32 = 8192.0;
 
-/// Activations that a matrix is multiplied with.
+/// Activations that a matrix is multiplied with: as many as it has columns.
 #[derive(Clone, Copy)]
 pub(crate) enum Activations<'x> {
-    /// As they are, for float weights.
-    Float(&'x [f32]),
+    /// As they are, for float weights: two vectors, one after the other.
+    Float([&'x [f32]; 2]),
     /// Quantized: each stands for itself times `scale`.
     Int { values: &'x [i16], scale: f32 },
 }
@@ -37,60 +37,55 @@ pub(crate) struct Matrix<'a> {
     pub weights: Weights<'a>,
     /// Floats, one per row.
     pub bias: &'a [[u8; 4]],
-    /// Rows / 4.
-    pub quads: usize,
+    /// Rows / 16: groups of as many quads as a kernel takes at once.
+    pub groups: usize,
     /// Columns, a multiple of 16.
     pub columns: usize,
 }
 
-impl Matrix<'_> {
-    /// The four sums of a quad of rows: weights times activations plus bias.
-    ///
-    /// `parts` are the activations in the order of the columns; together they have as many.
-    #[inline(always)]
-    pub fn quad(&self, quad: usize, parts: &[Activations]) -> [f32; 4] {
-        let blocks = self.columns / 4;
-        let range = quad * blocks..(quad + 1) * blocks;
-        let bias = floats4(self.bias, quad);
-        match self.weights {
-            Weights::Float(weights) => {
-                let mut sums = [0.0; 16];
-                let mut rest = &weights[range];
-                for part in parts {
-                    let Activations::Float(values) = part else { continue };
-                    let (now, later) = rest.split_at(values.len() / 4);
-                    kernel::accumulate_float(&mut sums, now, values);
-                    rest = later;
-                }
-                let sums = kernel::fold(sums, |a, b| a + b);
-                core::array::from_fn(|row| sums[row] + bias[row])
-            }
-            Weights::Int8 { weights, scale } => {
-                let mut sums = [0; 16];
-                let mut rest = &weights[range];
-                let mut activation_scale = 0.0;
-                for part in parts {
-                    let Activations::Int { values, scale } = part else { continue };
-                    let (now, later) = rest.split_at(values.len() / 4);
-                    kernel::accumulate_int8(&mut sums, now, values);
-                    rest = later;
-                    activation_scale = *scale;
-                }
-                let sums = kernel::fold(sums, i32::wrapping_add);
-                let scale = floats4(scale, quad);
-                core::array::from_fn(|row| {
-                    sums[row] as f32 * (scale[row] * activation_scale) + bias[row]
-                })
-            }
-        }
-    }
-}
+/// Rows that a kernel takes at once.
+pub(crate) const GROUP_ROWS: usize = 4 * QUADS;
 
 impl Matrix<'_> {
-    /// All rows' sums; of a last quad that is not full, as many as `output` has room for.
-    pub fn multiply(&self, parts: &[Activations], output: &mut [f32]) {
-        for (quad, output) in output.chunks_mut(4).enumerate().take(self.quads) {
-            output.copy_from_slice(&self.quad(quad, parts)[..output.len()]);
+    /// The sums of a group of rows: weights times activations plus bias.
+    #[inline(always)]
+    pub fn group<K: Kernel>(
+        &self,
+        kernel: K,
+        group: usize,
+        activations: &Activations,
+    ) -> Sums<f32> {
+        let blocks = QUADS * self.columns / 4;
+        let range = group * blocks..(group + 1) * blocks;
+        let bias = |quad| floats4(self.bias, group * QUADS + quad);
+        match (self.weights, activations) {
+            (Weights::Float(weights), Activations::Float(values)) => {
+                let sums = kernel.float(&weights[range], *values);
+                core::array::from_fn(|quad| {
+                    let bias = bias(quad);
+                    core::array::from_fn(|row| sums[quad][row] + bias[row])
+                })
+            }
+            (Weights::Int8 { weights, scale }, Activations::Int { values, scale: one }) => {
+                let sums = kernel.int8(&weights[range], values);
+                core::array::from_fn(|quad| {
+                    let (scale, bias) = (floats4(scale, group * QUADS + quad), bias(quad));
+                    core::array::from_fn(|row| {
+                        sums[quad][row] as f32 * (scale[row] * one) + bias[row]
+                    })
+                })
+            }
+            // A network quantizes its activations exactly if its weights are quantized.
+            _ => Sums::default(),
+        }
+    }
+
+    /// All rows' sums; of padding rows, as many as `output` has room for.
+    #[inline(always)]
+    pub fn multiply<K: Kernel>(&self, kernel: K, activations: &Activations, output: &mut [f32]) {
+        for (group, output) in output.chunks_mut(GROUP_ROWS).enumerate().take(self.groups) {
+            let sums = self.group(kernel, group, activations);
+            output.copy_from_slice(&sums.as_flattened()[..output.len()]);
         }
     }
 }

@@ -7,8 +7,9 @@
 //! out. An *instrument* is a (program, channel, track) triple, in the order in which their first
 //! notes end.
 //!
-//! Two things `pretty_midi` does not do: tempo changes count in whichever track they stand, and
-//! the tracks of a format 2 file, which are patterns of their own, follow one another.
+//! Where `pretty_midi` guesses or gives up, this reads what the file means: tempo changes count in
+//! whichever track they stand, SMPTE divisions give seconds whatever the tempo, and the tracks of a
+//! format 2 file, which are patterns of their own, follow one another.
 
 use midly::{Format, MetaMessage, MidiMessage, Smf, Timing, TrackEventKind};
 
@@ -42,8 +43,8 @@ pub enum MidiError {
     /// The bytes do not start like a MIDI file, or their header makes no sense.
     #[error("not a Standard MIDI File ({0})")]
     NotMidi(midly::Error),
-    /// The last chunk is longer than the rest of the file.
-    #[error("cut short: its last chunk announces more bytes than there are")]
+    /// A track is longer than the rest of the file.
+    #[error("cut short: its last track announces more bytes than there are")]
     CutShort,
     /// A track chunk is missing that the header announces.
     #[error("cut short: the header announces {announced} tracks, {found} are there")]
@@ -53,11 +54,11 @@ pub enum MidiError {
         /// Number of track chunks in the file.
         found: usize,
     },
-    /// A track stops before its end-of-track event: cut short, or not MIDI from there on.
-    #[error("track {0} breaks off before its end: the file is cut short or damaged")]
+    /// A track is not MIDI from some byte on.
+    #[error("track {0} holds bytes that are no MIDI event: the file is damaged")]
     BrokenTrack(usize),
-    /// The header divides time into zero ticks.
-    #[error("the header divides a quarter note (or frame) into 0 ticks")]
+    /// The header divides time into zero ticks or frames.
+    #[error("the header divides time into ticks of no length")]
     ZeroDivision,
     /// Nothing to learn from or to play.
     #[error("holds no notes")]
@@ -124,13 +125,17 @@ const DRUM_CHANNEL: u8 = 9;
 /// # Errors
 /// [`MidiError`] if the bytes are not a whole MIDI file or hold no note.
 pub fn read(bytes: &[u8], tracks: Tracks) -> Result<Vec<TimedNote>, MidiError> {
-    if bytes.starts_with(b"MThd") && ends_inside_a_chunk(bytes) {
-        return Err(MidiError::CutShort);
+    let bytes = unwrap_riff(bytes);
+    if bytes.get(12) == Some(&0x80) {
+        return Err(MidiError::ZeroDivision); // 0 frames a second, on which `midly` would overflow
     }
     let (header, chunks) = midly::parse(bytes).map_err(MidiError::NotMidi)?;
     let announced = chunks.size_hint().0;
+    if ends_inside_a_track(bytes, announced) {
+        return Err(MidiError::CutShort);
+    }
     let mut parsed = Vec::new();
-    for chunk in chunks {
+    for chunk in chunks.take(announced) {
         let events = chunk.map_err(MidiError::NotMidi)?;
         parsed.push(read_track(events, parsed.len())?);
     }
@@ -182,14 +187,27 @@ pub fn read(bytes: &[u8], tracks: Tracks) -> Result<Vec<TimedNote>, MidiError> {
     Ok(notes.into_iter().map(|(note, _)| note).collect())
 }
 
-/// Whether a chunk (4 bytes of type, 4 of big-endian length, the body) runs past the end.
-fn ends_inside_a_chunk(mut bytes: &[u8]) -> bool {
-    while let Some((head, body)) = bytes.split_first_chunk::<8>() {
+/// The MIDI file in a RIFF wrapper (`.rmi`): a `data` chunk that starts with its header.
+fn unwrap_riff(bytes: &[u8]) -> &[u8] {
+    match bytes.get(12..24) {
+        Some([b'd', b'a', b't', b'a', l0, l1, l2, l3, b'M', b'T', b'h', b'd']) => {
+            let length = u32::from_le_bytes([*l0, *l1, *l2, *l3]) as usize;
+            bytes[20..].get(..length).unwrap_or(&bytes[20..])
+        }
+        _ => bytes,
+    }
+}
+
+/// Whether one of the first `tracks` tracks runs past the end of the file. A chunk is 4 bytes of
+/// type, 4 of big-endian length, and its body.
+fn ends_inside_a_track(mut bytes: &[u8], mut tracks: usize) -> bool {
+    while let (Some((head, body)), 1..) = (bytes.split_first_chunk::<8>(), tracks) {
         let length = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
         match body.get(length as usize..) {
             Some(rest) => bytes = rest,
             None => return true,
         }
+        tracks -= usize::from(head.starts_with(b"MTrk"));
     }
     false
 }
@@ -202,21 +220,25 @@ struct TrackNotes {
     length: u64,
 }
 
-fn read_track(events: midly::EventIter, index: usize) -> Result<TrackNotes, MidiError> {
+fn read_track(mut events: midly::EventIter, index: usize) -> Result<TrackNotes, MidiError> {
     let mut track = TrackNotes { notes: Vec::new(), tempi: Vec::new(), length: 0 };
     let mut program = [0u8; 16];
     // Notes sounding, by channel and pitch: (start tick, velocity).
     let mut sounding: Vec<Vec<(u64, u8)>> = vec![Vec::new(); 16 * 128];
-    let mut ended = false;
-    for event in events {
+    loop {
+        let (unread, status) = (events.unread().len(), events.running_status());
+        let Some(event) = events.next() else {
+            // `midly` stops at what it cannot read.
+            return if unread == 0 { Ok(track) } else { Err(MidiError::BrokenTrack(index)) };
+        };
         let event = event.map_err(|_| MidiError::BrokenTrack(index))?;
         let tick = track.length + u64::from(event.delta.as_int());
         track.length = tick;
+        if matches!(event.kind, TrackEventKind::Meta(_)) {
+            // Many files go on with the running status after a meta event.
+            *events.running_status_mut() = status;
+        }
         match event.kind {
-            TrackEventKind::Meta(MetaMessage::EndOfTrack) => {
-                ended = true;
-                break;
-            }
             TrackEventKind::Meta(MetaMessage::Tempo(tempo)) => {
                 track.tempi.push((tick, tempo.as_int()));
             }
@@ -255,7 +277,6 @@ fn read_track(events: midly::EventIter, index: usize) -> Result<TrackNotes, Midi
             _ => {}
         }
     }
-    if ended { Ok(track) } else { Err(MidiError::BrokenTrack(index)) }
 }
 
 /// Turns absolute notes, sorted by onset, into notes relative to their predecessors.
@@ -289,7 +310,7 @@ const TEMPO: u32 = 500_000;
 pub fn write(notes: &[Note]) -> Vec<u8> {
     use midly::num::{u4, u7, u15, u24, u28};
 
-    // (start, end, pitch, velocity) in milliseconds from the first onset.
+    // (start, end, pitch, velocity) in milliseconds from the start of the piece.
     let mut placed: Vec<(u64, u64, u8, u8)> = Vec::with_capacity(notes.len());
     let mut last_of_pitch = [None; 128];
     let mut onset = 0.0f64;
@@ -304,7 +325,7 @@ pub fn write(notes: &[Note]) -> Vec<u8> {
             if last.0 == start {
                 // Struck twice at once: one key, the longer of the two.
                 last.1 = last.1.max(end);
-                last.3 = last.3.max(note.velocity);
+                last.3 = last.3.max(note.velocity.min(127));
                 last_of_pitch[usize::from(pitch)] =
                     placed.iter().rposition(|placed| placed.2 == pitch);
                 continue;

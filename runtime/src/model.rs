@@ -1,15 +1,19 @@
 //! A model file, used in place.
 
+use core::cmp::Ordering;
 use core::fmt;
 
 use crate::header::{Header, Tensor};
-use crate::matrix::{Matrix, Weights};
+use crate::matrix::{GROUP_ROWS, Matrix, Weights};
 
 /// Version of the model file format that this crate reads and writes.
 pub const FORMAT_VERSION: u32 = 1;
 
 /// Most LSTM layers a model file may have.
 pub const MAX_LAYERS: usize = 8;
+
+/// Most hidden units of an LSTM layer: 32-bit sums hold the products of twice as many columns.
+pub const MAX_HIDDEN: usize = 1024;
 
 /// Widest hidden layer of a pitch head.
 pub const MAX_PITCH_HIDDEN: usize = 512;
@@ -20,9 +24,6 @@ pub const PITCHES: usize = 129;
 /// Pitch token that starts every sequence; it is heard, never played.
 pub const BOS: u8 = 128;
 
-/// Most columns of an 8-bit matrix: so many products fit a 32-bit sum.
-const MAX_INT8_COLUMNS: usize = 2048;
-
 /// Why a file is refused as a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -30,6 +31,9 @@ pub enum ModelError {
     /// The file ends before what its header announces.
     #[error("the model file is cut short")]
     Truncated,
+    /// There are bytes behind the last tensor.
+    #[error("the model file has bytes behind its end")]
+    TrailingBytes,
     /// The file does not start with the header of a model file.
     #[error("not a Pianola model file; `tools export` makes one from a trained run")]
     NotAModel,
@@ -136,14 +140,17 @@ impl<'a> Model<'a> {
     /// [`ModelError`] says what is wrong with the file.
     pub fn from_bytes(file: &'a [u8]) -> Result<Self, ModelError> {
         let header = Header::read(file)?;
-        if header.metadata("format")? != FORMAT_NAME.as_bytes() {
+        // Other safetensors files, such as a run's weights, have no such key.
+        if header.metadata("format").ok() != Some(FORMAT_NAME.as_bytes()) {
             return Err(ModelError::NotAModel);
         }
         if parse(header.metadata("version")?) != Some(FORMAT_VERSION as usize) {
             return Err(ModelError::Version);
         }
-        if !header.ends_at_last_tensor()? {
-            return Err(ModelError::Truncated);
+        match header.end()?.cmp(&header.data_len()) {
+            Ordering::Greater => return Err(ModelError::Truncated),
+            Ordering::Less => return Err(ModelError::TrailingBytes),
+            Ordering::Equal => {}
         }
         let stored = header.metadata("crc32")?;
         let checksum = checksum(file, stored).ok_or(ModelError::BadHeader)?;
@@ -163,7 +170,7 @@ impl<'a> Model<'a> {
         let pitch_hidden = size("pitch_hidden")?;
         // Upper bounds keep every product of sizes far from overflow.
         let fits = (1..=MAX_LAYERS).contains(&layers)
-            && (1..=MAX_INT8_COLUMNS / 2).contains(&hidden)
+            && (1..=MAX_HIDDEN).contains(&hidden)
             && (1..=MAX_PITCH_HIDDEN).contains(&pitch_hidden)
             && hidden % COLUMN_BLOCK == 0;
         if !known || !fits {
@@ -174,16 +181,12 @@ impl<'a> Model<'a> {
         let mut lstm = [None; MAX_LAYERS];
         for (layer, name) in LSTM_NAMES.iter().enumerate().take(layers) {
             let columns = if layer == 0 { hidden } else { 2 * hidden };
-            lstm[layer] = Some(file.matrix(name, hidden, columns)?);
+            lstm[layer] = Some(file.matrix(name, 4 * hidden, columns)?);
         }
         let heads = Heads {
-            pitch_hidden: file.matrix(&PITCH_HIDDEN, pitch_hidden.div_ceil(4), hidden)?,
-            pitch: file.matrix(
-                &PITCH,
-                PITCHES.div_ceil(4),
-                pitch_hidden.next_multiple_of(COLUMN_BLOCK),
-            )?,
-            times: file.matrix(&TIMES, 1, hidden)?,
+            pitch_hidden: file.matrix(&PITCH_HIDDEN, pitch_hidden, hidden)?,
+            pitch: file.matrix(&PITCH, PITCHES, pitch_hidden.next_multiple_of(COLUMN_BLOCK))?,
+            times: file.matrix(&TIMES, TIMES_ROWS, hidden)?,
         };
         let input = Input {
             pitch: file.table(hidden)?,
@@ -219,6 +222,9 @@ pub(crate) const FORMAT_NAME: &str = "pianola";
 
 /// Columns of a matrix are padded with zeros to a multiple of this.
 pub(crate) const COLUMN_BLOCK: usize = 16;
+
+/// Rows of the times head: step and duration.
+pub(crate) const TIMES_ROWS: usize = 2;
 
 /// Names of a matrix's tensors.
 pub(crate) struct MatrixNames {
@@ -285,9 +291,11 @@ impl<'a> Tensors<'a> {
     fn matrix(
         &self,
         names: &MatrixNames,
-        quads: usize,
+        rows: usize,
         columns: usize,
     ) -> Result<Matrix<'a>, ModelError> {
+        let groups = rows.div_ceil(GROUP_ROWS);
+        let quads = groups * GROUP_ROWS / 4;
         let shape = [quads, columns / 4, 4, 4];
         let weights = match self.precision {
             Precision::Float => {
@@ -299,7 +307,7 @@ impl<'a> Tensors<'a> {
                 scale: self.floats(names.scale, &[quads, 4])?,
             },
         };
-        Ok(Matrix { weights, bias: self.floats(names.bias, &[quads, 4])?, quads, columns })
+        Ok(Matrix { weights, bias: self.floats(names.bias, &[quads, 4])?, groups, columns })
     }
 
     fn table(&self, hidden: usize) -> Result<Table<'a>, ModelError> {

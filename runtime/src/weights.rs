@@ -2,11 +2,12 @@
 //! `safetensors.torch.save_file(model.state_dict(), …)` writes from Python.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use ndarray::ArrayD;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use crate::PITCHES;
+use crate::model::{COLUMN_BLOCK, MAX_HIDDEN, MAX_LAYERS, MAX_PITCH_HIDDEN, PITCHES};
 
 /// Sizes of the report's network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,27 @@ pub struct Shape {
 impl Shape {
     /// The report's sizes: 5,736,029 parameters.
     pub const REPORT: Self = Self { layers: 3, hidden: 512, embedding: 130, pitch_hidden: 300 };
+
+    /// Whether a model file can hold such a network and the kernels can play it.
+    ///
+    /// # Errors
+    /// [`ShapeError`] names the first size that is out of range.
+    pub fn check(&self) -> Result<(), ShapeError> {
+        let Self { layers, hidden, embedding, pitch_hidden } = *self;
+        if !(1..=MAX_LAYERS).contains(&layers) {
+            return Err(ShapeError::Layers(layers));
+        }
+        if !(1..=MAX_HIDDEN).contains(&hidden) || !hidden.is_multiple_of(COLUMN_BLOCK) {
+            return Err(ShapeError::Hidden(hidden));
+        }
+        if !(1..=MAX_EMBEDDING).contains(&embedding) {
+            return Err(ShapeError::Embedding(embedding));
+        }
+        if !(1..=MAX_PITCH_HIDDEN).contains(&pitch_hidden) {
+            return Err(ShapeError::PitchHidden(pitch_hidden));
+        }
+        Ok(())
+    }
 
     /// Inputs of an LSTM layer: the embedding, step and duration for the first, and the hidden
     /// state below for the others.
@@ -70,6 +92,29 @@ impl Shape {
     }
 }
 
+/// A size that no model file can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ShapeError {
+    /// Number of LSTM layers.
+    #[error("{0} LSTM layers; a model file holds 1 to {MAX_LAYERS}")]
+    Layers(usize),
+    /// Hidden units of an LSTM layer.
+    #[error("{0} hidden units; a model file holds multiples of {COLUMN_BLOCK} up to {MAX_HIDDEN}")]
+    Hidden(usize),
+    /// Width of the pitch embedding.
+    #[error("a pitch embedding of {0}; it may be 1 to {MAX_EMBEDDING} wide")]
+    Embedding(usize),
+    /// Width of the pitch head's hidden layer.
+    #[error("a pitch head with {0} hidden units; a model file holds 1 to {MAX_PITCH_HIDDEN}")]
+    PitchHidden(usize),
+}
+
+/// Widest pitch embedding; a wider one than there are pitches would learn nothing more.
+const MAX_EMBEDDING: usize = 1024;
+
+/// The file of the best weights in a run's folder.
+pub const RUN_WEIGHTS: &str = "weights.safetensors";
+
 /// The float weights of the report's network.
 #[derive(Clone, Debug)]
 pub struct FloatWeights {
@@ -90,6 +135,9 @@ pub enum WeightsError {
          safetensors.torch.save_file(model.state_dict(), path)"
     )]
     Format(#[from] safetensors::SafeTensorError),
+    /// Sizes that no model file can have.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
     /// A tensor the network needs is not there.
     #[error("no tensor `{0}`: not the weights of a report-architecture network")]
     Missing(String),
@@ -116,6 +164,11 @@ pub enum WeightsError {
 const PROVENANCE: &str = "provenance";
 
 impl FloatWeights {
+    /// The file of a run's best weights, if `run` is a run's folder; else `run` itself.
+    pub fn path(run: &Path) -> PathBuf {
+        if run.is_dir() { run.join(RUN_WEIGHTS) } else { run.into() }
+    }
+
     /// Reads a float safetensors file.
     ///
     /// # Errors
@@ -129,13 +182,14 @@ impl FloatWeights {
             size.ok_or_else(|| WeightsError::Missing(name.into()))
         };
         let shape = Shape {
-            layers: (0..)
+            layers: (0..=MAX_LAYERS)
                 .take_while(|layer| file.tensor(&format!("rnn.weight_hh_l{layer}")).is_ok())
                 .count(),
             hidden: size("rnn.weight_hh_l0", 1)?,
             embedding: size("pitch_embedding_layer.weight", 0)?,
             pitch_hidden: size("decoder_pitch1.weight", 0)?,
         };
+        shape.check()?;
         let mut tensors = BTreeMap::new();
         for (name, expected) in shape.tensors() {
             let tensor = file.tensor(&name).map_err(|_| WeightsError::Missing(name.clone()))?;

@@ -58,8 +58,8 @@ fn a_corpus_is_read_whole_and_split_by_song() {
     assert_eq!(corpus.songs.len(), 10);
     assert_eq!(corpus.songs[3].name, "sub/3.mid");
     assert_eq!(corpus.skipped.len(), 1);
-    assert!(corpus.skipped_report().contains("broken.MID"));
-    assert!(corpus.skipped_report().contains("1 files skipped, 10 read"));
+    let (_, _, report) = Corpus::open(folder.path(), Tracks::First, None, 5).unwrap();
+    assert!(report.contains("broken.MID") && report.contains("1 files skipped, 10 read"));
     // 130 notes are two segments; the tail is dropped.
     assert_eq!(segments(&corpus.songs).count(), 20);
 
@@ -90,6 +90,7 @@ fn unusable_corpora_and_splits_say_why() {
         ("song\tset\n", 1, "no column `file`"),
         ("split\tfile\ntrane\ta.mid\n", 2, "`trane`"),
         ("split\tfile\ntrain\ta.mid\ntest\n", 3, "too few columns"),
+        ("split\tfile\ntrain\ta.mid\ntest\ta.mid\n", 3, "twice"),
     ] {
         fs::write(&path, text).unwrap();
         let error = Split::read(&path).unwrap_err().to_string();

@@ -120,9 +120,36 @@ fn bad_files_say_what_is_wrong() {
         read(&whole[..one_track], Tracks::All),
         Err(MidiError::MissingTracks { announced: 2, found: 1 })
     ));
+    assert!(matches!(
+        read(&file(0, [0x80, 4], &[&track]), Tracks::All),
+        Err(MidiError::ZeroDivision)
+    ));
+    assert!(matches!(
+        read(&file(0, HUNDRED, &[&[0, 0x90, 60, 70, 0, 0xf4]]), Tracks::All),
+        Err(MidiError::BrokenTrack(0))
+    ));
     for length in 0..whole.len() {
         assert!(read(&whole[..length], Tracks::All).is_err(), "cut to {length} bytes");
     }
+}
+
+#[test]
+fn files_of_loose_writers_are_read() {
+    let expected = [(60, 70, 0.0, 500.0)];
+    // Running status goes on after a meta event (here a text).
+    let text = [0, 0x90, 60, 70, 0, 0xff, 1, 1, b'x', 100, 60, 0];
+    assert_eq!(notes(&file(0, HUNDRED, &[&text]), Tracks::All), expected);
+    let whole = file(0, HUNDRED, &[&[0, 0x90, 60, 70, 100, 60, 0]]);
+    // No end-of-track event, or bytes behind the last track.
+    let mut endless = whole[..whole.len() - 4].to_vec();
+    endless[21] -= 4;
+    assert_eq!(notes(&endless, Tracks::All), expected);
+    let padded = [whole.as_slice(), b"trailing bytes that are no chunk"].concat();
+    assert_eq!(notes(&padded, Tracks::All), expected);
+    // In a RIFF wrapper.
+    let length = (whole.len() as u32).to_le_bytes();
+    let riff = [b"RIFF\0\0\0\0RMIDdata", length.as_slice(), &whole].concat();
+    assert_eq!(notes(&riff, Tracks::All), expected);
 }
 
 #[test]
@@ -209,9 +236,13 @@ proptest! {
     }
 
     #[test]
-    fn hostile_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn hostile_bytes_never_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+        format in 0u8..4,
+        division in any::<[u8; 2]>(),
+    ) {
         let _ = read(&bytes, Tracks::All);
-        let mut with_header = file(1, HUNDRED, &[&[]]);
+        let mut with_header = file(format, division, &[&[]]);
         with_header.truncate(14);
         with_header.extend(b"MTrk\0\0\x01\0");
         with_header.extend(&bytes);

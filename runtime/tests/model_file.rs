@@ -5,7 +5,7 @@ mod common;
 
 use common::{SMALL, random_weights, small_model};
 use pianola_runtime::export::{ExportError, pack};
-use pianola_runtime::weights::{FloatWeights, Shape, WeightsError};
+use pianola_runtime::weights::{FloatWeights, Shape, ShapeError, WeightsError};
 use pianola_runtime::{Generator, Model, ModelError, Precision, Sampling};
 use proptest::prelude::*;
 use safetensors::{Dtype, SafeTensors};
@@ -121,17 +121,29 @@ fn unusable_weights_say_why() {
         tensor[3] = f32::NAN;
     });
     assert!(matches!(error, WeightsError::NotFinite(name) if name == "rnn.bias_ih_l0"));
+    let absurd = [("rnn.weight_hh_l0", vec![0, 1 << 63]), ("x", vec![0])];
+    let absurd = absurd.map(|(name, size)| {
+        (name, safetensors::tensor::TensorView::new(Dtype::F32, size, &[]).unwrap())
+    });
+    let absurd = safetensors::serialize(absurd, None).unwrap();
+    assert!(FloatWeights::read(&absurd).is_err());
     assert!(matches!(FloatWeights::read(b"PK\x03\x04"), Err(WeightsError::Format(_))));
 }
 
 #[test]
 fn networks_that_no_kernel_handles_are_refused_at_export() {
     let export = |shape| pack(&random_weights(shape, 0.1, 1), Precision::Int8).map(|_| ());
-    assert!(matches!(export(Shape { hidden: 40, ..SMALL }), Err(ExportError::Hidden(40))));
-    assert!(matches!(export(Shape { layers: 9, ..SMALL }), Err(ExportError::Layers(9))));
+    assert!(matches!(
+        export(Shape { hidden: 40, ..SMALL }),
+        Err(ExportError::Shape(ShapeError::Hidden(40)))
+    ));
+    assert!(matches!(
+        export(Shape { layers: 9, ..SMALL }),
+        Err(ExportError::Shape(ShapeError::Layers(9)))
+    ));
     assert!(matches!(
         export(Shape { pitch_hidden: 513, ..SMALL }),
-        Err(ExportError::PitchHidden(513))
+        Err(ExportError::Shape(ShapeError::PitchHidden(513)))
     ));
 }
 
@@ -163,7 +175,9 @@ fn every_truncated_file_is_refused() {
         assert!(Model::from_bytes(&bytes[..length]).is_err(), "{length} bytes");
     }
     let longer = [bytes.as_slice(), &[0; 3]].concat();
-    assert_eq!(Model::from_bytes(&longer).map(|_| ()), Err(ModelError::Truncated));
+    assert_eq!(Model::from_bytes(&longer).map(|_| ()), Err(ModelError::TrailingBytes));
+    let floats = random_weights(SMALL, 0.3, 7).write().unwrap();
+    assert_eq!(Model::from_bytes(&floats).map(|_| ()), Err(ModelError::NotAModel));
 }
 
 /// Puts another value into the header, of the same length, and makes the checksum fit again: what

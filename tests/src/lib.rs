@@ -70,15 +70,12 @@ pub fn refuse(command: &mut Command) -> String {
     said[0].to_string()
 }
 
-/// The folder of the corpora: `$PIANOLA_DATA`, or `shared/data` beside the repository.
+/// The folder of the corpora, `$PIANOLA_DATA`.
 ///
 /// # Panics
 /// If it is not there; tests that need it are ignored unless asked for.
 pub fn data() -> PathBuf {
-    let folder = match std::env::var_os("PIANOLA_DATA") {
-        Some(folder) => PathBuf::from(folder),
-        None => root().join("../shared/data"),
-    };
+    let folder = PathBuf::from(std::env::var_os("PIANOLA_DATA").unwrap_or_default());
     assert!(
         folder.join("reference_split.tsv").exists(),
         "no corpora in {}: set PIANOLA_DATA to the folder that holds piano-midi/",

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use clap::Args;
 use indicatif::ProgressBar;
 use pianola_runtime::Note;
-use pianola_runtime::corpus::{self, Corpus, Set, Split};
+use pianola_runtime::corpus::{self, Corpus, Set};
 use pianola_runtime::evaluation::{self, Divergences, Evaluation, LossSum};
 use pianola_runtime::midi_file::Tracks;
 use rayon::prelude::*;
@@ -27,6 +27,9 @@ pub struct Options {
     /// Seed of the random split.
     #[arg(long, default_value_t = 0, value_name = "N")]
     split_seed: u64,
+    /// Which notes of each file to use: the first instrument's, or all.
+    #[arg(long, default_value = "first", value_name = "first|all")]
+    tracks: Tracks,
     /// Songs to measure on.
     #[arg(long, default_value = "test", value_name = "train|validation|test")]
     set: Set,
@@ -35,15 +38,16 @@ pub struct Options {
     json: bool,
 }
 
-pub fn run(options: &Options) -> anyhow::Result<()> {
+pub fn run(options: &Options) -> anyhow::Result<String> {
     let file = ModelFile::open(options.model.as_deref())?;
     let model = file.model()?;
-    let corpus = Corpus::read(&options.corpus, Tracks::First)?;
-    eprint!("{}", corpus.skipped_report());
-    let split = match &options.split {
-        Some(path) => Split::read(path)?,
-        None => Split::random(&corpus, options.split_seed),
-    };
+    let (corpus, split, report) = Corpus::open(
+        &options.corpus,
+        options.tracks,
+        options.split.as_deref(),
+        options.split_seed,
+    )?;
+    eprint!("{report}");
     let songs: Vec<_> = corpus.set(&split, options.set).collect();
     let segments: Vec<_> = corpus::segments(songs.iter().copied()).collect();
     ensure!(!segments.is_empty(), "the {} set has no whole segment", options.set.name());
@@ -55,8 +59,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             bar.inc(1);
             LossSum::of_segment(&model, *segment)
         })
-        .try_reduce(LossSum::default, |a, b| Ok(a.plus(b)))
-        .map_err(|error| file.refused(error))?;
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| file.refused(error))?
+        .into_iter()
+        .fold(LossSum::default(), LossSum::plus);
     bar.finish_and_clear();
     let sampled: Vec<Note> = (0..evaluation::PIECES)
         .into_par_iter()
@@ -71,10 +77,5 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         loss: loss.mean(),
         divergences: Divergences::between(&sampled, segments.iter().copied().flatten()),
     };
-    if options.json {
-        println!("{:#}", evaluation.to_json());
-    } else {
-        print!("{evaluation}");
-    }
-    Ok(())
+    Ok(if options.json { format!("{:#}\n", evaluation.to_json()) } else { evaluation.to_string() })
 }

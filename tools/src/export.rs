@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use pianola_runtime::Precision;
-use pianola_runtime::export::pack;
+use pianola_runtime::export::{TensorError, pack};
 use pianola_runtime::files::write_whole;
 use pianola_runtime::weights::FloatWeights;
 
@@ -31,12 +31,8 @@ enum Quantization {
     Int8,
 }
 
-/// Where `trainer fit` leaves a run's best weights.
-const RUN_WEIGHTS: &str = "weights.safetensors";
-
-pub fn run(options: &Options) -> anyhow::Result<()> {
-    let source =
-        if options.run.is_dir() { options.run.join(RUN_WEIGHTS) } else { options.run.clone() };
+pub fn run(options: &Options) -> anyhow::Result<String> {
+    let source = FloatWeights::path(&options.run);
     let name = || source.display().to_string();
     let bytes = fs::read(&source).with_context(|| format!("cannot read {}", name()))?;
     let weights = FloatWeights::read(&bytes).with_context(name)?;
@@ -51,24 +47,21 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     });
     write_whole(&out, &packed.bytes).with_context(|| format!("cannot write {}", out.display()))?;
 
+    let mut report = String::new();
     if !packed.errors.is_empty() {
-        println!("{:24}{:>12}{:>16}{:>16}", "tensor", "bytes", "relative error", "largest error");
+        let titles = ["tensor", "bytes", "relative error", "largest error"];
+        report += &format!("{:24}{:>12}{:>16}{:>16}\n", titles[0], titles[1], titles[2], titles[3]);
     }
-    for error in &packed.errors {
-        println!(
-            "{:24}{:>12}{:>15.3}%{:>16.6}",
-            error.name,
-            error.bytes,
-            100.0 * error.relative,
-            error.largest
-        );
+    for TensorError { name, bytes, relative, largest } in &packed.errors {
+        let percent = 100.0 * relative;
+        report += &format!("{name:24}{bytes:>12}{percent:>15.3}%{largest:>16.6}\n");
     }
-    println!(
-        "wrote {}: {precision}, {} parameters, {} bytes, checksum {:08x}",
+    report += &format!(
+        "wrote {}: {precision}, {} parameters, {} bytes, checksum {:08x}\n",
         out.display(),
         weights.shape.parameters(),
         packed.bytes.len(),
         packed.checksum
     );
-    Ok(())
+    Ok(report)
 }

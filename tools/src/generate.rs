@@ -9,7 +9,7 @@ use clap::Args;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use pianola_runtime::files::write_whole;
 use pianola_runtime::midi_file::{self, Tracks};
-use pianola_runtime::{Generator, Model, ModelError, Note, Sampling};
+use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Model, ModelError, Note, Sampling};
 use rayon::prelude::*;
 
 use crate::model_file::ModelFile;
@@ -20,8 +20,8 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// Notes to compose [default: 500, or as many as --seconds takes].
-    #[arg(long, value_name = "N")]
-    notes: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_NOTES))]
+    notes: Option<u64>,
     /// Stop before the first note that starts after so many seconds.
     #[arg(long, value_name = "S")]
     seconds: Option<f64>,
@@ -44,26 +44,33 @@ pub struct Options {
     #[arg(long, default_value_t = 64, value_name = "N", requires = "prime")]
     prime_notes: usize,
     /// Pieces to compose, with the seeds SEED, SEED + 1 and so on.
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N",
+          value_parser = clap::value_parser!(u64).range(1..=MAX_PIECES))]
     count: u64,
     /// File to write, or folder with --count [default: piece-SEED.mid here].
     #[arg(long, value_name = "FILE|DIR")]
     out: Option<PathBuf>,
 }
 
+/// Most notes of a piece: a day of music.
+const MAX_NOTES: u64 = 1_000_000;
+
+/// Most pieces at once.
+const MAX_PIECES: u64 = 100_000;
+
 /// Most notes a second of music takes when only --seconds is given: no pianist is as fast.
 const NOTES_PER_SECOND: f64 = 100.0;
 
-pub fn run(options: &Options) -> anyhow::Result<()> {
-    ensure!(options.count > 0, "--count must be at least 1");
-    ensure!(options.notes != Some(0), "--notes must be at least 1");
+pub fn run(options: &Options) -> anyhow::Result<String> {
     ensure!(
         options.temperature >= 0.0 && options.temperature.is_finite(),
         "--temperature must be a number from 0"
     );
     ensure!(options.top_p > 0.0 && options.top_p <= 1.0, "--top-p must be above 0, up to 1");
+    if let Some(seconds) = options.seconds {
+        ensure!(seconds > 0.0 && seconds.is_finite(), "--seconds must be a number above 0");
+    }
     let seconds = options.seconds.unwrap_or(f64::INFINITY);
-    ensure!(seconds > 0.0, "--seconds must be above 0");
 
     let file = ModelFile::open(options.model.as_deref())?;
     let model = file.model()?;
@@ -73,7 +80,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     };
     let notes = match (options.notes, options.seconds) {
         (Some(notes), _) => notes,
-        (None, Some(seconds)) => (seconds * NOTES_PER_SECOND).ceil() as usize,
+        (None, Some(seconds)) => ((seconds * NOTES_PER_SECOND).ceil() as u64).min(MAX_NOTES),
         (None, None) => 500,
     };
     let seed = options.seed.unwrap_or_else(|| {
@@ -95,7 +102,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     }
 
     let pieces: Vec<u64> = (0..options.count).map(|piece| seed.wrapping_add(piece)).collect();
-    let bar = progress_bar(notes as u64 * options.count);
+    let bar = progress_bar(notes * options.count);
     let lengths: Vec<(usize, f64)> = pieces
         .par_iter()
         .map(|&seed| {
@@ -113,13 +120,12 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let hear = format!("hear it with `timidity {}` or any MIDI player", first.display());
     if let [(notes, seconds)] = lengths[..] {
         let length = HumanDuration(Duration::from_secs_f64(seconds));
-        println!("wrote {}: {notes} notes, {length}; {hear}", first.display());
+        Ok(format!("wrote {}: {notes} notes, {length}; {hear}\n", first.display()))
     } else {
         let folder = first.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
-        println!("wrote {} pieces to {}; {hear}", lengths.len(), folder.display());
+        Ok(format!("wrote {} pieces to {}; {hear}\n", lengths.len(), folder.display()))
     }
-    Ok(())
 }
 
 fn read_primer(path: &Path, notes: usize) -> anyhow::Result<Vec<Note>> {
@@ -128,6 +134,10 @@ fn read_primer(path: &Path, notes: usize) -> anyhow::Result<Vec<Note>> {
     let timed = midi_file::read(&bytes, Tracks::First).with_context(name)?;
     let mut primer = midi_file::to_relative(&timed);
     primer.truncate(notes);
+    for note in &mut primer {
+        note.step = Note::playable_seconds(note.step);
+        note.duration = Note::playable_seconds(note.duration);
+    }
     Ok(primer)
 }
 
@@ -137,11 +147,11 @@ fn compose(
     seed: u64,
     sampling: &Sampling,
     primer: &[Note],
-    notes: usize,
+    notes: u64,
     seconds: f64,
     bar: &ProgressBar,
 ) -> Result<Vec<Note>, ModelError> {
-    let mut generator: Generator = Generator::new(model, seed)?;
+    let mut generator = Generator::<MAX_LAYERS, MAX_HIDDEN>::new(model, seed)?;
     let mut piece = primer.to_vec();
     let mut onset = 0.0;
     for note in primer {

@@ -15,24 +15,24 @@ pub struct Options {
     file: Option<PathBuf>,
 }
 
-pub fn run(options: &Options) -> anyhow::Result<()> {
+pub fn run(options: &Options) -> anyhow::Result<String> {
     let file = ModelFile::open(options.file.as_deref())?;
     let name = || file.name().to_string();
     let (_, header) = SafeTensors::read_metadata(file.bytes()).with_context(name)?;
-    println!("{}: {} bytes", file.name(), file.bytes().len());
+    let mut report = format!("{}: {} bytes\n", file.name(), file.bytes().len());
     for (key, value) in header.metadata().iter().flatten().collect::<BTreeMap<_, _>>() {
-        println!("  {key}: {value}");
+        report += &format!("  {key}: {value}\n");
     }
     let mut tensors: Vec<_> = header.tensors().into_iter().collect();
     tensors.sort_by_key(|(_, info)| info.data_offsets);
     for (name, info) in tensors {
         let (start, end) = info.data_offsets;
-        let shape = format!("{:?}", info.shape);
-        println!("{name:28}{:>6} {shape:24}{:>10} bytes", format!("{:?}", info.dtype), end - start);
+        let (dtype, shape) = (format!("{:?}", info.dtype), format!("{:?}", info.shape));
+        report += &format!("{name:28}{dtype:>6} {shape:24}{:>10} bytes\n", end - start);
     }
-    match file.model() {
-        Ok(model) => println!("plays here: yes, checksum {:08x} verified", model.checksum()),
-        Err(error) => println!("plays here: no: {}", error.root_cause()),
-    }
-    Ok(())
+    report += &match file.model() {
+        Ok(model) => format!("plays here: yes, checksum {:08x} verified\n", model.checksum()),
+        Err(error) => format!("plays here: no: {}\n", error.root_cause()),
+    };
+    Ok(report)
 }

@@ -7,8 +7,10 @@ mod generate;
 mod inspect;
 mod model_file;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 /// A self-playing piano in a few megabytes.
@@ -38,7 +40,12 @@ fn main() -> ExitCode {
         Command::Evaluate(options) => evaluate::run(&options),
         Command::Inspect(options) => inspect::run(&options),
     };
-    match result {
+    let printed = result.and_then(|report| match io::stdout().write_all(report.as_bytes()) {
+        // Whoever reads this has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.context("cannot write to standard output"),
+    });
+    match printed {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use memmap2::Mmap;
 use pianola_runtime::{Model, ModelError};
 
@@ -21,6 +21,10 @@ impl ModelFile {
     pub fn open(path: Option<&Path>) -> anyhow::Result<Self> {
         let Some(path) = path else { return Ok(Self::Bundled) };
         let name = path.display().to_string();
+        ensure!(
+            !path.is_dir(),
+            "{name} is a folder; `tools export {name}` makes a model file of a run"
+        );
         let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
         // SAFETY: the map is only read. Another program that shortens the file while it is mapped
         // could end this process with a bus error, as it could any program that maps a file.

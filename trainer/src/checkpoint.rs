@@ -27,7 +27,15 @@ pub struct Progress {
     /// Lowest total validation loss, and the epoch it was reached in, counted from 1.
     pub best: Option<(f64, usize)>,
     /// True when early stopping has ended the run.
+    #[serde(skip)]
     pub stopped: bool,
+}
+
+impl Progress {
+    /// Epochs finished since the one with the lowest validation loss.
+    pub fn epochs_since_best(&self) -> usize {
+        self.best.map_or(0, |(_, epoch)| self.epoch.saturating_sub(epoch))
+    }
 }
 
 const PROGRESS: &str = "progress";
@@ -74,6 +82,7 @@ pub fn load(path: &Path, network: &Network, optimizer: &mut AdamW) -> anyhow::Re
         let fill = |name: String, tensor: &Tensor| -> anyhow::Result<()> {
             let saved = file.tensor(&name)?;
             let size: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
+            ensure!(saved.dtype() == Dtype::F32, "tensor `{name}` is not F32");
             ensure!(saved.shape() == size, "tensor `{name}` has another size than the run's");
             let values: Vec<f32> =
                 saved.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();

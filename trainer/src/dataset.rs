@@ -1,6 +1,6 @@
 //! Segments as batches of tensors, with augmentation.
 
-use pianola_runtime::corpus::{SEGMENT, shuffle};
+use pianola_runtime::corpus::{SEGMENT, below, shuffle};
 use pianola_runtime::{BOS, Note};
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::Rng;
@@ -40,10 +40,6 @@ impl Augmentation {
             ..note
         })
     }
-}
-
-fn below(rng: &mut Pcg32, bound: u32) -> u32 {
-    ((u64::from(rng.next_u32()) * u64::from(bound)) >> 32) as u32
 }
 
 /// Inputs and targets of a batch, time-major.

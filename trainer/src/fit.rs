@@ -1,19 +1,20 @@
 //! `trainer fit`: the training loop.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use pianola_runtime::corpus::{self, Corpus, SEGMENT, Set, Split};
 use pianola_runtime::evaluation::{self, Divergences, loss_to_json};
 use pianola_runtime::export::pack;
 use pianola_runtime::files;
-use pianola_runtime::weights::{FloatWeights, Shape};
+use pianola_runtime::weights::{FloatWeights, RUN_WEIGHTS, Shape};
 use pianola_runtime::{Model, Note, Precision};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -22,11 +23,10 @@ use tch::Device;
 use crate::checkpoint::{self, Progress};
 use crate::curves;
 use crate::dataset::{self, Augmentation, Batch, Segment};
-use crate::network::{Loss, Network, TimesLoss};
+use crate::network::{Loss, Network};
 use crate::optimizer::{AdamW, Schedule, clip_gradients};
 
-/// Everything that decides what a run computes. It is saved in the run's folder, and a resumed run
-/// must be given the same.
+/// How a run learns from its data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
     /// Seed of initialisation, order, augmentation and dropout.
@@ -47,8 +47,6 @@ pub struct Recipe {
     pub dropout: f64,
     /// Limit on the norm of the gradient; 0 for none.
     pub clip: f64,
-    /// What is minimised for step and duration.
-    pub times_loss: TimesLoss,
     /// Transposition and tempo.
     pub augmentation: Augmentation,
     /// Hidden units of each LSTM layer.
@@ -77,9 +75,8 @@ pub struct Run<'a> {
 
 /// Runs or resumes a training run.
 pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
-    let files = Files::new(&run.folder);
-    prepare_folder(recipe, run, &files)?;
-
+    let shape = Shape { layers: recipe.layers, hidden: recipe.hidden, ..Shape::REPORT };
+    shape.check()?;
     let set = |set| corpus::segments(run.corpus.set(run.split, set)).collect::<Vec<_>>();
     let mut training: Vec<&Segment> = set(Set::Train);
     training.truncate(recipe.limit.unwrap_or(usize::MAX));
@@ -87,11 +84,13 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
     ensure!(!training.is_empty(), "the training set has no whole segment of {SEGMENT} notes");
     ensure!(!validation.is_empty(), "the validation set has no whole segment of {SEGMENT} notes");
 
+    let files = Files::new(&run.folder);
+    let data = checksum(training.iter().copied().chain(&validation));
+    prepare_folder(&Saved { recipe: recipe.clone(), data }, run, &files)?;
     let sets = Set::ALL.map(|of| (of, set(of).into_iter().flatten().copied().collect()));
     curves::corpus_histograms(&sets, &files.corpus)?;
 
     tch::manual_seed(recipe.seed as i64);
-    let shape = Shape { layers: recipe.layers, hidden: recipe.hidden, ..Shape::REPORT };
     let network = Network::new(shape, run.device);
     let mut optimizer = AdamW::new(network.parameters(), recipe.weight_decay);
     let mut progress = if run.resume {
@@ -99,13 +98,15 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
     } else {
         Progress::default()
     };
+    progress.stopped =
+        run.patience.is_some_and(|patience| progress.epochs_since_best() >= patience);
     let mut log = Log::open(&files.log, &progress)?;
-    println!(
+    say(format_args!(
         "{} parameters; {} training and {} validation segments of {SEGMENT} notes",
         shape.parameters(),
         training.len(),
         validation.len()
-    );
+    ));
 
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
@@ -131,14 +132,7 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
             tch::manual_seed((recipe.seed as i64) ^ (i64::from(optimizer.updates) << 20));
             let losses = update(&network, &mut optimizer, recipe, segments, rate, run.device);
             let total: f64 = losses.iter().sum();
-            if !total.is_finite() {
-                bail!(
-                    "the loss is no longer a number in epoch {}, batch {}: lower the learning \
-                     rate or set --clip; the last epoch's checkpoint is kept",
-                    progress.epoch + 1,
-                    index + 1
-                );
-            }
+            refuse_divergence(total, progress.epoch + 1)?;
             progress.batch_losses.push(losses);
             progress.batch = index + 1;
             progress.updates = optimizer.updates;
@@ -153,11 +147,11 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
             if interrupted.load(Ordering::SeqCst) {
                 bar.abandon();
                 checkpoint::save(&files.checkpoint, &network, &optimizer, &progress)?;
-                println!(
+                say(format_args!(
                     "stopped in epoch {}; `--resume` goes on from {}",
                     progress.epoch + 1,
                     files.checkpoint.display()
-                );
+                ));
                 return Ok(());
             }
         }
@@ -166,6 +160,7 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
         let train = mean(&progress.batch_losses);
         let held_out = evaluate(&network, &validation, recipe.batch, run.device);
         let (train_total, held_out_total) = (train.iter().sum::<f64>(), held_out.iter().sum());
+        refuse_divergence(held_out_total, progress.epoch + 1)?;
         progress.epoch += 1;
         let provenance =
             format!("{}; epoch {} of {}", run.provenance, progress.epoch, recipe.epochs);
@@ -178,35 +173,71 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
             progress.best = Some((held_out_total, progress.epoch));
             save(&files.weights, &weights.write()?)?;
         }
-        let since_best = progress.best.map_or(0, |(_, epoch)| progress.epoch - epoch);
-        progress.stopped = run.patience.is_some_and(|patience| since_best >= patience);
+        progress.stopped =
+            run.patience.is_some_and(|patience| progress.epochs_since_best() >= patience);
+        // In this order, a crash between two of them leaves nothing that resuming does not mend.
         log.write(&json!({
             "event": "epoch", "epoch": progress.epoch, "best": better,
             "seconds": started.elapsed().as_secs_f64(),
             "train": loss_to_json(train), "validation": loss_to_json(held_out),
             "jsd": divergences.to_json()["corrected"],
         }))?;
-        curves::learning_curves(&fs::read_to_string(&files.log)?, &files.curves)?;
         checkpoint::save(&files.checkpoint, &network, &optimizer, &progress)?;
-        println!(
+        log.read().and_then(|log| curves::learning_curves(&log, &files.curves))?;
+        say(format_args!(
             "epoch {:>3}: train {train_total:.4}, validation {held_out_total:.4}{}",
             progress.epoch,
             if better { " (best)" } else { "" }
-        );
+        ));
+    }
+    if progress.stopped {
+        let since = progress.epochs_since_best();
+        say(format_args!("stopped early: no lower validation loss for {since} epochs"));
     }
     if let Some((loss, epoch)) = progress.best {
-        println!(
+        say(format_args!(
             "best validation loss {loss:.4} in epoch {epoch}: {}\nexport it with: \
              cargo run --release -- export {} --quantize int8",
             files.weights.display(),
             run.folder.display()
-        );
+        ));
     }
     Ok(())
 }
 
-/// Where a run keeps its best weights, in its folder.
-pub const WEIGHTS: &str = "weights.safetensors";
+/// Prints a line, also where nobody reads any more: that is no reason to end a run.
+fn say(line: fmt::Arguments) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+fn refuse_divergence(loss: f64, epoch: usize) -> anyhow::Result<()> {
+    ensure!(
+        loss.is_finite(),
+        "the loss is no longer a number in epoch {epoch}: start again with a lower \
+         --learning-rate or --clip; weights and checkpoint are those of the epochs before"
+    );
+    Ok(())
+}
+
+/// What decides a run besides the number of threads: kept in its folder, and held against the
+/// options it is resumed with.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Saved {
+    #[serde(flatten)]
+    recipe: Recipe,
+    /// CRC-32 of all training and validation notes in their order.
+    data: u32,
+}
+
+fn checksum<'s>(segments: impl Iterator<Item = &'s Segment>) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    for note in segments.flatten() {
+        crc.update(&[note.pitch, note.velocity]);
+        crc.update(&note.step.to_le_bytes());
+        crc.update(&note.duration.to_le_bytes());
+    }
+    crc.finalize()
+}
 
 /// The files of a run's folder.
 struct Files {
@@ -222,7 +253,7 @@ impl Files {
     fn new(folder: &Path) -> Self {
         Self {
             recipe: folder.join("recipe.json"),
-            weights: folder.join(WEIGHTS),
+            weights: folder.join(RUN_WEIGHTS),
             checkpoint: folder.join("checkpoint.safetensors"),
             log: folder.join("log.jsonl"),
             curves: folder.join("curves.svg"),
@@ -231,16 +262,21 @@ impl Files {
     }
 }
 
-fn prepare_folder(recipe: &Recipe, run: &Run, files: &Files) -> anyhow::Result<()> {
+fn prepare_folder(wanted: &Saved, run: &Run, files: &Files) -> anyhow::Result<()> {
     if run.resume {
         let saved = fs::read_to_string(&files.recipe)
             .with_context(|| format!("no run to resume: cannot read {}", files.recipe.display()))?;
-        let saved: Recipe = serde_json::from_str(&saved)
+        let saved: Saved = serde_json::from_str(&saved)
             .with_context(|| format!("{} is damaged", files.recipe.display()))?;
         ensure!(
-            saved == *recipe,
+            saved.recipe == wanted.recipe,
             "the options differ from those the run was started with, in {}",
             files.recipe.display()
+        );
+        ensure!(
+            saved.data == wanted.data,
+            "the corpus, its tracks or its split differ from those {} was started with",
+            run.folder.display()
         );
         return Ok(());
     }
@@ -251,7 +287,7 @@ fn prepare_folder(recipe: &Recipe, run: &Run, files: &Files) -> anyhow::Result<(
     );
     fs::create_dir_all(&run.folder)
         .with_context(|| format!("cannot create {}", run.folder.display()))?;
-    save(&files.recipe, serde_json::to_string_pretty(recipe)?.as_bytes())
+    save(&files.recipe, serde_json::to_string_pretty(wanted)?.as_bytes())
 }
 
 /// One update; returns the batch's losses before it.
@@ -266,7 +302,7 @@ fn update(
     let batch = Batch::new(segments, device);
     let prediction = network.forward(&batch.pitch_in, &batch.times_in, recipe.dropout);
     let loss = Loss::of(&prediction, &batch.pitch_out, &batch.times_out);
-    recipe.times_loss.objective(&loss, &prediction, &batch.times_out).backward();
+    loss.total().backward();
     if recipe.clip > 0.0 {
         clip_gradients(network.parameters(), recipe.clip);
     }
@@ -339,7 +375,8 @@ impl Log {
                 };
                 serde_json::from_str(line).is_ok_and(|entry: serde_json::Value| {
                     let epoch = number(&entry, "epoch").unwrap_or(0);
-                    let batch = number(&entry, "batch").unwrap_or(0);
+                    // An epoch's entry comes after all its batches.
+                    let batch = number(&entry, "batch").unwrap_or(usize::MAX);
                     epoch <= progress.epoch
                         || (epoch == progress.epoch + 1 && batch <= progress.batch)
                 })
@@ -352,6 +389,11 @@ impl Log {
             .open(path)
             .with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self { file, path: path.into() })
+    }
+
+    fn read(&self) -> anyhow::Result<String> {
+        fs::read_to_string(&self.path)
+            .with_context(|| format!("cannot read {}", self.path.display()))
     }
 
     fn write(&mut self, entry: &serde_json::Value) -> anyhow::Result<()> {

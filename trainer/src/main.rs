@@ -7,7 +7,8 @@ mod fit;
 mod network;
 mod optimizer;
 
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
@@ -20,7 +21,7 @@ use tch::Device;
 
 use dataset::Augmentation;
 use fit::{Recipe, Run};
-use network::{Network, TimesLoss};
+use network::Network;
 use optimizer::Schedule;
 
 /// Train Pianola on a folder of MIDI files.
@@ -118,9 +119,6 @@ struct Fit {
     /// Limit on the gradient's norm; 0 for none.
     #[arg(long, default_value_t = 1.0, value_name = "X")]
     clip: f64,
-    /// What to minimise for step and duration; validation always takes the squared error.
-    #[arg(long, value_enum, default_value_t = TimesLoss::Squared)]
-    times_loss: TimesLoss,
     /// Transpose each segment by up to so many semitones down and up.
     #[arg(long, num_args = 2, default_values_t = [5, 6], value_names = ["DOWN", "UP"])]
     transpose: Vec<u8>,
@@ -133,7 +131,7 @@ struct Fit {
     /// Seed of initialisation, order, augmentation and dropout.
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
-    /// Hidden units of each LSTM layer, a multiple of 32.
+    /// Hidden units of each LSTM layer, a multiple of 16 up to 1024.
     #[arg(long, default_value_t = 512, value_name = "N")]
     hidden: usize,
     /// LSTM layers.
@@ -171,16 +169,9 @@ impl CorpusOptions {
                 Device::Cuda(0)
             }
         };
-        let corpus = Corpus::read(&self.corpus, self.tracks)?;
-        eprint!("{}", corpus.skipped_report());
-        let split = match &self.split {
-            Some(path) => Split::read(path)?,
-            None => Split::random(&corpus, self.split_seed),
-        };
-        let missing = split.missing(&corpus).count();
-        if missing > 0 {
-            eprintln!("{missing} files of the split are not in the corpus");
-        }
+        let (corpus, split, report) =
+            Corpus::open(&self.corpus, self.tracks, self.split.as_deref(), self.split_seed)?;
+        eprint!("{report}");
         Ok((corpus, split, device))
     }
 }
@@ -189,11 +180,14 @@ fn fit_command(options: Fit) -> anyhow::Result<()> {
     ensure!(options.batch > 0 && options.epochs > 0, "--batch and --epochs must be at least 1");
     ensure!((0.0..1.0).contains(&options.dropout), "--dropout must be from 0 to below 1");
     ensure!((0.0..1.0).contains(&options.tempo), "--tempo must be from 0 to below 1");
-    ensure!(options.layers > 0, "--layers must be at least 1");
-    ensure!(
-        options.hidden > 0 && options.hidden.is_multiple_of(32),
-        "--hidden must be a multiple of 32: the runtime's kernels work on blocks of 32"
-    );
+    for (option, value) in [
+        ("--learning-rate", options.learning_rate),
+        ("--weight-decay", options.weight_decay),
+        ("--clip", options.clip),
+    ] {
+        ensure!(value >= 0.0 && value.is_finite(), "{option} must be a number from 0");
+    }
+    ensure!(options.patience != Some(0), "--patience must be at least 1");
     let (corpus, split, device) = options.corpus.load()?;
     let recipe = Recipe {
         seed: options.seed,
@@ -205,7 +199,6 @@ fn fit_command(options: Fit) -> anyhow::Result<()> {
         weight_decay: options.weight_decay,
         dropout: options.dropout,
         clip: options.clip,
-        times_loss: options.times_loss,
         augmentation: Augmentation {
             transpose_down: options.transpose[0],
             transpose_up: options.transpose[1],
@@ -221,13 +214,19 @@ fn fit_command(options: Fit) -> anyhow::Result<()> {
         device,
         patience: options.patience,
         resume: options.resume,
-        provenance: format!("trained on {}", options.corpus.corpus.display()),
+        provenance: format!("trained on {}", folder_name(&options.corpus.corpus)),
     };
     fit::fit(&recipe, &run)
 }
 
+/// The last part of a path: what to call a corpus in a file that others will read.
+fn folder_name(path: &Path) -> String {
+    let path = path.canonicalize().unwrap_or_else(|_| path.into());
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
 fn evaluate_command(options: Evaluate) -> anyhow::Result<()> {
-    let path = if options.run.is_dir() { options.run.join(fit::WEIGHTS) } else { options.run };
+    let path = FloatWeights::path(&options.run);
     let name = path.display().to_string();
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {name}"))?;
     let weights = FloatWeights::read(&bytes).with_context(|| name.clone())?;
@@ -243,10 +242,8 @@ fn evaluate_command(options: Evaluate) -> anyhow::Result<()> {
         loss: fit::evaluate(&network, &segments, 128, device),
         divergences: Divergences::between(&fit::sample(&weights)?, segments.iter().flatten()),
     };
-    if options.json {
-        println!("{:#}", evaluation.to_json());
-    } else {
-        print!("{evaluation}");
-    }
+    let report =
+        if options.json { format!("{:#}\n", evaluation.to_json()) } else { evaluation.to_string() };
+    io::stdout().write_all(report.as_bytes()).context("cannot write to standard output")?;
     Ok(())
 }

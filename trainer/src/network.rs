@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use ndarray::ArrayD;
 use pianola_runtime::weights::{FloatWeights, Shape};
-use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 /// Parameters by their PyTorch state-dict names, and the forward pass over them.
@@ -135,36 +134,6 @@ impl Network {
             step: self.dense("decoder_step", &top).squeeze_dim(2),
             duration: self.dense("decoder_duration", &top).squeeze_dim(2),
             state: (last_hidden, last_cell),
-        }
-    }
-}
-
-/// What training asks of the predicted times. Validation and tests always take squared errors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum TimesLoss {
-    /// Squared error, as in the report: predictions become means.
-    Squared,
-    /// Absolute error, rounded off below 50 ms: predictions become medians. Fed back, means drift
-    /// away from the music that has few long notes among many short ones; medians do not.
-    Absolute,
-}
-
-impl TimesLoss {
-    /// Below this many seconds the absolute error is rounded off to a parabola.
-    const ROUNDED: f64 = 0.05;
-
-    /// What is minimised for a batch: the loss with its times taken this way.
-    pub fn objective(self, loss: &Loss, prediction: &Prediction, times: &Tensor) -> Tensor {
-        match self {
-            Self::Squared => loss.total(),
-            Self::Absolute => {
-                let absolute = |predicted: &Tensor, column| {
-                    let target = times.select(2, column);
-                    predicted.smooth_l1_loss(&target, tch::Reduction::Mean, Self::ROUNDED)
-                };
-                &loss.pitch + absolute(&prediction.step, 0) + absolute(&prediction.duration, 1)
-            }
         }
     }
 }

@@ -77,6 +77,18 @@ fn a_run_learns_and_leaves_what_it_promises() {
     assert_eq!(output.status.code(), Some(2), "an option given twice");
     let output = fit(corpus.path(), &run, &["--resume", "--clip", "2"]).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("options differ"));
+    // Nor with other data.
+    let output = fit(corpus.path(), &run, &["--resume", "--split-seed", "1"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("split"));
+    // What a killed run logged after its last checkpoint is logged once in the end.
+    let before = figures(&run);
+    let (path, last) = (run.join("log.jsonl"), before.last().unwrap());
+    let mut text = fs::read_to_string(&path).unwrap();
+    let killed = last.to_string().replace("\"epoch\":3", "\"epoch\":4");
+    text += &format!("{killed}\n");
+    fs::write(&path, text).unwrap();
+    assert!(fit(corpus.path(), &run, &["--resume"]).output().unwrap().status.success());
+    assert_eq!(figures(&run), before);
 }
 
 #[test]
@@ -124,7 +136,9 @@ fn early_stopping_ends_a_run_that_no_longer_learns() {
     let run = out.path().join("run");
     // A learning rate of 0 never improves on the first epoch.
     let more = ["--learning-rate", "0", "--schedule", "constant", "--patience", "1"];
-    assert!(fit(corpus.path(), &run, &more).output().unwrap().status.success());
+    let output = fit(corpus.path(), &run, &more).output().unwrap();
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stdout).contains("stopped early"));
     assert_eq!(log(&run).iter().filter(|entry| entry["event"] == "epoch").count(), 2);
 }
 
@@ -137,7 +151,7 @@ fn bad_input_is_refused_in_one_line() {
         (&empty, [].as_slice(), "no notes"),
         (&out.path().join("nowhere"), &[], "nowhere"),
         (&empty, &["--dropout", "1.5"], "--dropout"),
-        (&empty, &["--device", "cuda"], "CUDA"),
+        (&empty, &["--patience", "0"], "--patience"),
     ] {
         let output = fit(corpus, &run, more).output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);

@@ -6,9 +6,9 @@
 use std::env;
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 use crate::shell::{cache, program, run};
 
@@ -43,8 +43,12 @@ for wheel in wheels.glob("*.whl"):
 /// The folder of libtorch: `$LIBTORCH` if set, else one in the cache, fetched if it is not there.
 pub fn folder() -> anyhow::Result<PathBuf> {
     if let Some(folder) = env::var_os("LIBTORCH") {
-        return Ok(folder.into());
+        return Ok(std::path::absolute(folder)?);
     }
+    ensure!(
+        cfg!(target_os = "linux"),
+        "libtorch is fetched on Linux only: set LIBTORCH to the folder of a libtorch 2.11"
+    );
     let cache = cache()?;
     let folder = cache.join(format!("libtorch-{VERSION}"));
     if folder.join("lib/libtorch.so").exists() {
@@ -59,7 +63,7 @@ pub fn folder() -> anyhow::Result<PathBuf> {
     }
     let mut pip = program("python3");
     pip.args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest"]);
-    run(pip.arg(&wheels).args(packages)).context(
+    run(pip.arg(&wheels).args(packages).stdout(Stdio::null())).context(
         "libtorch cannot be fetched; set LIBTORCH to the folder of a libtorch 2.11 instead",
     )?;
     let _ = fs::remove_dir_all(&part);
@@ -87,7 +91,8 @@ fn library_path(folder: &std::path::Path) -> String {
 /// Prints what to tell a shell.
 pub fn print_exports() -> anyhow::Result<()> {
     let folder = folder()?;
-    println!("export LIBTORCH={}", folder.display());
-    println!("export LD_LIBRARY_PATH={}", library_path(&folder));
+    let quoted = |text: String| format!("'{}'", text.replace('\'', r"'\''"));
+    println!("export LIBTORCH={}", quoted(folder.display().to_string()));
+    println!("export LD_LIBRARY_PATH={}", quoted(library_path(&folder)));
     Ok(())
 }

@@ -29,7 +29,8 @@ pub fn run(command: &mut Command) -> anyhow::Result<()> {
     let name = name.rsplit('/').next().unwrap_or(&name).to_string();
     let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
     let line = format!("{name} {}", words.join(" "));
-    println!("$ {}", line.lines().next().unwrap_or(""));
+    // Not on standard output, which a shell may evaluate.
+    eprintln!("$ {}", line.lines().next().unwrap_or(""));
     let status = command.status().with_context(|| format!("cannot start {name}"))?;
     ensure!(status.success(), "`{}` failed", line.lines().next().unwrap_or(""));
     Ok(())
@@ -44,7 +45,7 @@ pub fn succeeds(command: &mut Command) -> bool {
 /// user's cache folder.
 pub fn cache() -> anyhow::Result<PathBuf> {
     if let Some(folder) = env::var_os("PIANOLA_CACHE") {
-        return Ok(folder.into());
+        return Ok(std::path::absolute(folder)?);
     }
     let folder = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let folder = folder.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")));

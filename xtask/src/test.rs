@@ -1,12 +1,12 @@
 //! `cargo xtask test`: everything that guards the main branch, the fast checks first.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context, ensure};
 
-use crate::shell::{cache, cargo, program, root, run as start, succeeds};
+use crate::shell::{cache, cargo, program, run as start, succeeds};
 use crate::{libtorch, no_std};
 
 /// Runs all checks; stops at the first that fails.
@@ -34,8 +34,8 @@ pub fn run() -> anyhow::Result<()> {
     libtorch::use_in(&mut trainer)?;
     start(trainer.args(["test", "--release", "-p", "pianola-trainer"]))?;
 
-    match corpora() {
-        Some(data) => reference(&data)?,
+    match env::var_os("PIANOLA_DATA") {
+        Some(data) => reference(&std::path::absolute(data)?)?,
         None => println!(
             "NOT RUN: the tests on the reference corpora. Set PIANOLA_DATA to the folder that \
              holds piano-midi/ and reference_split.tsv."
@@ -47,21 +47,18 @@ pub fn run() -> anyhow::Result<()> {
 
 /// The runtime's tests under Miri, where this toolchain has it.
 fn miri() -> anyhow::Result<()> {
-    if !succeeds(program("cargo").args(["+nightly", "miri", "--version"])) {
-        println!("NOT RUN: Miri is not installed (rustup +nightly component add miri)");
+    let parts = ["+nightly", "component", "add", "miri", "rust-src"];
+    let there = || succeeds(program("cargo").args(["+nightly", "miri", "--version"]));
+    if !there() {
+        succeeds(program("rustup").args(parts));
+    }
+    if !there() {
+        println!("NOT RUN: Miri cannot be had here (rustup {})", parts.join(" "));
         return Ok(());
     }
     let mut miri = program("cargo");
     miri.args(["+nightly", "miri", "test", "-p", "pianola-runtime"]);
     start(miri.args(["--lib", "--test", "generator", "--test", "model_file"]))
-}
-
-fn corpora() -> Option<PathBuf> {
-    let folder = match env::var_os("PIANOLA_DATA") {
-        Some(folder) => PathBuf::from(folder),
-        None => root().join("../shared/data"),
-    };
-    folder.join("reference_split.tsv").exists().then_some(folder)
 }
 
 /// What needs the corpora: the report's shapes, the bundled model's figures, and every note of

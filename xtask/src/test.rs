@@ -57,6 +57,8 @@ fn miri() -> anyhow::Result<()> {
         return Ok(());
     }
     let mut miri = program("cargo");
+    // proptest asks for the current folder.
+    miri.env("MIRIFLAGS", "-Zmiri-disable-isolation");
     miri.args(["+nightly", "miri", "test", "-p", "pianola-runtime"]);
     start(miri.args(["--lib", "--test", "generator", "--test", "model_file"]))
 }

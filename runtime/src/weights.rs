@@ -131,7 +131,7 @@ pub struct FloatWeights {
 pub enum WeightsError {
     /// Not a safetensors file, or a damaged one.
     #[error(
-        "not a readable safetensors file ({0}); from Python, save with \
+        "not a readable safetensors file; from Python, save with \
          safetensors.torch.save_file(model.state_dict(), path)"
     )]
     Format(#[from] safetensors::SafeTensorError),

@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 use pianola_runtime::Precision;
 use pianola_runtime::export::{TensorError, pack};
 use pianola_runtime::files::write_whole;
 use pianola_runtime::weights::FloatWeights;
+
+use crate::model_file::ensure_apart;
 
 #[derive(Args)]
 pub struct Options {
@@ -34,6 +36,11 @@ enum Quantization {
 pub fn run(options: &Options) -> anyhow::Result<String> {
     let source = FloatWeights::path(&options.run);
     let name = || source.display().to_string();
+    ensure!(
+        !options.run.is_dir() || source.exists(),
+        "{} is not a training run: there are no weights in it",
+        options.run.display()
+    );
     let bytes = fs::read(&source).with_context(|| format!("cannot read {}", name()))?;
     let weights = FloatWeights::read(&bytes).with_context(name)?;
     let precision = match options.quantize {
@@ -45,6 +52,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         let folder = source.parent().unwrap_or(Path::new(""));
         folder.join(format!("model-{precision}.safetensors"))
     });
+    ensure_apart(&out, &source)?;
     write_whole(&out, &packed.bytes).with_context(|| format!("cannot write {}", out.display()))?;
 
     let mut report = String::new();

@@ -12,17 +12,17 @@ use pianola_runtime::midi_file::{self, Tracks};
 use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Model, ModelError, Note, Sampling};
 use rayon::prelude::*;
 
-use crate::model_file::ModelFile;
+use crate::model_file::{ModelFile, ensure_apart};
 
 #[derive(Args)]
 pub struct Options {
     /// Model file [default: the bundled one].
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Notes to compose [default: 500, or as many as --seconds takes].
+    /// Notes to compose, up to a million [default: 500, or as many as --seconds takes].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_NOTES))]
     notes: Option<u64>,
-    /// Stop before the first note that starts after so many seconds.
+    /// Compose so many seconds: stop before the first note that starts later.
     #[arg(long, value_name = "S")]
     seconds: Option<f64>,
     /// Below 1 the likely becomes likelier, above 1 the unlikely; 0 takes the likeliest.
@@ -37,7 +37,7 @@ pub struct Options {
     /// The same seed makes the same piece, everywhere [default: drawn, and printed].
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Go on from the notes of a .mid file, which open the piece.
+    /// Go on from the notes of a .mid file (its first instrument), which open the piece.
     #[arg(long, value_name = "FILE.mid")]
     prime: Option<PathBuf>,
     /// Notes to take from the start of that file.
@@ -97,7 +97,11 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         (Some(out), _) => out.join(name(seed)),
         (None, _) => PathBuf::from(name(seed)),
     };
+    for input in options.model.iter().chain(&options.prime) {
+        ensure_apart(&path(seed), input)?;
+    }
     if let (Some(out), 2..) = (&options.out, options.count) {
+        ensure!(!out.is_file(), "{} is a file: --count needs a folder", out.display());
         std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
     }
 
@@ -153,11 +157,8 @@ fn compose(
 ) -> Result<Vec<Note>, ModelError> {
     let mut generator = Generator::<MAX_LAYERS, MAX_HIDDEN>::new(model, seed)?;
     let mut piece = primer.to_vec();
+    primer.iter().for_each(|note| generator.hear(note));
     let mut onset = 0.0;
-    for note in primer {
-        generator.hear(note);
-        onset += f64::from(note.step);
-    }
     for _ in 0..notes {
         let note = generator.next_note(sampling);
         onset += f64::from(note.step);

@@ -10,6 +10,14 @@ use pianola_runtime::{Model, ModelError};
 /// The bundled model, for those who only want to listen.
 static BUNDLED: &[u8] = include_bytes!("../../models/report-int8.safetensors");
 
+/// Refuses to write over what is being read.
+pub fn ensure_apart(out: &Path, input: &Path) -> anyhow::Result<()> {
+    let same =
+        matches!((out.canonicalize(), input.canonicalize()), (Ok(out), Ok(input)) if out == input);
+    ensure!(!same, "{} would be overwritten: give another --out", input.display());
+    Ok(())
+}
+
 /// The bytes of a model file.
 pub enum ModelFile {
     Bundled,

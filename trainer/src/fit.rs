@@ -81,8 +81,18 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
     let mut training: Vec<&Segment> = set(Set::Train);
     training.truncate(recipe.limit.unwrap_or(usize::MAX));
     let validation: Vec<Segment> = set(Set::Validation).into_iter().copied().collect();
-    ensure!(!training.is_empty(), "the training set has no whole segment of {SEGMENT} notes");
-    ensure!(!validation.is_empty(), "the validation set has no whole segment of {SEGMENT} notes");
+    for (set, empty) in
+        [(Set::Train, training.is_empty()), (Set::Validation, validation.is_empty())]
+    {
+        ensure!(
+            !empty,
+            "the {} set ({} of {} songs) has no whole segment of {SEGMENT} notes: more songs, or \
+             another --split, are needed",
+            set.name(),
+            run.corpus.set(run.split, set).count(),
+            run.corpus.songs.len()
+        );
+    }
 
     let files = Files::new(&run.folder);
     let data = checksum(training.iter().copied().chain(&validation));

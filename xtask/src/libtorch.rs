@@ -93,6 +93,8 @@ pub fn print_exports() -> anyhow::Result<()> {
     let folder = folder()?;
     let quoted = |text: String| format!("'{}'", text.replace('\'', r"'\''"));
     println!("export LIBTORCH={}", quoted(folder.display().to_string()));
-    println!("export LD_LIBRARY_PATH={}", quoted(library_path(&folder)));
+    // The shell adds its own: `cargo` has put folders of the build into ours.
+    let lib = quoted(folder.join("lib").display().to_string());
+    println!("export LD_LIBRARY_PATH={lib}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}");
     Ok(())
 }

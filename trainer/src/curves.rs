@@ -73,7 +73,12 @@ fn line_chart(
                     .label(line.name)
                     .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color));
             }
-            chart.configure_series_labels().border_style(BLACK).background_style(WHITE).draw()?;
+            chart
+                .configure_series_labels()
+                .position(SeriesLabelPosition::UpperRight)
+                .border_style(BLACK)
+                .background_style(WHITE)
+                .draw()?;
         }};
     }
     if logarithmic {

@@ -28,6 +28,8 @@ for wheel in wheels.glob("*.whl"):
     archive = zipfile.ZipFile(wheel)
     for name in archive.namelist():
         path = PurePosixPath(name)
+        if name.endswith("/"):
+            continue
         if name.startswith("torch/include/"):
             target = out / path.relative_to("torch")
         elif path.name.startswith(LIBRARIES) and ("lib" in path.parts or "torch.libs" in path.parts):
@@ -67,7 +69,7 @@ pub fn folder() -> anyhow::Result<PathBuf> {
         "libtorch cannot be fetched; set LIBTORCH to the folder of a libtorch 2.11 instead",
     )?;
     let _ = fs::remove_dir_all(&part);
-    run(program("python3").args(["-c", UNPACK]).arg(&wheels).arg(&part))?;
+    run(program("python3").args(["-c", UNPACK.trim_start()]).arg(&wheels).arg(&part))?;
     fs::rename(&part, &folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let _ = fs::remove_dir_all(&wheels);
     Ok(folder)

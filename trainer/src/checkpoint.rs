@@ -26,9 +26,6 @@ pub struct Progress {
     pub batch_losses: Vec<[f64; 3]>,
     /// Lowest total validation loss, and the epoch it was reached in, counted from 1.
     pub best: Option<(f64, usize)>,
-    /// True when early stopping has ended the run.
-    #[serde(skip)]
-    pub stopped: bool,
 }
 
 impl Progress {

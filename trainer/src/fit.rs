@@ -108,8 +108,9 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
     } else {
         Progress::default()
     };
-    progress.stopped =
-        run.patience.is_some_and(|patience| progress.epochs_since_best() >= patience);
+    let stopped = |progress: &Progress| {
+        run.patience.is_some_and(|patience| progress.epochs_since_best() >= patience)
+    };
     let mut log = Log::open(&files.log, &progress)?;
     say(format_args!(
         "{} parameters; {} training and {} validation segments of {SEGMENT} notes",
@@ -127,7 +128,7 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
     })?;
 
     let batches = training.len().div_ceil(recipe.batch);
-    while progress.epoch < recipe.epochs && !progress.stopped {
+    while progress.epoch < recipe.epochs && !stopped(&progress) {
         let segments = dataset::epoch(&training, recipe.augmentation, recipe.seed, progress.epoch);
         let bar = progress_bar(batches, progress.batch, progress.epoch + 1, recipe.epochs);
         let started = Instant::now();
@@ -183,8 +184,6 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
             progress.best = Some((held_out_total, progress.epoch));
             save(&files.weights, &weights.write()?)?;
         }
-        progress.stopped =
-            run.patience.is_some_and(|patience| progress.epochs_since_best() >= patience);
         // In this order, a crash between two of them leaves nothing that resuming does not mend.
         log.write(&json!({
             "event": "epoch", "epoch": progress.epoch, "best": better,
@@ -200,7 +199,7 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
             if better { " (best)" } else { "" }
         ));
     }
-    if progress.stopped {
+    if stopped(&progress) {
         let since = progress.epochs_since_best();
         say(format_args!("stopped early: no lower validation loss for {since} epochs"));
     }

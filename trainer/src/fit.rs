@@ -10,6 +10,8 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
+#[cfg(unix)]
+use nix::sys::signal::{SigSet, Signal};
 use pianola_runtime::corpus::{self, Corpus, SEGMENT, Set, Split};
 use pianola_runtime::evaluation::{self, Divergences, loss_to_json};
 use pianola_runtime::export::pack;
@@ -119,14 +121,7 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
         validation.len()
     ));
 
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let flag = interrupted.clone();
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::SeqCst) {
-            std::process::exit(130); // asked twice: the last epoch's checkpoint stands
-        }
-    })?;
-
+    let interrupted = on_interrupt()?;
     let batches = training.len().div_ceil(recipe.batch);
     while progress.epoch < recipe.epochs && !stopped(&progress) {
         let segments = dataset::epoch(&training, recipe.augmentation, recipe.seed, progress.epoch);
@@ -212,6 +207,22 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
         ));
     }
     Ok(())
+}
+
+/// The flag that Ctrl-C raises.
+fn on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = interrupted.clone();
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::SeqCst) {
+            std::process::exit(130); // asked twice: the last epoch's checkpoint stands
+        }
+    })?;
+    // The handler's own thread takes the signal, never this one or those that libtorch starts from
+    // it: signals that interrupt oneDNN's LSTM kernels were seen to corrupt the heap.
+    #[cfg(unix)]
+    SigSet::from(Signal::SIGINT).thread_block()?;
+    Ok(interrupted)
 }
 
 /// Prints a line, also where nobody reads any more: that is no reason to end a run.

@@ -10,6 +10,7 @@ use crate::model::{
     COLUMN_BLOCK, FORMAT_NAME, FORMAT_VERSION, INPUT_DURATION, INPUT_PITCH, INPUT_PITCH_SCALE,
     INPUT_STEP, LSTM_NAMES, MatrixNames, PITCH, PITCH_HIDDEN, PITCHES, Precision, TIMES, checksum,
 };
+use crate::quantize::{self, Integers};
 use crate::weights::{FloatWeights, ShapeError};
 
 /// Why weights cannot be packed.
@@ -39,8 +40,6 @@ pub struct Packed {
 pub struct TensorError {
     /// Name in the model file.
     pub name: String,
-    /// Bytes of its weights, without scales and biases.
-    pub bytes: usize,
     /// Root of the mean squared error over the root of the mean squared weight.
     pub relative: f64,
     /// Largest absolute error of a weight.
@@ -171,8 +170,8 @@ impl Writer {
         let shape = vec![rows.nrows(), hidden, 4];
         match self.precision {
             Precision::Float => self.floats(INPUT_PITCH, shape, rows.iter().copied()),
-            Precision::Int8 => {
-                let (quantized, scales) = self.quantize(INPUT_PITCH, rows);
+            Precision::Int8 | Precision::Int4 => {
+                let (quantized, scales) = self.quantize(INPUT_PITCH, rows, Integers::BYTES);
                 let bytes = quantized.iter().map(|&value| value as u8).collect();
                 self.push(INPUT_PITCH, "I8", shape, bytes);
                 self.floats(INPUT_PITCH_SCALE, vec![scales.len()], scales.into_iter());
@@ -184,7 +183,6 @@ impl Writer {
     fn matrix(&mut self, names: &MatrixNames, rows: &Array2<f32>, bias: &Array1<f32>) {
         let quads = rows.nrows().next_multiple_of(GROUP_ROWS) / 4;
         let columns = rows.ncols().next_multiple_of(COLUMN_BLOCK);
-        let shape = vec![quads, columns / 4, 4, 4];
         let pad = |values: &Array1<f32>| {
             let mut padded = values.to_vec();
             padded.resize(4 * quads, 0.0);
@@ -192,37 +190,48 @@ impl Writer {
         };
         match self.precision {
             Precision::Float => {
-                self.floats(names.weight, shape, in_quads(rows, quads, columns).into_iter());
+                let shape = vec![quads, columns / 4, 4, 4];
+                self.floats(names.weight, shape, in_quads(rows, quads, columns, 4).into_iter());
             }
             Precision::Int8 => {
-                let (quantized, scales) = self.quantize(names.weight, rows);
-                let packed = in_quads(&quantized, quads, columns);
+                let (quantized, scales) = self.quantize(names.weight, rows, Integers::BYTES);
+                let packed = in_quads(&quantized, quads, columns, 4);
                 let bytes = packed.into_iter().map(|value| value as u8).collect();
-                self.push(names.weight, "I8", shape, bytes);
+                self.push(names.weight, "I8", vec![quads, columns / 4, 4, 4], bytes);
+                self.floats(names.scale, vec![quads, 4], pad(&scales).into_iter());
+            }
+            Precision::Int4 => {
+                let (quantized, scales) = self.quantize(names.weight, rows, Integers::NIBBLES);
+                let packed = in_quads(&quantized, quads, columns, 8);
+                let words = packed.as_chunks().0.iter().map(quantize::word);
+                let bytes = words.flat_map(u32::to_le_bytes).collect();
+                self.push(names.weight, "U8", vec![quads, columns / 8, 4, 4], bytes);
                 self.floats(names.scale, vec![quads, 4], pad(&scales).into_iter());
             }
         }
         self.floats(names.bias, vec![quads, 4], pad(bias).into_iter());
     }
 
-    /// Quantizes each row to −127 to 127 times a scale of its own.
-    fn quantize(&mut self, name: &str, rows: &Array2<f32>) -> (Array2<i8>, Array1<f32>) {
-        let scales = rows.map_axis(Axis(1), |row| {
-            row.iter().fold(0f32, |largest, weight| largest.max(weight.abs())) / 127.0
-        });
+    /// Quantizes each row to integers of a range times a scale of its own.
+    fn quantize(
+        &mut self,
+        name: &str,
+        rows: &Array2<f32>,
+        integers: Integers,
+    ) -> (Array2<i8>, Array1<f32>) {
+        let scales = rows.map_axis(Axis(1), |row| integers.scale(row));
         let mut quantized = Array2::zeros(rows.dim());
         let (mut error, mut power, mut largest) = (0.0, 0.0, 0f64);
         for ((row, column), &weight) in rows.indexed_iter() {
             let scale = scales[row];
-            let value = if scale > 0.0 { (weight / scale).round_ties_even() } else { 0.0 };
-            quantized[(row, column)] = value as i8;
-            let difference = f64::from(weight) - f64::from(value) * f64::from(scale);
+            quantized[(row, column)] = integers.nearest(weight, scale);
+            let difference = integers.error(weight, scale);
             error += difference * difference;
             power += f64::from(weight) * f64::from(weight);
             largest = largest.max(difference.abs());
         }
         let relative = if power > 0.0 { (error / power).sqrt() } else { 0.0 };
-        self.errors.push(TensorError { name: name.into(), bytes: rows.len(), relative, largest });
+        self.errors.push(TensorError { name: name.into(), relative, largest });
         (quantized, scales)
     }
 
@@ -263,13 +272,18 @@ impl Writer {
 /// Alignment of the data section and of the tensors that kernels read.
 const BLOCK: usize = 64;
 
-/// Lays a matrix out as `[quads, columns / 4, 4 rows, 4 columns]`, with zeros where it ends.
-fn in_quads<T: Copy + Default>(rows: &Array2<T>, quads: usize, columns: usize) -> Vec<T> {
+/// Lays a matrix out as `[quads, columns / width, 4 rows, width columns]`, with zeros where it ends.
+fn in_quads<T: Copy + Default>(
+    rows: &Array2<T>,
+    quads: usize,
+    columns: usize,
+    width: usize,
+) -> Vec<T> {
     let mut packed = Vec::with_capacity(quads * columns * 4);
     for quad in 0..quads {
-        for block in 0..columns / 4 {
+        for block in 0..columns / width {
             for row in 4 * quad..4 * quad + 4 {
-                for column in 4 * block..4 * block + 4 {
+                for column in width * block..width * (block + 1) {
                     packed.push(rows.get((row, column)).copied().unwrap_or_default());
                 }
             }

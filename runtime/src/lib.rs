@@ -78,4 +78,6 @@ pub mod measures;
 #[cfg(feature = "std")]
 pub mod midi_file;
 #[cfg(feature = "std")]
+mod quantize;
+#[cfg(feature = "std")]
 pub mod weights;

@@ -1,9 +1,10 @@
 //! Weight matrices as they lie in the model file, and their products with activations.
 //!
-//! A matrix of R rows and K columns is stored as `[R / 4, K / 4, 4, 4]`: a *quad* of four rows
-//! holds, for each four columns, the four weights of each row. In an LSTM layer a quad is the four
-//! gates of one hidden unit. One pass over a quad's bytes, front to back, gives its four sums, and
-//! 16 consecutive weights meet 4 activations on every instruction set.
+//! Rows stand together in *quads* of four; in an LSTM layer a quad is the four gates of one hidden
+//! unit. A quad is a sequence of *blocks*, each a few columns of its four rows: 4 columns as floats
+//! or bytes, 8 columns as nibbles. So a block of integers is 16 bytes, one 32-bit word for each row;
+//! one pass over a quad, front to back, gives its four sums, and all four rows of a block meet the
+//! same activations on every instruction set.
 
 use crate::kernels::{Kernel, QUADS, Sums};
 
@@ -18,8 +19,9 @@ pub(crate) const ONE: f32 = 8192.0;
 pub(crate) enum Activations<'x> {
     /// As they are, for float weights: two vectors, one after the other.
     Float([&'x [f32]; 2]),
-    /// Quantized: each stands for itself times `scale`.
-    Int { values: &'x [i16], scale: f32 },
+    /// Quantized: each stands for itself times `scale`. They are arranged for the kernel that
+    /// takes them; `total` is their sum.
+    Int { values: &'x [i16], total: i32, scale: f32 },
 }
 
 /// Weights in one of the stored precisions.
@@ -29,7 +31,12 @@ pub(crate) enum Weights<'a> {
     Float(&'a [[[u8; 4]; 16]]),
     /// Signed bytes; `scale` holds one float per row.
     Int8 { weights: &'a [[u8; 16]], scale: &'a [[u8; 4]] },
+    /// Nibbles raised by [`ZERO_POINT`].
+    Int4 { weights: &'a [[u8; 16]], scale: &'a [[u8; 4]] },
 }
+
+/// What a nibble of weight 0 holds.
+const ZERO_POINT: i32 = 8;
 
 /// A matrix in the model file with a bias per row.
 #[derive(Clone, Copy, Debug)]
@@ -55,29 +62,34 @@ impl Matrix<'_> {
         group: usize,
         activations: &Activations,
     ) -> Sums<f32> {
-        let blocks = QUADS * self.columns / 4;
-        let range = group * blocks..(group + 1) * blocks;
+        let blocks = |width| {
+            let blocks = QUADS * self.columns / width;
+            group * blocks..(group + 1) * blocks
+        };
         let bias = |quad| floats4(self.bias, group * QUADS + quad);
-        match (self.weights, activations) {
+        let (sums, scale, one) = match (self.weights, *activations) {
             (Weights::Float(weights), Activations::Float(values)) => {
-                let sums = kernel.float(&weights[range], *values);
-                core::array::from_fn(|quad| {
+                let sums = kernel.float(&weights[blocks(4)], values);
+                return core::array::from_fn(|quad| {
                     let bias = bias(quad);
                     core::array::from_fn(|row| sums[quad][row] + bias[row])
-                })
+                });
             }
-            (Weights::Int8 { weights, scale }, Activations::Int { values, scale: one }) => {
-                let sums = kernel.int8(&weights[range], values);
-                core::array::from_fn(|quad| {
-                    let (scale, bias) = (floats4(scale, group * QUADS + quad), bias(quad));
-                    core::array::from_fn(|row| {
-                        sums[quad][row] as f32 * (scale[row] * one) + bias[row]
-                    })
-                })
+            (Weights::Int8 { weights, scale }, Activations::Int { values, scale: one, .. }) => {
+                (kernel.int8(&weights[blocks(4)], values), scale, one)
+            }
+            (Weights::Int4 { weights, scale }, Activations::Int { values, total, scale: one }) => {
+                let raised = kernel.int4(&weights[blocks(8)], values);
+                let zero = ZERO_POINT * total;
+                (raised.map(|quad| quad.map(|sum| sum.wrapping_sub(zero))), scale, one)
             }
             // A network quantizes its activations exactly if its weights are quantized.
-            _ => Sums::default(),
-        }
+            _ => return Sums::default(),
+        };
+        core::array::from_fn(|quad| {
+            let (scale, bias) = (floats4(scale, group * QUADS + quad), bias(quad));
+            core::array::from_fn(|row| sums[quad][row] as f32 * (scale[row] * one) + bias[row])
+        })
     }
 
     /// All rows' sums; of padding rows, as many as `output` has room for.

@@ -64,6 +64,8 @@ pub enum Precision {
     Float,
     /// Signed bytes with a float scale per row.
     Int8,
+    /// Four bits with a float scale per row; the pitch table stays in bytes.
+    Int4,
 }
 
 impl Precision {
@@ -72,6 +74,7 @@ impl Precision {
         match self {
             Self::Float => "f32",
             Self::Int8 => "int8",
+            Self::Int4 => "int4",
         }
     }
 }
@@ -163,6 +166,7 @@ impl<'a> Model<'a> {
         let precision = match header.metadata("weights")? {
             b"f32" => Precision::Float,
             b"int8" => Precision::Int8,
+            b"int4" => Precision::Int4,
             _ => return Err(ModelError::Unsupported),
         };
         let size = |key| parse(header.metadata(key)?).ok_or(ModelError::BadHeader);
@@ -296,16 +300,20 @@ impl<'a> Tensors<'a> {
     ) -> Result<Matrix<'a>, ModelError> {
         let groups = rows.div_ceil(GROUP_ROWS);
         let quads = groups * GROUP_ROWS / 4;
-        let shape = [quads, columns / 4, 4, 4];
+        let scale = || self.floats(names.scale, &[quads, 4]);
         let weights = match self.precision {
             Precision::Float => {
-                let weights = self.bytes(names.weight, F32, &shape)?;
+                let weights = self.bytes(names.weight, F32, &[quads, columns / 4, 4, 4])?;
                 Weights::Float(weights.as_chunks().0.as_chunks().0)
             }
-            Precision::Int8 => Weights::Int8 {
-                weights: self.bytes(names.weight, I8, &shape)?.as_chunks().0,
-                scale: self.floats(names.scale, &[quads, 4])?,
-            },
+            Precision::Int8 => {
+                let weights = self.bytes(names.weight, I8, &[quads, columns / 4, 4, 4])?;
+                Weights::Int8 { weights: weights.as_chunks().0, scale: scale()? }
+            }
+            Precision::Int4 => {
+                let weights = self.bytes(names.weight, U8, &[quads, columns / 8, 4, 4])?;
+                Weights::Int4 { weights: weights.as_chunks().0, scale: scale()? }
+            }
         };
         Ok(Matrix { weights, bias: self.floats(names.bias, &[quads, 4])?, groups, columns })
     }
@@ -314,7 +322,7 @@ impl<'a> Tensors<'a> {
         let shape = [PITCHES, hidden, 4];
         Ok(match self.precision {
             Precision::Float => Table::Float(self.floats(INPUT_PITCH, &shape)?),
-            Precision::Int8 => Table::Int8 {
+            Precision::Int8 | Precision::Int4 => Table::Int8 {
                 values: self.bytes(INPUT_PITCH, I8, &shape)?,
                 scale: self.floats(INPUT_PITCH_SCALE, &[PITCHES])?,
             },
@@ -325,6 +333,7 @@ impl<'a> Tensors<'a> {
 /// Names of element types, with their bytes.
 const F32: (&[u8], usize) = (b"F32", 4);
 const I8: (&[u8], usize) = (b"I8", 1);
+const U8: (&[u8], usize) = (b"U8", 1);
 
 fn parse(digits: &[u8]) -> Option<usize> {
     core::str::from_utf8(digits).ok()?.parse().ok()

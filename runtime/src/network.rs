@@ -38,15 +38,22 @@ enum Scratch<const HIDDEN: usize> {
     /// Float weights: the new hidden state.
     Float([f32; HIDDEN]),
     /// Quantized weights: the layer's input and its old hidden state as integers, one after the
-    /// other.
-    Int([[i16; HIDDEN]; 2]),
+    /// other and arranged for the kernel, and their sum.
+    Int { values: [[i16; HIDDEN]; 2], total: i32 },
 }
 
 /// A token to hear: a pitch with its times.
+#[derive(Clone, Copy)]
 struct Token {
     pitch: u8,
     step: f32,
     duration: f32,
+}
+
+impl From<&Note> for Token {
+    fn from(note: &Note) -> Self {
+        Self { pitch: note.pitch.min(127), step: note.step, duration: note.duration }
+    }
 }
 
 impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
@@ -60,7 +67,9 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
         }
         let scratch = match model.precision {
             Precision::Float => Scratch::Float([0.0; HIDDEN]),
-            Precision::Int8 => Scratch::Int([[0; HIDDEN]; 2]),
+            Precision::Int8 | Precision::Int4 => {
+                Scratch::Int { values: [[0; HIDDEN]; 2], total: 0 }
+            }
         };
         let zeros = [[0.0; HIDDEN]; LAYERS];
         let isa = Isa::best();
@@ -79,8 +88,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
     /// Advances the state by one note, its times as they are: not a number among them would stay
     /// in the state. A pitch past 127 is heard as 127.
     pub fn hear(&mut self, note: &Note) {
-        let Note { pitch, step, duration, .. } = *note;
-        self.hear_token(Token { pitch: pitch.min(127), step, duration });
+        self.hear_token(Token::from(note));
     }
 
     /// Hidden and cell state of a layer, as wide as the model; `None` past the last layer.
@@ -90,8 +98,23 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
             .then(|| (&self.hidden[layer][..width], &self.cell[layer][..width]))
     }
 
+    /// Lets several networks hear a note each, as [`hear`](Self::hear) would one by one, only
+    /// faster: each weight is fetched once for all of them.
+    ///
+    /// Networks of different models hear one by one. Those without a note hear nothing.
+    pub fn hear_together(networks: &mut [Self], notes: &[Note]) {
+        let count = networks.len().min(notes.len());
+        let networks = &mut networks[..count];
+        let Some((first, rest)) = networks.split_first() else { return };
+        if rest.iter().any(|network| !core::ptr::eq(network.model, first.model)) {
+            return networks.iter_mut().zip(notes).for_each(|(network, note)| network.hear(note));
+        }
+        first.isa.run(Hear { networks, tokens: |index| Token::from(&notes[index]) });
+    }
+
     fn hear_token(&mut self, token: Token) {
-        self.isa.run(Hear { network: self, token });
+        let isa = self.isa;
+        isa.run(Hear { networks: core::slice::from_mut(self), tokens: |_| token });
     }
 
     /// What the next note is expected to be.
@@ -100,72 +123,86 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
     }
 }
 
-/// Advances a network by one token.
-struct Hear<'n, 'm, const LAYERS: usize, const HIDDEN: usize> {
-    network: &'n mut Network<'m, LAYERS, HIDDEN>,
-    token: Token,
+/// Units computed side by side, as wide as the widest vectors.
+const UNITS: usize = 16;
+
+/// Advances networks of one model by one token each.
+struct Hear<'n, 'm, T, const LAYERS: usize, const HIDDEN: usize> {
+    networks: &'n mut [Network<'m, LAYERS, HIDDEN>],
+    /// The token of each.
+    tokens: T,
 }
 
-impl<const LAYERS: usize, const HIDDEN: usize> Work for Hear<'_, '_, LAYERS, HIDDEN> {
+impl<T: Fn(usize) -> Token, const LAYERS: usize, const HIDDEN: usize> Work
+    for Hear<'_, '_, T, LAYERS, HIDDEN>
+{
     type Output = ();
 
     #[inline(always)]
     fn with<K: Kernel>(self, kernel: K) {
-        let Self { network, token } = self;
-        let model = network.model;
-        let width = model.hidden;
+        let Self { networks, tokens } = self;
+        let Some(model) = networks.first().map(|network| network.model) else { return };
         for (layer, matrix) in model.lstm.iter().flatten().enumerate() {
-            // The layer's input is the hidden state of the layer below, already new.
-            let (below, rest) = network.hidden.split_at_mut(layer);
-            let Some(hidden) = rest.first_mut() else { return };
-            let hidden = &mut hidden[..width];
-            let cell = &mut network.cell[layer][..width];
-            let input = below.last().map_or(&[][..], |below| &below[..width]);
-            let heard = (layer == 0).then_some((&model.input, &token));
-            match &mut network.scratch {
-                Scratch::Float(new) => {
-                    let new = &mut new[..width];
-                    let activations = Activations::Float([input, &*hidden]);
-                    update_cells(kernel, matrix, &activations, heard, cell, new);
-                    hidden.copy_from_slice(new);
+            for network in &mut *networks {
+                network.begin_layer(kernel, layer);
+            }
+            for chunk in 0..model.hidden / UNITS {
+                for (index, network) in networks.iter_mut().enumerate() {
+                    let heard = (layer == 0).then(|| (&model.input, tokens(index)));
+                    network.update_chunk(kernel, matrix, layer, chunk, heard);
                 }
-                Scratch::Int(integers) => {
-                    let integers = &mut integers.as_flattened_mut()[..input.len() + width];
-                    let (quantized_input, quantized_hidden) = integers.split_at_mut(input.len());
-                    quantize(input, ONE, quantized_input);
-                    quantize(hidden, ONE, quantized_hidden);
-                    let activations = Activations::Int { values: integers, scale: 1.0 / ONE };
-                    update_cells(kernel, matrix, &activations, heard, cell, hidden);
-                    for value in hidden {
-                        *value = round(*value * ONE) as f32 / ONE;
-                    }
-                }
+            }
+            for network in &mut *networks {
+                network.end_layer(layer);
             }
         }
     }
 }
 
-/// Computes every unit of a layer, a group at a time: its gates in one pass over its weights, then
-/// its cell.
-///
-/// `heard` is there in the first layer: the token adds to the gates through the input table.
-#[inline(always)]
-fn update_cells<K: Kernel>(
-    kernel: K,
-    matrix: &Matrix,
-    activations: &Activations,
-    heard: Option<(&Input, &Token)>,
-    cell: &mut [f32],
-    hidden: &mut [f32],
-) {
-    /// Units computed side by side, as wide as the widest vectors.
-    const UNITS: usize = 16;
-    let chunks = cell.as_chunks_mut::<UNITS>().0.iter_mut();
-    for (chunk, (cell, hidden)) in chunks.zip(hidden.as_chunks_mut::<UNITS>().0).enumerate() {
+impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
+    /// Gathers what a layer's units read.
+    #[inline(always)]
+    fn begin_layer<K: Kernel>(&mut self, kernel: K, layer: usize) {
+        let width = self.model.hidden;
+        let Scratch::Int { values, total } = &mut self.scratch else { return };
+        let values = &mut values.as_flattened_mut()[..columns(layer, width)];
+        let inputs = &self.hidden[layer.saturating_sub(1)..=layer];
+        for (values, hidden) in values.chunks_exact_mut(width).zip(inputs) {
+            quantize(&hidden[..width], ONE, values);
+        }
+        *total = arrange(kernel, self.model.precision, values);
+    }
+
+    /// Computes [`UNITS`] units of a layer: their gates in one pass over their weights, then their
+    /// cells.
+    ///
+    /// `heard` is there in the first layer: the token adds to the gates through the input table.
+    #[inline(always)]
+    fn update_chunk<K: Kernel>(
+        &mut self,
+        kernel: K,
+        matrix: &Matrix,
+        layer: usize,
+        chunk: usize,
+        heard: Option<(&Input, Token)>,
+    ) {
+        let width = self.model.hidden;
+        let activations = match &self.scratch {
+            // The layer's input is the hidden state of the layer below, already new.
+            Scratch::Float(_) => Activations::Float(match layer.checked_sub(1) {
+                Some(below) => [&self.hidden[below][..width], &self.hidden[layer][..width]],
+                None => [&[], &self.hidden[layer][..width]],
+            }),
+            Scratch::Int { values, total } => Activations::Int {
+                values: &values.as_flattened()[..columns(layer, width)],
+                total: *total,
+                scale: 1.0 / ONE,
+            },
+        };
         // PyTorch's order of gates: input, forget, candidate, output.
         let mut gates = [[0f32; UNITS]; 4];
         for group in 0..UNITS / QUADS {
-            let sums = matrix.group(kernel, chunk * (UNITS / QUADS) + group, activations);
+            let sums = matrix.group(kernel, chunk * (UNITS / QUADS) + group, &activations);
             for (quad, sums) in sums.iter().enumerate() {
                 for (gate, sum) in gates.iter_mut().zip(sums) {
                     gate[group * QUADS + quad] = *sum;
@@ -174,18 +211,55 @@ fn update_cells<K: Kernel>(
         }
         if let Some((input, token)) = heard {
             for unit in 0..UNITS {
-                let extra = input.gates(token, chunk * UNITS + unit);
+                let extra = input.gates(&token, chunk * UNITS + unit);
                 for (gate, extra) in gates.iter_mut().zip(extra) {
                     gate[unit] += extra;
                 }
             }
         }
+        let new = match &mut self.scratch {
+            Scratch::Float(new) => new,
+            // The units read the old hidden state as integers: it may be replaced.
+            Scratch::Int { .. } => &mut self.hidden[layer],
+        };
+        let hidden = new.as_chunks_mut::<UNITS>().0.get_mut(chunk);
+        let cell = self.cell[layer].as_chunks_mut::<UNITS>().0.get_mut(chunk);
+        let (Some(hidden), Some(cell)) = (hidden, cell) else { return };
         let [i, f, g, o] = gates;
         for unit in 0..UNITS {
             cell[unit] = sigmoid(f[unit]) * cell[unit] + sigmoid(i[unit]) * tanh(g[unit]);
             hidden[unit] = sigmoid(o[unit]) * tanh(cell[unit]);
         }
     }
+
+    /// Makes a layer's new hidden state the one that others read.
+    #[inline(always)]
+    fn end_layer(&mut self, layer: usize) {
+        let hidden = &mut self.hidden[layer][..self.model.hidden];
+        match &self.scratch {
+            Scratch::Float(new) => hidden.copy_from_slice(&new[..hidden.len()]),
+            Scratch::Int { .. } => {
+                hidden.iter_mut().for_each(|value| *value = round(*value * ONE) as f32 / ONE);
+            }
+        }
+    }
+}
+
+/// Columns of a layer's matrix: its input and its own hidden state.
+fn columns(layer: usize, width: usize) -> usize {
+    if layer == 0 { width } else { 2 * width }
+}
+
+/// Arranges activations as the kernel takes them; returns their sum.
+#[inline(always)]
+fn arrange<K: Kernel>(kernel: K, precision: Precision, values: &mut [i16]) -> i32 {
+    let total = values.iter().map(|&value| i32::from(value)).sum();
+    match precision {
+        Precision::Float => {}
+        Precision::Int8 => kernel.arrange_int8(values),
+        Precision::Int4 => kernel.arrange_int4(values),
+    }
+    total
 }
 
 impl Input<'_> {
@@ -227,10 +301,13 @@ impl<const LAYERS: usize, const HIDDEN: usize> Work for Predict<'_, '_, LAYERS, 
         let mut quantized = [0; HIDDEN];
         let mut quantized_inner = [0; MAX_PITCH_HIDDEN];
 
+        let quantized = &mut quantized[..top.len()];
         let top = match model.precision {
             Precision::Float => Activations::Float([top, &[]]),
-            Precision::Int8 => {
-                Activations::Int { values: quantize(top, ONE, &mut quantized), scale: 1.0 / ONE }
+            precision => {
+                quantize(top, ONE, quantized);
+                let total = arrange(kernel, precision, quantized);
+                Activations::Int { values: quantized, total, scale: 1.0 / ONE }
             }
         };
         heads.times.multiply(kernel, &top, &mut times);
@@ -238,14 +315,16 @@ impl<const LAYERS: usize, const HIDDEN: usize> Work for Predict<'_, '_, LAYERS, 
         for value in &mut *inner {
             *value = if *value > 0.0 { *value } else { 0.0 };
         }
+        let quantized = &mut quantized_inner[..inner.len()];
         let inner = match model.precision {
             Precision::Float => Activations::Float([inner, &[]]),
-            Precision::Int8 => {
+            precision => {
                 // Rectified values have no fixed range: the largest one becomes full scale.
                 let largest = inner.iter().fold(0.0, |a, &b| if b > a { b } else { a });
                 let largest = if largest > 0.0 && largest < f32::MAX { largest } else { 1.0 };
-                let values = quantize(inner, ONE / largest, &mut quantized_inner);
-                Activations::Int { values, scale: largest / ONE }
+                quantize(inner, ONE / largest, quantized);
+                let total = arrange(kernel, precision, quantized);
+                Activations::Int { values: quantized, total, scale: largest / ONE }
             }
         };
         heads.pitch.multiply(kernel, &inner, &mut prediction.pitch);
@@ -256,13 +335,14 @@ impl<const LAYERS: usize, const HIDDEN: usize> Work for Predict<'_, '_, LAYERS, 
 
 /// Rounds values times `scale` to integers of at most 14 bits.
 #[inline(always)]
-fn quantize<'q>(values: &[f32], scale: f32, quantized: &'q mut [i16]) -> &'q [i16] {
-    let quantized = &mut quantized[..values.len()];
+fn quantize(values: &[f32], scale: f32, quantized: &mut [i16]) {
     for (quantized, value) in quantized.iter_mut().zip(values) {
         *quantized = round(value * scale) as i16;
     }
-    quantized
 }
+
+/// The report's model plays within 16 KiB.
+const _: () = assert!(size_of::<crate::Generator>() <= 16 * 1024);
 
 #[cfg(all(test, feature = "std"))]
 #[allow(clippy::unwrap_used)]

@@ -31,6 +31,8 @@ enum Quantization {
     None,
     /// Signed bytes with a scale per row.
     Int8,
+    /// Four bits with a scale per row.
+    Int4,
 }
 
 pub fn run(options: &Options) -> anyhow::Result<String> {
@@ -46,6 +48,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let precision = match options.quantize {
         Quantization::None => Precision::Float,
         Quantization::Int8 => Precision::Int8,
+        Quantization::Int4 => Precision::Int4,
     };
     let packed = pack(&weights, precision).with_context(name)?;
     let out = options.out.clone().unwrap_or_else(|| {
@@ -57,12 +60,12 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
 
     let mut report = String::new();
     if !packed.errors.is_empty() {
-        let titles = ["tensor", "bytes", "relative error", "largest error"];
-        report += &format!("{:24}{:>12}{:>16}{:>16}\n", titles[0], titles[1], titles[2], titles[3]);
+        let titles = ["tensor", "relative error", "largest error"];
+        report += &format!("{:24}{:>16}{:>16}\n", titles[0], titles[1], titles[2]);
     }
-    for TensorError { name, bytes, relative, largest } in &packed.errors {
+    for TensorError { name, relative, largest } in &packed.errors {
         let percent = 100.0 * relative;
-        report += &format!("{name:24}{bytes:>12}{percent:>15.3}%{largest:>16.6}\n");
+        report += &format!("{name:24}{percent:>15.3}%{largest:>16.6}\n");
     }
     report += &format!(
         "wrote {}: {precision}, {} parameters, {} bytes, checksum {:08x}\n",

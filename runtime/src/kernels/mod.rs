@@ -23,6 +23,20 @@ pub(crate) trait Kernel: Copy {
     /// of 4; `values` is a multiple of 16 long.
     fn int8(self, weights: &[[u8; 16]], values: &[i16]) -> Sums<i32>;
 
+    /// The same with nibbles, blocks of 4 rows × 8 columns, taken as they are: 0 to 15.
+    ///
+    /// A block holds a word for each row (see `quantize::word`): of the columns 2n and 2n + 1, the
+    /// bits from 4n of its lower and of its upper half.
+    fn int4(self, weights: &[[u8; 16]], values: &[i16]) -> Sums<i32>;
+
+    /// Puts activations into the order in which [`int8`](Self::int8) takes them.
+    #[inline(always)]
+    fn arrange_int8(self, _values: &mut [i16]) {}
+
+    /// Puts activations into the order in which [`int4`](Self::int4) takes them.
+    #[inline(always)]
+    fn arrange_int4(self, _values: &mut [i16]) {}
+
     /// The same with float weights, in the one defined order. The activations are two vectors, one
     /// after the other.
     #[inline(always)]
@@ -50,6 +64,8 @@ pub(crate) enum Isa {
     #[cfg(target_arch = "x86_64")]
     Avx2(x86_64::Avx2),
     #[cfg(target_arch = "x86_64")]
+    Avx512(x86_64::Avx512),
+    #[cfg(target_arch = "x86_64")]
     Avx512Vnni(x86_64::Avx512Vnni),
 }
 
@@ -59,6 +75,8 @@ impl Isa {
         let candidates = [
             #[cfg(target_arch = "x86_64")]
             x86_64::Avx512Vnni::detect().map(Self::Avx512Vnni),
+            #[cfg(target_arch = "x86_64")]
+            x86_64::Avx512::detect().map(Self::Avx512),
             #[cfg(target_arch = "x86_64")]
             x86_64::Avx2::detect().map(Self::Avx2),
             Some(Self::Portable(portable::Portable)),
@@ -79,6 +97,8 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(kernel) => kernel.run(work),
             #[cfg(target_arch = "x86_64")]
+            Self::Avx512(kernel) => kernel.run(work),
+            #[cfg(target_arch = "x86_64")]
             Self::Avx512Vnni(kernel) => kernel.run(work),
         }
     }
@@ -89,26 +109,29 @@ mod tests {
     use super::*;
     use rand_pcg::Pcg32;
     use rand_pcg::rand_core::Rng;
+    use std::vec::Vec;
 
-    struct Multiply<'a>(&'a [[u8; 16]], &'a [i16]);
+    /// Both products of the same activations, arranged as the kernel wants them.
+    struct Multiply<'a>([&'a [[u8; 16]]; 2], &'a [i16]);
 
     impl Work for Multiply<'_> {
-        type Output = Sums<i32>;
+        type Output = [Sums<i32>; 2];
         #[inline(always)]
-        fn with<K: Kernel>(self, kernel: K) -> Sums<i32> {
-            kernel.int8(self.0, self.1)
+        fn with<K: Kernel>(self, kernel: K) -> [Sums<i32>; 2] {
+            let Self([bytes, nibbles], values) = self;
+            let (mut for_bytes, mut for_nibbles) = (values.to_vec(), values.to_vec());
+            kernel.arrange_int8(&mut for_bytes);
+            kernel.arrange_int4(&mut for_nibbles);
+            [kernel.int8(bytes, &for_bytes), kernel.int4(nibbles, &for_nibbles)]
         }
     }
 
     /// The sums as the definition has them.
-    fn expected(weights: &[[u8; 16]], values: &[i16]) -> Sums<i32> {
-        let blocks = values.len() / 4;
+    fn expected(values: &[i16], weight: impl Fn(usize, usize, usize) -> i32) -> Sums<i32> {
         core::array::from_fn(|quad| {
             core::array::from_fn(|row| {
                 (0..values.len()).fold(0i32, |sum, column| {
-                    let block = weights[quad * blocks + column / 4];
-                    let weight = i32::from(block[4 * row + column % 4] as i8);
-                    sum.wrapping_add(weight * i32::from(values[column]))
+                    sum.wrapping_add(weight(quad, row, column) * i32::from(values[column]))
                 })
             })
         })
@@ -120,17 +143,30 @@ mod tests {
         let all = [16, 32, 48, 304, 512, 1024, 2048];
         for &columns in if cfg!(miri) { &all[..3] } else { &all[..] } {
             for extreme in [false, true] {
-                let mut byte = || (rng.next_u32() >> 24) as u8;
-                let weights: std::vec::Vec<[u8; 16]> = (0..QUADS * columns / 4)
-                    .map(|_| core::array::from_fn(|_| if extreme { 0x81 } else { byte() }))
+                let mut random = |extreme_byte: u8, blocks: usize| -> Vec<[u8; 16]> {
+                    let mut byte =
+                        || if extreme { extreme_byte } else { (rng.next_u32() >> 24) as u8 };
+                    (0..QUADS * blocks).map(|_| core::array::from_fn(|_| byte())).collect()
+                };
+                let bytes = random(0x81, columns / 4);
+                let nibbles = random(0xff, columns / 8);
+                let values: Vec<i16> = (0..columns)
+                    .map(|_| if extreme { -8192 } else { (rng.next_u32() % 16385) as i16 - 8192 })
                     .collect();
-                let values: std::vec::Vec<i16> = (0..columns)
-                    .map(|_| if extreme { -8192 } else { (rng.next_u32() >> 18) as i16 - 8192 })
-                    .collect();
-                let expected = expected(&weights, &values);
+                let expected = [
+                    expected(&values, |quad, row, column| {
+                        let block = bytes[quad * columns / 4 + column / 4];
+                        i32::from(block[4 * row + column % 4] as i8)
+                    }),
+                    expected(&values, |quad, row, column| {
+                        let block = nibbles[quad * columns / 8 + column / 8];
+                        let word = u32::from_le_bytes(block.as_chunks().0[row]);
+                        (word >> (16 * (column % 2) + 4 * (column % 8 / 2)) & 15) as i32
+                    }),
+                ];
                 let mut kernels = 0;
                 for isa in Isa::available() {
-                    let sums = isa.run(Multiply(&weights, &values));
+                    let sums = isa.run(Multiply([&bytes, &nibbles], &values));
                     assert_eq!(sums, expected, "{isa:?}, {columns} columns");
                     kernels += 1;
                 }

@@ -24,6 +24,27 @@ impl Kernel for Portable {
     }
 
     #[inline(always)]
+    fn int4(self, weights: &[[u8; 16]], values: &[i16]) -> Sums<i32> {
+        let blocks = values.len() / 8;
+        core::array::from_fn(|quad| {
+            // Of each row, the sums of its even and of its odd columns.
+            let mut sums = [0i32; 8];
+            let weights = &weights[quad * blocks..(quad + 1) * blocks];
+            for (weights, values) in weights.iter().zip(values.as_chunks::<8>().0) {
+                let halves = weights.as_chunks::<2>().0;
+                for pair in 0..4 {
+                    for lane in 0..8 {
+                        let nibble = u16::from_le_bytes(halves[lane]) >> (4 * pair) & 15;
+                        let product = i32::from(nibble) * i32::from(values[2 * pair + lane % 2]);
+                        sums[lane] = sums[lane].wrapping_add(product);
+                    }
+                }
+            }
+            core::array::from_fn(|row| sums[2 * row].wrapping_add(sums[2 * row + 1]))
+        })
+    }
+
+    #[inline(always)]
     fn run<W: Work>(self, work: W) -> W::Output {
         work.with(self)
     }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use ndarray::{Array1, Array2, ArrayView2, Axis, Ix1, Ix2, Slice, concatenate};
 use serde_json::json;
 
-use crate::matrix::GROUP_ROWS;
+use crate::kernels::ROWS;
 use crate::model::{
-    COLUMN_BLOCK, FORMAT_NAME, FORMAT_VERSION, INPUT_DURATION, INPUT_PITCH, INPUT_PITCH_SCALE,
-    INPUT_STEP, LSTM_NAMES, MatrixNames, PITCH, PITCH_HIDDEN, PITCHES, Precision, TIMES, checksum,
+    COLUMN_BLOCK, FORMAT_NAME, FORMAT_VERSION, GATES, INPUT_DURATION, INPUT_PITCH,
+    INPUT_PITCH_SCALE, INPUT_STEP, LSTM_NAMES, MatrixNames, PITCH, PITCH_HIDDEN, PITCHES,
+    Precision, TIMES, checksum,
 };
 use crate::quantize::{self, Integers};
 use crate::weights::{FloatWeights, ShapeError};
@@ -67,11 +68,11 @@ pub fn pack(weights: &FloatWeights, precision: Precision) -> Result<Packed, Expo
             .map(|at| f64::from(embedded[(gate, at)]) * f64::from(embedding[(at, pitch)]));
         products.sum::<f64>() as f32
     });
-    writer.table(&interleave_gates(table.view(), hidden), hidden);
+    writer.table(&in_chunks(table.view(), hidden), hidden);
     for (name, column) in [(INPUT_STEP, 0), (INPUT_DURATION, 1)] {
         let column = times.slice_axis(Axis(1), Slice::from(column..=column)).reversed_axes();
-        let gates = interleave_gates(column, hidden);
-        writer.floats(name, vec![hidden, 4], gates.iter().copied());
+        let gates = in_chunks(column, hidden);
+        writer.floats(name, vec![hidden / ROWS, 4, ROWS], gates.iter().copied());
     }
 
     for (layer, names) in LSTM_NAMES.iter().enumerate().take(shape.layers) {
@@ -84,19 +85,19 @@ pub fn pack(weights: &FloatWeights, precision: Precision) -> Result<Packed, Expo
         };
         let bias = source.vector(&format!("rnn.bias_ih_l{layer}"))?
             + source.vector(&format!("rnn.bias_hh_l{layer}"))?;
-        // Gate g of unit u moves from row g * hidden + u to row 4 u + g.
-        let order: Vec<usize> = (0..4 * hidden).map(|row| (row % 4) * hidden + row / 4).collect();
-        writer.matrix(names, &rows.select(Axis(0), &order), &bias.select(Axis(0), &order));
+        let order = gate_order(hidden);
+        writer.matrix(names, GATES, &rows.select(Axis(0), &order), &bias.select(Axis(0), &order));
     }
     for (names, layer) in [(&PITCH_HIDDEN, "decoder_pitch1"), (&PITCH, "decoder_pitch2")] {
         let rows = source.matrix(&format!("{layer}.weight"))?.to_owned();
-        writer.matrix(names, &rows, &source.vector(&format!("{layer}.bias"))?);
+        writer.matrix(names, 1, &rows, &source.vector(&format!("{layer}.bias"))?);
     }
     let times = ["decoder_step", "decoder_duration"];
     let [step, duration] = times.map(|layer| source.matrix(&format!("{layer}.weight")));
     let [step_bias, duration_bias] = times.map(|layer| source.vector(&format!("{layer}.bias")));
     writer.matrix(
         &TIMES,
+        1,
         &concatenate![Axis(0), step?, duration?],
         &concatenate![Axis(0), step_bias?, duration_bias?],
     );
@@ -136,10 +137,17 @@ impl<'w> Source<'w> {
     }
 }
 
-/// Reorders the columns of `[_, 4 * hidden]`, gate by gate, into unit by unit.
-fn interleave_gates(rows: ArrayView2<f32>, hidden: usize) -> Array2<f32> {
-    let order: Vec<usize> = (0..4 * hidden).map(|at| (at % 4) * hidden + at / 4).collect();
-    rows.select(Axis(1), &order)
+/// The rows of PyTorch's LSTM, all units' input gates and so on, in the order of a model file: of
+/// each sixteen units their input, forget, candidate and output gates.
+fn gate_order(hidden: usize) -> Vec<usize> {
+    let chunks = (0..hidden).step_by(ROWS);
+    let gates = chunks.flat_map(|chunk| (0..4).map(move |gate| gate * hidden + chunk));
+    gates.flat_map(|row| row..row + ROWS).collect()
+}
+
+/// Puts the columns of `[_, 4 * hidden]` into that order.
+fn in_chunks(rows: ArrayView2<f32>, hidden: usize) -> Array2<f32> {
+    rows.select(Axis(1), &gate_order(hidden))
 }
 
 /// A tensor to be written.
@@ -167,7 +175,7 @@ impl Writer {
 
     /// Writes the pitch table, one row for each token.
     fn table(&mut self, rows: &Array2<f32>, hidden: usize) {
-        let shape = vec![rows.nrows(), hidden, 4];
+        let shape = vec![rows.nrows(), hidden / ROWS, 4, ROWS];
         match self.precision {
             Precision::Float => self.floats(INPUT_PITCH, shape, rows.iter().copied()),
             Precision::Int8 | Precision::Int4 => {
@@ -179,37 +187,44 @@ impl Writer {
         }
     }
 
-    /// Writes a matrix in quads of rows, padded with zeros.
-    fn matrix(&mut self, names: &MatrixNames, rows: &Array2<f32>, bias: &Array1<f32>) {
-        let quads = rows.nrows().next_multiple_of(GROUP_ROWS) / 4;
+    /// Writes a matrix in which `together` blocks stand together, padded with zeros.
+    fn matrix(
+        &mut self,
+        names: &MatrixNames,
+        together: usize,
+        rows: &Array2<f32>,
+        bias: &Array1<f32>,
+    ) {
+        let height = together * ROWS;
+        let groups = rows.nrows().div_ceil(height);
         let columns = rows.ncols().next_multiple_of(COLUMN_BLOCK);
         let pad = |values: &Array1<f32>| {
             let mut padded = values.to_vec();
-            padded.resize(4 * quads, 0.0);
+            padded.resize(groups * height, 0.0);
             padded
         };
         match self.precision {
             Precision::Float => {
-                let shape = vec![quads, columns / 4, 4, 4];
-                self.floats(names.weight, shape, in_quads(rows, quads, columns, 4).into_iter());
+                let packed = in_blocks(rows, (groups, height), (columns, 1));
+                self.floats(names.weight, vec![groups, columns, height], packed.into_iter());
             }
             Precision::Int8 => {
                 let (quantized, scales) = self.quantize(names.weight, rows, Integers::BYTES);
-                let packed = in_quads(&quantized, quads, columns, 4);
+                let packed = in_blocks(&quantized, (groups, height), (columns, 4));
                 let bytes = packed.into_iter().map(|value| value as u8).collect();
-                self.push(names.weight, "I8", vec![quads, columns / 4, 4, 4], bytes);
-                self.floats(names.scale, vec![quads, 4], pad(&scales).into_iter());
+                self.push(names.weight, "I8", vec![groups, columns / 4, height, 4], bytes);
+                self.floats(names.scale, vec![groups, together, ROWS], pad(&scales).into_iter());
             }
             Precision::Int4 => {
                 let (quantized, scales) = self.quantize(names.weight, rows, Integers::NIBBLES);
-                let packed = in_quads(&quantized, quads, columns, 8);
+                let packed = in_blocks(&quantized, (groups, height), (columns, 8));
                 let words = packed.as_chunks().0.iter().map(quantize::word);
                 let bytes = words.flat_map(u32::to_le_bytes).collect();
-                self.push(names.weight, "U8", vec![quads, columns / 8, 4, 4], bytes);
-                self.floats(names.scale, vec![quads, 4], pad(&scales).into_iter());
+                self.push(names.weight, "U8", vec![groups, columns / 8, height, 4], bytes);
+                self.floats(names.scale, vec![groups, together, ROWS], pad(&scales).into_iter());
             }
         }
-        self.floats(names.bias, vec![quads, 4], pad(bias).into_iter());
+        self.floats(names.bias, vec![groups, together, ROWS], pad(bias).into_iter());
     }
 
     /// Quantizes each row to integers of a range times a scale of its own.
@@ -272,19 +287,19 @@ impl Writer {
 /// Alignment of the data section and of the tensors that kernels read.
 const BLOCK: usize = 64;
 
-/// Lays a matrix out as `[quads, columns / width, 4 rows, width columns]`, with zeros where it ends.
-fn in_quads<T: Copy + Default>(
-    rows: &Array2<T>,
-    quads: usize,
-    columns: usize,
-    width: usize,
+/// Lays a matrix out as `[groups, columns / width, height, width]`, with zeros where it ends: as many
+/// groups of `height` rows, in blocks of `width` columns.
+fn in_blocks<T: Copy + Default>(
+    matrix: &Array2<T>,
+    (groups, height): (usize, usize),
+    (columns, width): (usize, usize),
 ) -> Vec<T> {
-    let mut packed = Vec::with_capacity(quads * columns * 4);
-    for quad in 0..quads {
-        for block in 0..columns / width {
-            for row in 4 * quad..4 * quad + 4 {
-                for column in width * block..width * (block + 1) {
-                    packed.push(rows.get((row, column)).copied().unwrap_or_default());
+    let mut packed = Vec::with_capacity(groups * height * columns);
+    for group in 0..groups {
+        for block in (0..columns).step_by(width) {
+            for row in group * height..(group + 1) * height {
+                for column in block..block + width {
+                    packed.push(matrix.get((row, column)).copied().unwrap_or_default());
                 }
             }
         }

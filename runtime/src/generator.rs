@@ -23,7 +23,12 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     /// # Errors
     /// [`ModelError::TooLarge`] if the model has more than `LAYERS` layers or `HIDDEN` units.
     pub fn new(model: &'m Model<'m>, seed: u64) -> Result<Self, ModelError> {
-        Ok(Self { network: Network::new(model)?, random: Random::new(seed) })
+        Ok(Self::of(Network::new(model)?, seed))
+    }
+
+    /// A generator that goes on from what a network has heard.
+    pub fn of(network: Network<'m, LAYERS, HIDDEN>, seed: u64) -> Self {
+        Self { network, random: Random::new(seed) }
     }
 
     /// Starts another piece: forgets what was heard and takes a new seed.

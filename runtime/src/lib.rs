@@ -32,6 +32,7 @@
 //! | [`Generator`] | notes one by one: [`hear`](Generator::hear), [`next_note`](Generator::next_note), [`restart`](Generator::restart) |
 //! | [`Sampling`] | temperature, top-k and top-p; may change between two notes |
 //! | [`Note`] | pitch, velocity, step and duration |
+//! | [`Isa`] | the instruction sets, for those who compare them; otherwise the fastest is chosen |
 //! | [`Network`] | the forward pass alone, for those who measure: [`predict`](Network::predict), [`hear`](Network::hear), [`state`](Network::state) |
 //!
 //! [`Generator`] and [`Network`] hold their buffers inline. Their type says how large:
@@ -57,6 +58,7 @@ mod note;
 mod sampling;
 
 pub use generator::Generator;
+pub use kernels::Isa;
 pub use model::{
     BOS, FORMAT_VERSION, MAX_HIDDEN, MAX_LAYERS, MAX_PITCH_HIDDEN, Model, ModelError, PITCHES,
     Precision,

@@ -36,11 +36,12 @@ pub fn sigmoid(x: f32) -> f32 {
     0.5 * tanh(0.5 * x) + 0.5
 }
 
-/// Nearest integer of |x| < 2²², ties to even: adding 1.5 × 2²³ leaves no room for a fraction.
+/// Nearest integer of |x| < 2²², ties to even: adding 1.5 × 2²³ leaves no room for a fraction, and
+/// the integer in the lowest bits. Of other numbers, and of not a number, some integer.
 #[inline(always)]
 pub fn round(x: f32) -> i32 {
     const SHIFT: f32 = 12_582_912.0;
-    ((x + SHIFT) - SHIFT) as i32
+    (x + SHIFT).to_bits().wrapping_sub(SHIFT.to_bits()) as i32
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! Weight matrices as they lie in the model file, and their products with activations.
 //!
-//! Rows stand together in *quads* of four; in an LSTM layer a quad is the four gates of one hidden
-//! unit. A quad is a sequence of *blocks*, each a few columns of its four rows: 4 columns as floats
-//! or bytes, 8 columns as nibbles. So a block of integers is 16 bytes, one 32-bit word for each row;
-//! one pass over a quad, front to back, gives its four sums, and all four rows of a block meet the
-//! same activations on every instruction set.
+//! Sixteen rows stand together in a *block* of 64 bytes: of integers, a 32-bit word for each row,
+//! which holds 4 columns as bytes or 8 as nibbles. So a row has a lane of its own in every vector,
+//! and all rows of a block meet the same activations, on every instruction set. In an LSTM layer,
+//! the four gates of sixteen units stand together, block by block: one pass over them, front to
+//! back, gives the 64 sums that sixteen cells need.
 
-use crate::kernels::{Kernel, QUADS, Sums};
+use crate::kernels::{Block, FloatColumn, Integers, Kernel, ROWS};
 
 /// Activations of a quantized network are integers of 14 bits: this one stands for 1.
 ///
@@ -19,24 +19,20 @@ pub(crate) const ONE: f32 = 8192.0;
 pub(crate) enum Activations<'x> {
     /// As they are, for float weights: two vectors, one after the other.
     Float([&'x [f32]; 2]),
-    /// Quantized: each stands for itself times `scale`. They are arranged for the kernel that
-    /// takes them; `total` is their sum.
-    Int { values: &'x [i16], total: i32, scale: f32 },
+    /// Quantized: each stands for itself times `scale`.
+    Int { integers: Integers<'x>, scale: f32 },
 }
 
 /// Weights in one of the stored precisions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Weights<'a> {
-    /// Single-precision floats, little-endian.
-    Float(&'a [[[u8; 4]; 16]]),
-    /// Signed bytes; `scale` holds one float per row.
-    Int8 { weights: &'a [[u8; 16]], scale: &'a [[u8; 4]] },
-    /// Nibbles raised by [`ZERO_POINT`].
-    Int4 { weights: &'a [[u8; 16]], scale: &'a [[u8; 4]] },
+    /// Single-precision floats.
+    Float(&'a [FloatColumn]),
+    /// Signed bytes, and a float scale for each row.
+    Int8 { blocks: &'a [Block], scale: &'a [[u8; 4]] },
+    /// Nibbles, and a float scale for each row.
+    Int4 { blocks: &'a [Block], scale: &'a [[u8; 4]] },
 }
-
-/// What a nibble of weight 0 holds.
-const ZERO_POINT: i32 = 8;
 
 /// A matrix in the model file with a bias per row.
 #[derive(Clone, Copy, Debug)]
@@ -44,66 +40,78 @@ pub(crate) struct Matrix<'a> {
     pub weights: Weights<'a>,
     /// Floats, one per row.
     pub bias: &'a [[u8; 4]],
-    /// Rows / 16: groups of as many quads as a kernel takes at once.
-    pub groups: usize,
     /// Columns, a multiple of 16.
     pub columns: usize,
 }
 
-/// Rows that a kernel takes at once.
-pub(crate) const GROUP_ROWS: usize = 4 * QUADS;
-
 impl Matrix<'_> {
-    /// The sums of a group of rows: weights times activations plus bias.
+    /// The sums of the `index`-th `G` × 16 rows: weights times activations plus bias. `G` is as many
+    /// as stand together.
     #[inline(always)]
-    pub fn group<K: Kernel>(
+    pub fn rows<K: Kernel, const G: usize>(
         &self,
         kernel: K,
-        group: usize,
+        index: usize,
         activations: &Activations,
-    ) -> Sums<f32> {
-        let blocks = |width| {
-            let blocks = QUADS * self.columns / width;
-            group * blocks..(group + 1) * blocks
-        };
-        let bias = |quad| floats4(self.bias, group * QUADS + quad);
-        let (sums, scale, one) = match (self.weights, *activations) {
-            (Weights::Float(weights), Activations::Float(values)) => {
-                let sums = kernel.float(&weights[blocks(4)], values);
-                return core::array::from_fn(|quad| {
-                    let bias = bias(quad);
-                    core::array::from_fn(|row| sums[quad][row] + bias[row])
-                });
+    ) -> [[f32; ROWS]; G] {
+        let part = |width| index * self.columns / width..(index + 1) * self.columns / width;
+        let bias: [[f32; ROWS]; G] = floats(self.bias, index);
+        let (sums, scale, one): ([[i32; ROWS]; G], _, _) = match (self.weights, *activations) {
+            (Weights::Float(columns), Activations::Float(values)) => {
+                let sums: [[f32; ROWS]; G] = kernel.float(&columns.as_chunks().0[part(1)], values);
+                return each(|group, row| sums[group][row] + bias[group][row]);
             }
-            (Weights::Int8 { weights, scale }, Activations::Int { values, scale: one, .. }) => {
-                (kernel.int8(&weights[blocks(4)], values), scale, one)
+            (Weights::Int8 { blocks, scale }, Activations::Int { integers, scale: one }) => {
+                (kernel.int8(&blocks.as_chunks().0[part(4)], integers), scale, one)
             }
-            (Weights::Int4 { weights, scale }, Activations::Int { values, total, scale: one }) => {
-                let raised = kernel.int4(&weights[blocks(8)], values);
-                let zero = ZERO_POINT * total;
-                (raised.map(|quad| quad.map(|sum| sum.wrapping_sub(zero))), scale, one)
+            (Weights::Int4 { blocks, scale }, Activations::Int { integers, scale: one }) => {
+                (kernel.int4(&blocks.as_chunks().0[part(8)], integers), scale, one)
             }
             // A network quantizes its activations exactly if its weights are quantized.
-            _ => return Sums::default(),
+            _ => return [[0.0; ROWS]; G],
         };
-        core::array::from_fn(|quad| {
-            let (scale, bias) = (floats4(scale, group * QUADS + quad), bias(quad));
-            core::array::from_fn(|row| sums[quad][row] as f32 * (scale[row] * one) + bias[row])
-        })
+        let scale: [[f32; ROWS]; G] = floats(scale, index);
+        each(|group, row| sums[group][row] as f32 * (scale[group][row] * one) + bias[group][row])
     }
 
-    /// All rows' sums; of padding rows, as many as `output` has room for.
+    /// Bytes in the model file.
+    pub fn bytes(&self) -> usize {
+        let weights = match self.weights {
+            Weights::Float(columns) => size_of_val(columns),
+            Weights::Int8 { blocks, scale } | Weights::Int4 { blocks, scale } => {
+                size_of_val(blocks) + size_of_val(scale)
+            }
+        };
+        weights + size_of_val(self.bias)
+    }
+
+    /// All rows' sums, of a matrix whose blocks stand alone; of padding rows, as many as `output`
+    /// has room for.
     #[inline(always)]
     pub fn multiply<K: Kernel>(&self, kernel: K, activations: &Activations, output: &mut [f32]) {
-        for (group, output) in output.chunks_mut(GROUP_ROWS).enumerate().take(self.groups) {
-            let sums = self.group(kernel, group, activations);
-            output.copy_from_slice(&sums.as_flattened()[..output.len()]);
+        for (index, output) in output.chunks_mut(ROWS).enumerate() {
+            let [sums] = self.rows(kernel, index, activations);
+            output.copy_from_slice(&sums[..output.len()]);
         }
     }
 }
 
-/// The `index`-th group of four floats.
+/// The `index`-th `G` × 16 floats.
 #[inline(always)]
-pub(crate) fn floats4(floats: &[[u8; 4]], index: usize) -> [f32; 4] {
-    core::array::from_fn(|i| f32::from_le_bytes(floats[4 * index + i]))
+pub(crate) fn floats<const G: usize>(floats: &[[u8; 4]], index: usize) -> [[f32; ROWS]; G] {
+    let floats = &floats[index * G * ROWS..][..G * ROWS];
+    each(|group, row| f32::from_le_bytes(floats[group * ROWS + row]))
+}
+
+/// Something for each of `G` × 16 rows. A loop, because closures in `core::array::from_fn` are not
+/// always compiled for the kernel's instruction set.
+#[inline(always)]
+pub(crate) fn each<const G: usize>(f: impl Fn(usize, usize) -> f32) -> [[f32; ROWS]; G] {
+    let mut rows = [[0.0; ROWS]; G];
+    for (group, rows) in rows.iter_mut().enumerate() {
+        for (row, value) in rows.iter_mut().enumerate() {
+            *value = f(group, row);
+        }
+    }
+    rows
 }

@@ -4,7 +4,8 @@ use core::cmp::Ordering;
 use core::fmt;
 
 use crate::header::{Header, Tensor};
-use crate::matrix::{GROUP_ROWS, Matrix, Weights};
+use crate::kernels::ROWS;
+use crate::matrix::{Matrix, Weights};
 
 /// Version of the model file format that this crate reads and writes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -107,11 +108,12 @@ pub struct Model<'a> {
 /// duration times their columns.
 #[derive(Clone, Debug)]
 pub(crate) struct Input<'a> {
-    /// Gate contributions of each pitch token, `[PITCHES, hidden, 4]`.
+    /// Gate contributions of each pitch token, `[PITCHES, hidden / 16, 4, 16]`: in the order of the
+    /// first layer's rows.
     pub pitch: Table<'a>,
-    /// Gate weights of the step, `[hidden, 4]`.
+    /// Gate weights of the step, likewise.
     pub step: &'a [[u8; 4]],
-    /// Gate weights of the duration, `[hidden, 4]`.
+    /// Gate weights of the duration, likewise.
     pub duration: &'a [[u8; 4]],
 }
 
@@ -185,17 +187,20 @@ impl<'a> Model<'a> {
         let mut lstm = [None; MAX_LAYERS];
         for (layer, name) in LSTM_NAMES.iter().enumerate().take(layers) {
             let columns = if layer == 0 { hidden } else { 2 * hidden };
-            lstm[layer] = Some(file.matrix(name, 4 * hidden, columns)?);
+            lstm[layer] = Some(file.matrix(name, hidden.div_ceil(ROWS), GATES, columns)?);
         }
         let heads = Heads {
-            pitch_hidden: file.matrix(&PITCH_HIDDEN, pitch_hidden, hidden)?,
-            pitch: file.matrix(&PITCH, PITCHES, pitch_hidden.next_multiple_of(COLUMN_BLOCK))?,
-            times: file.matrix(&TIMES, TIMES_ROWS, hidden)?,
+            pitch_hidden: file.matrix(&PITCH_HIDDEN, pitch_hidden.div_ceil(ROWS), 1, hidden)?,
+            pitch: {
+                let columns = pitch_hidden.next_multiple_of(COLUMN_BLOCK);
+                file.matrix(&PITCH, PITCHES.div_ceil(ROWS), 1, columns)?
+            },
+            times: file.matrix(&TIMES, 1, 1, hidden)?,
         };
         let input = Input {
             pitch: file.table(hidden)?,
-            step: file.floats(INPUT_STEP, &[hidden, 4])?,
-            duration: file.floats(INPUT_DURATION, &[hidden, 4])?,
+            step: file.floats(INPUT_STEP, &[hidden / ROWS, 4, ROWS])?,
+            duration: file.floats(INPUT_DURATION, &[hidden / ROWS, 4, ROWS])?,
         };
         Ok(Self { layers, hidden, precision, checksum, input, lstm, heads })
     }
@@ -215,6 +220,18 @@ impl<'a> Model<'a> {
         self.precision
     }
 
+    /// Bytes of the file that one note takes: all matrices, and one row of the pitch table.
+    pub fn bytes_per_note(&self) -> usize {
+        let heads = [&self.heads.pitch_hidden, &self.heads.pitch, &self.heads.times];
+        let matrices: usize = self.lstm.iter().flatten().chain(heads).map(Matrix::bytes).sum();
+        let row = match self.input.pitch {
+            Table::Float(values) => values.as_flattened().len() / PITCHES,
+            Table::Int8 { values, .. } => values.len() / PITCHES + size_of::<f32>(),
+        };
+        let times = (self.input.step.len() + self.input.duration.len()) * size_of::<f32>();
+        matrices + row + times
+    }
+
     /// CRC-32 of the file, which names it: two files of one checksum play the same notes.
     pub fn checksum(&self) -> u32 {
         self.checksum
@@ -227,8 +244,8 @@ pub(crate) const FORMAT_NAME: &str = "pianola";
 /// Columns of a matrix are padded with zeros to a multiple of this.
 pub(crate) const COLUMN_BLOCK: usize = 16;
 
-/// Rows of the times head: step and duration.
-pub(crate) const TIMES_ROWS: usize = 2;
+/// Gates of an LSTM unit.
+pub(crate) const GATES: usize = 4;
 
 /// Names of a matrix's tensors.
 pub(crate) struct MatrixNames {
@@ -292,34 +309,36 @@ impl<'a> Tensors<'a> {
         Ok(self.bytes(name, F32, shape)?.as_chunks().0)
     }
 
+    /// A matrix of `groups` groups of rows, in which `together` blocks stand together.
     fn matrix(
         &self,
         names: &MatrixNames,
-        rows: usize,
+        groups: usize,
+        together: usize,
         columns: usize,
     ) -> Result<Matrix<'a>, ModelError> {
-        let groups = rows.div_ceil(GROUP_ROWS);
-        let quads = groups * GROUP_ROWS / 4;
-        let scale = || self.floats(names.scale, &[quads, 4]);
+        let scale = || self.floats(names.scale, &[groups, together, ROWS]);
         let weights = match self.precision {
             Precision::Float => {
-                let weights = self.bytes(names.weight, F32, &[quads, columns / 4, 4, 4])?;
+                let weights = self.bytes(names.weight, F32, &[groups, columns, together * ROWS])?;
                 Weights::Float(weights.as_chunks().0.as_chunks().0)
             }
             Precision::Int8 => {
-                let weights = self.bytes(names.weight, I8, &[quads, columns / 4, 4, 4])?;
-                Weights::Int8 { weights: weights.as_chunks().0, scale: scale()? }
+                let weights =
+                    self.bytes(names.weight, I8, &[groups, columns / 4, together * ROWS, 4])?;
+                Weights::Int8 { blocks: weights.as_chunks().0, scale: scale()? }
             }
             Precision::Int4 => {
-                let weights = self.bytes(names.weight, U8, &[quads, columns / 8, 4, 4])?;
-                Weights::Int4 { weights: weights.as_chunks().0, scale: scale()? }
+                let weights =
+                    self.bytes(names.weight, U8, &[groups, columns / 8, together * ROWS, 4])?;
+                Weights::Int4 { blocks: weights.as_chunks().0, scale: scale()? }
             }
         };
-        Ok(Matrix { weights, bias: self.floats(names.bias, &[quads, 4])?, groups, columns })
+        Ok(Matrix { weights, bias: self.floats(names.bias, &[groups, together, ROWS])?, columns })
     }
 
     fn table(&self, hidden: usize) -> Result<Table<'a>, ModelError> {
-        let shape = [PITCHES, hidden, 4];
+        let shape = [PITCHES, hidden / ROWS, 4, ROWS];
         Ok(match self.precision {
             Precision::Float => Table::Float(self.floats(INPUT_PITCH, &shape)?),
             Precision::Int8 | Precision::Int4 => Table::Int8 {

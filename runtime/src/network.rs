@@ -1,8 +1,8 @@
 //! The forward pass: hears a note, and says what it expects next.
 
-use crate::kernels::{Isa, Kernel, QUADS, Work};
+use crate::kernels::{Integers, Isa, Kernel, ROWS, Work};
 use crate::math::{round, sigmoid, tanh};
-use crate::matrix::{Activations, GROUP_ROWS, Matrix, ONE, floats4};
+use crate::matrix::{Activations, Matrix, ONE, each, floats};
 use crate::model::{BOS, Input, MAX_PITCH_HIDDEN, Model, ModelError, PITCHES, Precision, Table};
 use crate::note::Note;
 
@@ -62,6 +62,14 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
     /// # Errors
     /// [`ModelError::TooLarge`] if the model does not fit the buffers.
     pub fn new(model: &'m Model<'m>) -> Result<Self, ModelError> {
+        Self::on(Isa::best(), model)
+    }
+
+    /// The same on a given instruction set, for those who compare them.
+    ///
+    /// # Errors
+    /// [`ModelError::TooLarge`] if the model does not fit the buffers.
+    pub fn on(isa: Isa, model: &'m Model<'m>) -> Result<Self, ModelError> {
         if model.layers > LAYERS || model.hidden > HIDDEN {
             return Err(ModelError::TooLarge);
         }
@@ -72,7 +80,6 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
             }
         };
         let zeros = [[0.0; HIDDEN]; LAYERS];
-        let isa = Isa::best();
         let mut network = Self { model, hidden: zeros, cell: zeros, scratch, isa };
         network.hear_token(Token { pitch: BOS, step: 0.0, duration: 0.0 });
         Ok(network)
@@ -123,8 +130,8 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
     }
 }
 
-/// Units computed side by side, as wide as the widest vectors.
-const UNITS: usize = 16;
+/// Units computed side by side: each of their four gates is a group of their matrix.
+const UNITS: usize = ROWS;
 
 /// Advances networks of one model by one token each.
 struct Hear<'n, 'm, T, const LAYERS: usize, const HIDDEN: usize> {
@@ -193,30 +200,19 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
                 Some(below) => [&self.hidden[below][..width], &self.hidden[layer][..width]],
                 None => [&[], &self.hidden[layer][..width]],
             }),
-            Scratch::Int { values, total } => Activations::Int {
-                values: &values.as_flattened()[..columns(layer, width)],
-                total: *total,
-                scale: 1.0 / ONE,
-            },
+            Scratch::Int { values, total } => {
+                let values = &values.as_flattened()[..columns(layer, width)];
+                let integers = Integers { values, total: *total };
+                Activations::Int { integers, scale: 1.0 / ONE }
+            }
         };
         // PyTorch's order of gates: input, forget, candidate, output.
-        let mut gates = [[0f32; UNITS]; 4];
-        for group in 0..UNITS / QUADS {
-            let sums = matrix.group(kernel, chunk * (UNITS / QUADS) + group, &activations);
-            for (quad, sums) in sums.iter().enumerate() {
-                for (gate, sum) in gates.iter_mut().zip(sums) {
-                    gate[group * QUADS + quad] = *sum;
-                }
-            }
-        }
+        let mut gates = matrix.rows(kernel, chunk, &activations);
         if let Some((input, token)) = heard {
-            for unit in 0..UNITS {
-                let extra = input.gates(&token, chunk * UNITS + unit);
-                for (gate, extra) in gates.iter_mut().zip(extra) {
-                    gate[unit] += extra;
-                }
-            }
+            let heard = input.gates(&token, chunk);
+            gates = each(|gate, unit| gates[gate][unit] + heard[gate][unit]);
         }
+        let [i, f, g, o] = gates;
         let new = match &mut self.scratch {
             Scratch::Float(new) => new,
             // The units read the old hidden state as integers: it may be replaced.
@@ -225,10 +221,13 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
         let hidden = new.as_chunks_mut::<UNITS>().0.get_mut(chunk);
         let cell = self.cell[layer].as_chunks_mut::<UNITS>().0.get_mut(chunk);
         let (Some(hidden), Some(cell)) = (hidden, cell) else { return };
-        let [i, f, g, o] = gates;
+        let (i, f, g, o) = (i.map(sigmoid), f.map(sigmoid), g.map(tanh), o.map(sigmoid));
         for unit in 0..UNITS {
-            cell[unit] = sigmoid(f[unit]) * cell[unit] + sigmoid(i[unit]) * tanh(g[unit]);
-            hidden[unit] = sigmoid(o[unit]) * tanh(cell[unit]);
+            cell[unit] = f[unit] * cell[unit] + i[unit] * g[unit];
+        }
+        let squashed = cell.map(tanh);
+        for unit in 0..UNITS {
+            hidden[unit] = o[unit] * squashed[unit];
         }
     }
 
@@ -263,21 +262,25 @@ fn arrange<K: Kernel>(kernel: K, precision: Precision, values: &mut [i16]) -> i3
 }
 
 impl Input<'_> {
-    /// What hearing a token adds to a unit's gates in the first layer.
+    /// What hearing a token adds to the gates of sixteen units of the first layer.
     #[inline(always)]
-    fn gates(&self, token: &Token, unit: usize) -> [f32; 4] {
+    fn gates(&self, token: &Token, chunk: usize) -> [[f32; UNITS]; 4] {
         let row = usize::from(token.pitch);
-        let at = row * (self.step.len() / 4) + unit;
-        let pitch = match &self.pitch {
-            Table::Float(values) => floats4(values, at),
+        let at = row * (self.step.len() / (4 * UNITS)) + chunk;
+        let pitch: [[f32; UNITS]; 4] = match &self.pitch {
+            Table::Float(values) => floats(values, at),
             Table::Int8 { values, scale } => {
                 let scale = f32::from_le_bytes(scale[row]);
-                core::array::from_fn(|gate| f32::from(values[4 * at + gate] as i8) * scale)
+                let values = &values[4 * UNITS * at..][..4 * UNITS];
+                each(|gate, unit| f32::from(values[gate * UNITS + unit] as i8) * scale)
             }
         };
-        let (step, duration) = (floats4(self.step, unit), floats4(self.duration, unit));
-        core::array::from_fn(|gate| {
-            pitch[gate] + step[gate] * token.step + duration[gate] * token.duration
+        let step: [[f32; UNITS]; 4] = floats(self.step, chunk);
+        let duration: [[f32; UNITS]; 4] = floats(self.duration, chunk);
+        each(|gate, unit| {
+            pitch[gate][unit]
+                + step[gate][unit] * token.step
+                + duration[gate][unit] * token.duration
         })
     }
 }
@@ -297,7 +300,7 @@ impl<const LAYERS: usize, const HIDDEN: usize> Work for Predict<'_, '_, LAYERS, 
         let mut inner = [0.0; MAX_PITCH_HIDDEN];
         // Behind the last unit come padding rows of the matrix: zeros.
         let inner = &mut inner[..heads.pitch.columns];
-        let mut times = [0.0; GROUP_ROWS];
+        let mut times = [0.0; ROWS];
         let mut quantized = [0; HIDDEN];
         let mut quantized_inner = [0; MAX_PITCH_HIDDEN];
 
@@ -307,7 +310,10 @@ impl<const LAYERS: usize, const HIDDEN: usize> Work for Predict<'_, '_, LAYERS, 
             precision => {
                 quantize(top, ONE, quantized);
                 let total = arrange(kernel, precision, quantized);
-                Activations::Int { values: quantized, total, scale: 1.0 / ONE }
+                Activations::Int {
+                    integers: Integers { values: quantized, total },
+                    scale: 1.0 / ONE,
+                }
             }
         };
         heads.times.multiply(kernel, &top, &mut times);
@@ -324,7 +330,10 @@ impl<const LAYERS: usize, const HIDDEN: usize> Work for Predict<'_, '_, LAYERS, 
                 let largest = if largest > 0.0 && largest < f32::MAX { largest } else { 1.0 };
                 quantize(inner, ONE / largest, quantized);
                 let total = arrange(kernel, precision, quantized);
-                Activations::Int { values: quantized, total, scale: largest / ONE }
+                Activations::Int {
+                    integers: Integers { values: quantized, total },
+                    scale: largest / ONE,
+                }
             }
         };
         heads.pitch.multiply(kernel, &inner, &mut prediction.pitch);
@@ -343,51 +352,3 @@ fn quantize(values: &[f32], scale: f32, quantized: &mut [i16]) {
 
 /// The report's model plays within 16 KiB.
 const _: () = assert!(size_of::<crate::Generator>() <= 16 * 1024);
-
-#[cfg(all(test, feature = "std"))]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    /// The bundled model on every instruction set of this machine: all states and predictions are
-    /// the portable ones, bit for bit.
-    #[test]
-    #[cfg_attr(miri, ignore = "takes thousands of notes")]
-    fn every_instruction_set_computes_the_same_bits() {
-        let file = include_bytes!("../../models/report-int8.safetensors");
-        let model = Model::from_bytes(file).unwrap();
-        let isas: std::vec::Vec<Isa> = Isa::available().collect();
-        let mut networks: std::vec::Vec<Network> = isas
-            .iter()
-            .map(|&isa| {
-                let mut network = Network::new(&model).unwrap();
-                network.isa = isa;
-                network.restart();
-                network
-            })
-            .collect();
-        for step in 0..1000u32 {
-            let bits: std::vec::Vec<_> = networks
-                .iter()
-                .map(|network| {
-                    let prediction = network.predict();
-                    let states = (network.hidden, network.cell);
-                    let floats = states.0.as_flattened().iter().chain(states.1.as_flattened());
-                    let floats = floats.chain(&prediction.pitch);
-                    let floats = floats.chain([&prediction.step, &prediction.duration]);
-                    floats.map(|value| value.to_bits()).collect::<std::vec::Vec<_>>()
-                })
-                .collect();
-            for (isa, bits_of_isa) in isas.iter().zip(&bits) {
-                assert!(bits_of_isa == bits.last().unwrap(), "{isa:?} differs at note {step}");
-            }
-            let note = Note {
-                pitch: 30 + (step * 31 % 60) as u8,
-                velocity: 80,
-                step: (step % 7) as f32 * 0.083,
-                duration: (step % 11) as f32 * 0.071,
-            };
-            networks.iter_mut().for_each(|network| network.hear(&note));
-        }
-    }
-}

@@ -2,6 +2,8 @@
 
 use ndarray::ArrayView1;
 
+use crate::kernels::ZERO_POINT;
+
 /// The integers that a weight may become.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Integers {
@@ -50,11 +52,10 @@ impl Integers {
     }
 }
 
-/// Eight columns of a row as one word, each raised by 8: of the columns 2n and 2n + 1, the bits
-/// from 4n of its lower and of its upper half.
+/// Eight columns of a row as a word of a [`Block`](crate::kernels::Block).
 pub(crate) fn word(columns: &[i8; 8]) -> u32 {
     columns.iter().enumerate().fold(0, |word, (column, &value)| {
-        word | ((value + 8) as u32) << (16 * (column % 2) + 4 * (column / 2))
+        word | ((i32::from(value) + ZERO_POINT) as u32) << (16 * (column % 2) + 4 * (column / 2))
     })
 }
 

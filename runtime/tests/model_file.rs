@@ -10,7 +10,7 @@ use pianola_runtime::{Generator, Model, ModelError, Precision, Sampling};
 use proptest::prelude::*;
 use safetensors::{Dtype, SafeTensors};
 
-const PRECISIONS: [Precision; 2] = [Precision::Float, Precision::Int8];
+const PRECISIONS: [Precision; 3] = [Precision::Float, Precision::Int8, Precision::Int4];
 
 #[test]
 fn the_report_has_5_736_029_parameters() {
@@ -23,11 +23,12 @@ fn any_safetensors_reader_opens_a_model_file() {
         let bytes = small_model(precision);
         let file = SafeTensors::deserialize(&bytes).unwrap();
         let weight = file.tensor("lstm.1.weight").unwrap();
-        assert_eq!(weight.shape(), [32, 16, 4, 4]);
-        assert_eq!(
-            weight.dtype(),
-            if precision == Precision::Int8 { Dtype::I8 } else { Dtype::F32 }
-        );
+        let (dtype, shape): (_, &[usize]) = match precision {
+            Precision::Float => (Dtype::F32, &[2, 64, 64]),
+            Precision::Int8 => (Dtype::I8, &[2, 16, 64, 4]),
+            Precision::Int4 => (Dtype::U8, &[2, 8, 64, 4]),
+        };
+        assert_eq!((weight.dtype(), weight.shape()), (dtype, shape));
         let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
         let metadata = header.metadata().as_ref().unwrap();
         assert_eq!(metadata["provenance"], "random \"weights\" \\ for tests");
@@ -58,6 +59,7 @@ fn packed_weights_are_those_of_the_network() {
             data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
         };
         // The forget gate (1) of unit 5 in layer 1: 32 inputs from below, then 32 of its own.
+        const ROW: usize = 16 + 5;
         let input = &weights.tensors["rnn.weight_ih_l1"];
         let recurrent = &weights.tensors["rnn.weight_hh_l1"];
         for column in 0..64 {
@@ -66,22 +68,31 @@ fn packed_weights_are_those_of_the_network() {
             } else {
                 recurrent[[32 + 5, column - 32]]
             };
-            let at = ((5 * 16 + column / 4) * 4 + 1) * 4 + column % 4;
-            match precision {
-                Precision::Float => assert_eq!(floats("lstm.1.weight")[at], expected),
-                Precision::Int8 => {
-                    let stored = file.tensor("lstm.1.weight").unwrap().data()[at] as i8;
-                    let scale = floats("lstm.1.scale")[5 * 4 + 1];
-                    let error = (f32::from(stored) * scale - expected).abs();
-                    assert!(error <= 0.5001 * scale, "column {column}: off by {error}");
+            let word = |width: usize| (column / width) * 64 + ROW;
+            let data = file.tensor("lstm.1.weight").unwrap().data();
+            let stored = match precision {
+                Precision::Float => {
+                    assert_eq!(floats("lstm.1.weight")[word(1)], expected);
+                    continue;
                 }
-            }
+                Precision::Int8 => i32::from(data[4 * word(4) + column % 4] as i8),
+                Precision::Int4 => {
+                    let word: [u8; 4] = data[4 * word(8)..][..4].try_into().unwrap();
+                    let at = 16 * (column % 2) + 4 * (column % 8 / 2);
+                    (u32::from_le_bytes(word) >> at & 15) as i32 - 8
+                }
+            };
+            let scale = floats("lstm.1.scale")[ROW];
+            let error = (stored as f32 * scale - expected).abs();
+            let clipped = stored == 7 || stored == -8;
+            assert!(clipped || error <= 0.5001 * scale, "column {column}: off by {error}");
         }
         let bias = weights.tensors["rnn.bias_ih_l1"][37] + weights.tensors["rnn.bias_hh_l1"][37];
-        assert_eq!(floats("lstm.1.bias")[5 * 4 + 1], bias);
+        assert_eq!(floats("lstm.1.bias")[ROW], bias);
+        let most = if precision == Precision::Int4 { 0.15 } else { 0.01 };
         let reported = packed.errors.iter().map(|error| error.relative);
         assert_eq!(packed.errors.len(), if precision == Precision::Float { 0 } else { 6 });
-        assert!(reported.into_iter().all(|error| error > 0.0 && error < 0.01));
+        assert!(reported.into_iter().all(|error| error > 0.0 && error < most));
     }
 }
 
@@ -214,7 +225,7 @@ fn other_versions_and_absurd_sizes_are_refused() {
     assert_eq!(error("\"layers\":\"2\"", "\"layers\":\"3\""), ModelError::Tensor("lstm.2.weight"));
     assert_eq!(error("\"heads\":\"report\"", "\"heads\":\"rep0rt\""), ModelError::Unsupported);
     assert_eq!(error("\"format\":\"pianola\"", "\"format\":\"pianole\""), ModelError::NotAModel);
-    assert_eq!(error("[32,16,4,4]", "[16,32,4,4]"), ModelError::Tensor("lstm.1.weight"));
+    assert_eq!(error("[2,16,64,4]", "[2,64,16,4]"), ModelError::Tensor("lstm.1.weight"));
     assert_eq!(error("\"I8\"", "\"U8\""), ModelError::Tensor("head.pitch.hidden.weight"));
 }
 

@@ -68,9 +68,11 @@ fn float_weights_agree_with_pytorch() {
 }
 
 #[test]
-fn int8_weights_stay_close_to_pytorch() {
-    let worst = differences(Precision::Int8);
-    println!("largest differences (logits, times, hidden, cell): {worst:?}");
-    // Quantized, so not equal; and not far, or a scale or a gate is in the wrong place.
-    assert!(worst.iter().all(|&worst| worst > 0.0 && worst < 0.1), "{worst:?}");
+fn quantized_weights_stay_close_to_pytorch() {
+    for (precision, most) in [(Precision::Int8, 0.1), (Precision::Int4, 1.0)] {
+        let worst = differences(precision);
+        println!("{precision}: largest differences (logits, times, hidden, cell): {worst:?}");
+        // Quantized, so not equal; and not far, or a scale or a gate is in the wrong place.
+        assert!(worst.iter().all(|&worst| worst > 0.0 && worst < most), "{precision}: {worst:?}");
+    }
 }

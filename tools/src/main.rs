@@ -1,6 +1,7 @@
 //! Pianola's tools: make music, pack models, measure them.
 #![deny(unsafe_code)]
 
+mod bench;
 mod evaluate;
 mod export;
 mod generate;
@@ -29,6 +30,8 @@ enum Command {
     Export(export::Options),
     /// Measure a model on a corpus: the report's loss and divergences.
     Evaluate(evaluate::Options),
+    /// Measure how long a note takes on this machine, beside reading its weights.
+    Bench(bench::Options),
     /// Print what a model file holds.
     Inspect(inspect::Options),
 }
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Command::Generate(options) => generate::run(&options),
         Command::Export(options) => export::run(&options),
         Command::Evaluate(options) => evaluate::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Inspect(options) => inspect::run(&options),
     };
     let printed = result.and_then(|report| match io::stdout().write_all(report.as_bytes()) {

@@ -1,46 +1,71 @@
 //! The inner loops, one file per instruction set behind one trait.
 //!
-//! A kernel multiplies quads of rows with activations. Integer sums are exact and wrap, so every
-//! kernel gives the same bits, in whatever order it adds. For float weights the order *is* the
-//! definition: 16 partial sums, one for each row of the quad and each column modulo 4, folded at
-//! the end; compilers may vectorise that, and may not change it.
+//! A kernel multiplies 16 or 64 rows of weights with activations, block by block (see `matrix`). Integer
+//! sums are exact and wrap, so every kernel gives the same bits, in whatever order it adds. For
+//! float weights the order *is* the definition: four partial sums for each row, one for each column
+//! modulo 4, folded at the end; compilers may vectorise that, and may not change it.
 
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
-/// Quads that a kernel works on at once: so many rows share each load of activations.
-pub(crate) const QUADS: usize = 4;
+/// What a nibble of weight 0 holds.
+pub(crate) const ZERO_POINT: i32 = 8;
 
-/// Sums of [`QUADS`] quads: of each, one for each of its rows.
-pub(crate) type Sums<T> = [[T; 4]; QUADS];
+/// Rows of a block.
+pub(crate) const ROWS: usize = 16;
+
+/// A block of integer weights: a 32-bit word for each row, which holds 4 columns as signed bytes or
+/// 8 columns as nibbles raised by 8. Of the columns 2n and 2n + 1, the nibbles stand at bit 4n of
+/// the word's lower and upper half.
+pub(crate) type Block = [u8; 4 * ROWS];
+
+/// A column of float weights, one little-endian float for each row.
+pub(crate) type FloatColumn = [[u8; 4]; ROWS];
+
+/// Activations as a kernel takes them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Integers<'x> {
+    /// A multiple of 16 of them, in the kernel's own order.
+    pub values: &'x [i16],
+    /// Their sum.
+    pub total: i32,
+}
 
 /// The products of one instruction set.
 pub(crate) trait Kernel: Copy {
-    /// Multiplies [`QUADS`] consecutive quads of 8-bit weights with activations.
-    ///
-    /// `weights` holds, for each quad, as many blocks of 4 rows × 4 columns as `values` has groups
-    /// of 4; `values` is a multiple of 16 long.
-    fn int8(self, weights: &[[u8; 16]], values: &[i16]) -> Sums<i32>;
+    /// Puts activations, up to 8192 either way, into the order in which [`int8`](Self::int8) takes
+    /// them.
+    fn arrange_int8(self, values: &mut [i16]);
 
-    /// The same with nibbles, blocks of 4 rows × 8 columns, taken as they are: 0 to 15.
-    ///
-    /// A block holds a word for each row (see `quantize::word`): of the columns 2n and 2n + 1, the
-    /// bits from 4n of its lower and of its upper half.
-    fn int4(self, weights: &[[u8; 16]], values: &[i16]) -> Sums<i32>;
+    /// Puts activations, up to 8192 either way, into the order in which [`int4`](Self::int4) takes
+    /// them.
+    fn arrange_int4(self, values: &mut [i16]);
 
-    /// Puts activations into the order in which [`int8`](Self::int8) takes them.
+    /// Multiplies `G` × 16 rows of signed bytes with activations. There are `G` blocks for each 4 of
+    /// them.
+    fn int8<const G: usize>(
+        self,
+        weights: &[[Block; G]],
+        activations: Integers,
+    ) -> [[i32; ROWS]; G];
+
+    /// Multiplies `G` × 16 rows of nibbles, less 8 each, with activations. There are `G` blocks for
+    /// each 8 of them.
+    fn int4<const G: usize>(
+        self,
+        weights: &[[Block; G]],
+        activations: Integers,
+    ) -> [[i32; ROWS]; G];
+
+    /// Multiplies `G` × 16 rows of floats with activations, in the one defined order. The
+    /// activations are two vectors, one after the other, each a multiple of 4 long.
     #[inline(always)]
-    fn arrange_int8(self, _values: &mut [i16]) {}
-
-    /// Puts activations into the order in which [`int4`](Self::int4) takes them.
-    #[inline(always)]
-    fn arrange_int4(self, _values: &mut [i16]) {}
-
-    /// The same with float weights, in the one defined order. The activations are two vectors, one
-    /// after the other.
-    #[inline(always)]
-    fn float(self, weights: &[[[u8; 4]; 16]], values: [&[f32]; 2]) -> Sums<f32> {
+    fn float<const G: usize>(
+        self,
+        weights: &[[FloatColumn; G]],
+        values: [&[f32]; 2],
+    ) -> [[f32; ROWS]; G] {
         portable::float(weights, values)
     }
 
@@ -57,9 +82,13 @@ pub(crate) trait Work {
     fn with<K: Kernel>(self, kernel: K) -> Self::Output;
 }
 
-/// The instruction set a network runs on. All of them compute the same bits.
+/// An instruction set that a network can run on. All of them compute the same bits.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Isa {
+pub struct Isa(Choice);
+
+/// Which one; its payload proves that the machine has it.
+#[derive(Clone, Copy, Debug)]
+enum Choice {
     Portable(portable::Portable),
     #[cfg(target_arch = "x86_64")]
     Avx2(x86_64::Avx2),
@@ -70,39 +99,110 @@ pub(crate) enum Isa {
 }
 
 impl Isa {
-    /// All that this machine has, the fastest first.
+    /// What every machine has.
+    pub const PORTABLE: Self = Self(Choice::Portable(portable::Portable));
+
+    /// All that this machine has, the fastest first. Hosts look once they run; without `std` it is
+    /// decided when compiling.
     pub fn available() -> impl Iterator<Item = Self> {
         let candidates = [
             #[cfg(target_arch = "x86_64")]
-            x86_64::Avx512Vnni::detect().map(Self::Avx512Vnni),
+            x86_64::Avx512Vnni::detect().map(Choice::Avx512Vnni),
             #[cfg(target_arch = "x86_64")]
-            x86_64::Avx512::detect().map(Self::Avx512),
+            x86_64::Avx512::detect().map(Choice::Avx512),
             #[cfg(target_arch = "x86_64")]
-            x86_64::Avx2::detect().map(Self::Avx2),
-            Some(Self::Portable(portable::Portable)),
+            x86_64::Avx2::detect().map(Choice::Avx2),
+            Some(Choice::Portable(portable::Portable)),
         ];
-        candidates.into_iter().flatten()
+        candidates.into_iter().flatten().map(Self)
     }
 
     /// The fastest that this machine has.
     pub fn best() -> Self {
-        Self::available().next().unwrap_or(Self::Portable(portable::Portable))
+        Self::available().next().unwrap_or(Self::PORTABLE)
+    }
+
+    /// Its name, in lower case.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Choice::Portable(_) => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Choice::Avx2(_) => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Choice::Avx512(_) => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Choice::Avx512Vnni(_) => "avx512-vnni",
+        }
+    }
+
+    /// Reads all bytes as fast as this instruction set can, and folds them into a number: the limit
+    /// that a network's speed is measured against.
+    pub fn read(self, bytes: &[u8]) -> u64 {
+        self.run(Read(bytes))
     }
 
     /// Runs work on this instruction set.
     #[inline]
-    pub fn run<W: Work>(self, work: W) -> W::Output {
-        match self {
-            Self::Portable(kernel) => kernel.run(work),
+    pub(crate) fn run<W: Work>(self, work: W) -> W::Output {
+        match self.0 {
+            Choice::Portable(kernel) => kernel.run(work),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(kernel) => kernel.run(work),
+            Choice::Avx2(kernel) => kernel.run(work),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(kernel) => kernel.run(work),
+            Choice::Avx512(kernel) => kernel.run(work),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512Vnni(kernel) => kernel.run(work),
+            Choice::Avx512Vnni(kernel) => kernel.run(work),
         }
     }
 }
+
+/// Folds bytes, 512 at a time, in as many registers as keep the memory busy.
+struct Read<'b>(&'b [u8]);
+
+impl Work for Read<'_> {
+    type Output = u64;
+
+    #[inline(always)]
+    fn with<K: Kernel>(self, _: K) -> u64 {
+        let mut folded = [0u64; 64];
+        for chunk in self.0.as_chunks::<8>().0.as_chunks::<64>().0 {
+            for (folded, bytes) in folded.iter_mut().zip(chunk) {
+                *folded ^= u64::from_le_bytes(*bytes);
+            }
+        }
+        folded.into_iter().fold(0, |all, part| all ^ part)
+    }
+}
+
+/// Swaps the middle two of each four activations: the order of kernels that take the even and the
+/// odd bytes of a word apart, sign-extended to 16 bits.
+#[allow(dead_code, reason = "not every target has such a kernel")]
+#[inline(always)]
+fn arrange_even_odd(values: &mut [i16]) {
+    values.as_chunks_mut::<4>().0.iter_mut().for_each(|four| four.swap(1, 2));
+}
+
+/// Splits activations into signed bytes, 128 · high + low, for kernels that multiply bytes: of each
+/// so many, first the high bytes of the `order`ed columns, then their low bytes, four by four.
+#[allow(dead_code, reason = "not every target has such a kernel")]
+#[inline(always)]
+fn arrange_bytes<const WIDTH: usize>(values: &mut [i16], order: [usize; WIDTH]) {
+    for values in values.as_chunks_mut::<WIDTH>().0 {
+        let old = *values;
+        let fours = values.as_chunks_mut::<4>().0.iter_mut().zip(order.as_chunks::<4>().0);
+        for (new, order) in fours {
+            let high = order.map(|column| (old[column] >> 7) as u8);
+            let low = order.map(|column| (old[column] & 127) as u8);
+            *new = [[high[0], high[1]], [high[2], high[3]], [low[0], low[1]], [low[2], low[3]]]
+                .map(i16::from_le_bytes);
+        }
+    }
+}
+
+/// Where the columns of a word of nibbles are when its even, then its odd nibbles are taken as
+/// bytes.
+#[allow(dead_code, reason = "not every target has such a kernel")]
+const NIBBLE_BYTES: [usize; 8] = [0, 4, 1, 5, 2, 6, 3, 7];
 
 #[cfg(test)]
 mod tests {
@@ -111,57 +211,65 @@ mod tests {
     use rand_pcg::rand_core::Rng;
     use std::vec::Vec;
 
-    /// Both products of the same activations, arranged as the kernel wants them.
-    struct Multiply<'a>([&'a [[u8; 16]]; 2], &'a [i16]);
+    /// Both products with the same activations.
+    struct Multiply<'a, const G: usize>([&'a [[Block; G]]; 2], &'a [i16]);
 
-    impl Work for Multiply<'_> {
-        type Output = [Sums<i32>; 2];
+    impl<const G: usize> Work for Multiply<'_, G> {
+        type Output = [[[i32; ROWS]; G]; 2];
         #[inline(always)]
-        fn with<K: Kernel>(self, kernel: K) -> [Sums<i32>; 2] {
+        fn with<K: Kernel>(self, kernel: K) -> Self::Output {
             let Self([bytes, nibbles], values) = self;
+            let total = values.iter().map(|&value| i32::from(value)).sum();
             let (mut for_bytes, mut for_nibbles) = (values.to_vec(), values.to_vec());
             kernel.arrange_int8(&mut for_bytes);
             kernel.arrange_int4(&mut for_nibbles);
-            [kernel.int8(bytes, &for_bytes), kernel.int4(nibbles, &for_nibbles)]
+            [
+                kernel.int8(bytes, Integers { values: &for_bytes, total }),
+                kernel.int4(nibbles, Integers { values: &for_nibbles, total }),
+            ]
         }
     }
 
     /// The sums as the definition has them.
-    fn expected(values: &[i16], weight: impl Fn(usize, usize, usize) -> i32) -> Sums<i32> {
-        core::array::from_fn(|quad| {
+    fn expected<const G: usize>(
+        values: &[i16],
+        weight: impl Fn(usize, usize, usize) -> i32,
+    ) -> [[i32; ROWS]; G] {
+        core::array::from_fn(|group| {
             core::array::from_fn(|row| {
-                (0..values.len()).fold(0i32, |sum, column| {
-                    sum.wrapping_add(weight(quad, row, column) * i32::from(values[column]))
-                })
+                let products = (0..values.len())
+                    .map(|column| weight(group, row, column) * i32::from(values[column]));
+                products.sum()
             })
         })
     }
 
-    #[test]
-    fn every_kernel_gives_the_exact_sums() {
+    fn gives_the_exact_sums<const G: usize>() {
         let mut rng = Pcg32::new(1, 1);
         let all = [16, 32, 48, 304, 512, 1024, 2048];
         for &columns in if cfg!(miri) { &all[..3] } else { &all[..] } {
-            for extreme in [false, true] {
-                let mut random = |extreme_byte: u8, blocks: usize| -> Vec<[u8; 16]> {
-                    let mut byte =
-                        || if extreme { extreme_byte } else { (rng.next_u32() >> 24) as u8 };
-                    (0..QUADS * blocks).map(|_| core::array::from_fn(|_| byte())).collect()
+            for extreme in [None, Some(-8192), Some(8192)] {
+                let mut random = |extreme_byte: u8, blocks: usize| -> Vec<[Block; G]> {
+                    let mut byte = || match extreme {
+                        Some(_) => extreme_byte,
+                        None => (rng.next_u32() >> 24) as u8,
+                    };
+                    let mut block = || core::array::from_fn(|_| byte());
+                    (0..blocks).map(|_| core::array::from_fn(|_| block())).collect()
                 };
                 let bytes = random(0x81, columns / 4);
-                let nibbles = random(0xff, columns / 8);
-                let values: Vec<i16> = (0..columns)
-                    .map(|_| if extreme { -8192 } else { (rng.next_u32() % 16385) as i16 - 8192 })
-                    .collect();
+                let nibbles = random(0x0f, columns / 8);
+                let mut random = || (rng.next_u32() % 16385) as i16 - 8192;
+                let values: Vec<i16> =
+                    (0..columns).map(|_| extreme.unwrap_or_else(&mut random)).collect();
                 let expected = [
-                    expected(&values, |quad, row, column| {
-                        let block = bytes[quad * columns / 4 + column / 4];
-                        i32::from(block[4 * row + column % 4] as i8)
+                    expected(&values, |group, row, column| {
+                        i32::from(bytes[column / 4][group][4 * row + column % 4] as i8)
                     }),
-                    expected(&values, |quad, row, column| {
-                        let block = nibbles[quad * columns / 8 + column / 8];
-                        let word = u32::from_le_bytes(block.as_chunks().0[row]);
-                        (word >> (16 * (column % 2) + 4 * (column % 8 / 2)) & 15) as i32
+                    expected(&values, |group, row, column| {
+                        let word = nibbles[column / 8][group].as_chunks().0[row];
+                        let at = 16 * (column % 2) + 4 * (column % 8 / 2);
+                        (u32::from_le_bytes(word) >> at & 15) as i32 - ZERO_POINT
                     }),
                 ];
                 let mut kernels = 0;
@@ -173,5 +281,11 @@ mod tests {
                 assert!(kernels > 0);
             }
         }
+    }
+
+    #[test]
+    fn every_kernel_gives_the_exact_sums() {
+        gives_the_exact_sums::<1>();
+        gives_the_exact_sums::<4>();
     }
 }

@@ -1,6 +1,6 @@
 //! Plain Rust, for every machine.
 
-use super::{Kernel, Sums, Work};
+use super::{Block, FloatColumn, Integers, Kernel, ROWS, Work, ZERO_POINT};
 
 /// The kernel that is always there.
 #[derive(Clone, Copy, Debug)]
@@ -8,40 +8,50 @@ pub(crate) struct Portable;
 
 impl Kernel for Portable {
     #[inline(always)]
-    fn int8(self, weights: &[[u8; 16]], values: &[i16]) -> Sums<i32> {
-        let blocks = values.len() / 4;
-        core::array::from_fn(|quad| {
-            let mut sums = [0i32; 16];
-            let weights = &weights[quad * blocks..(quad + 1) * blocks];
-            for (weights, values) in weights.iter().zip(values.as_chunks::<4>().0) {
-                for lane in 0..16 {
-                    let product = i32::from(weights[lane] as i8) * i32::from(values[lane % 4]);
-                    sums[lane] = sums[lane].wrapping_add(product);
-                }
-            }
-            fold(sums, i32::wrapping_add)
-        })
-    }
+    fn arrange_int8(self, _: &mut [i16]) {}
 
     #[inline(always)]
-    fn int4(self, weights: &[[u8; 16]], values: &[i16]) -> Sums<i32> {
-        let blocks = values.len() / 8;
-        core::array::from_fn(|quad| {
-            // Of each row, the sums of its even and of its odd columns.
-            let mut sums = [0i32; 8];
-            let weights = &weights[quad * blocks..(quad + 1) * blocks];
-            for (weights, values) in weights.iter().zip(values.as_chunks::<8>().0) {
-                let halves = weights.as_chunks::<2>().0;
-                for pair in 0..4 {
-                    for lane in 0..8 {
-                        let nibble = u16::from_le_bytes(halves[lane]) >> (4 * pair) & 15;
-                        let product = i32::from(nibble) * i32::from(values[2 * pair + lane % 2]);
-                        sums[lane] = sums[lane].wrapping_add(product);
+    fn arrange_int4(self, _: &mut [i16]) {}
+
+    #[inline(always)]
+    fn int8<const G: usize>(
+        self,
+        weights: &[[Block; G]],
+        activations: Integers,
+    ) -> [[i32; ROWS]; G] {
+        let mut sums = [[0; ROWS]; G];
+        for (blocks, values) in weights.iter().zip(activations.values.as_chunks::<4>().0) {
+            for (sums, block) in sums.iter_mut().zip(blocks) {
+                for (sum, columns) in sums.iter_mut().zip(block.as_chunks::<4>().0) {
+                    for (&weight, &value) in columns.iter().zip(values) {
+                        *sum += i32::from(weight as i8) * i32::from(value);
                     }
                 }
             }
-            core::array::from_fn(|row| sums[2 * row].wrapping_add(sums[2 * row + 1]))
-        })
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn int4<const G: usize>(
+        self,
+        weights: &[[Block; G]],
+        activations: Integers,
+    ) -> [[i32; ROWS]; G] {
+        let mut sums = [[-ZERO_POINT * activations.total; ROWS]; G];
+        for (blocks, values) in weights.iter().zip(activations.values.as_chunks::<8>().0) {
+            for (sums, block) in sums.iter_mut().zip(blocks) {
+                for (sum, word) in sums.iter_mut().zip(block.as_chunks::<4>().0) {
+                    let word = u32::from_le_bytes(*word);
+                    for (pair, values) in values.as_chunks::<2>().0.iter().enumerate() {
+                        let even = (word >> (4 * pair) & 15) as i32;
+                        let odd = (word >> (4 * pair + 16) & 15) as i32;
+                        *sum += even * i32::from(values[0]) + odd * i32::from(values[1]);
+                    }
+                }
+            }
+        }
+        sums
     }
 
     #[inline(always)]
@@ -52,29 +62,33 @@ impl Kernel for Portable {
 
 /// The float sums, in their defined order.
 #[inline(always)]
-pub(super) fn float(weights: &[[[u8; 4]; 16]], values: [&[f32]; 2]) -> Sums<f32> {
-    let blocks = (values[0].len() + values[1].len()) / 4;
-    core::array::from_fn(|quad| {
-        let mut sums = [0f32; 16];
-        let mut rest = &weights[quad * blocks..(quad + 1) * blocks];
-        for values in values {
-            let (weights, later) = rest.split_at(values.len() / 4);
-            for (weights, values) in weights.iter().zip(values.as_chunks::<4>().0) {
-                for lane in 0..16 {
-                    sums[lane] += f32::from_le_bytes(weights[lane]) * values[lane % 4];
+pub(super) fn float<const G: usize>(
+    weights: &[[FloatColumn; G]],
+    values: [&[f32]; 2],
+) -> [[f32; ROWS]; G] {
+    let mut sums = [[[0f32; ROWS]; G]; 4];
+    let mut rest = weights.as_chunks::<4>().0;
+    for values in values {
+        let values = values.as_chunks::<4>().0;
+        let (columns, later) = rest.split_at(values.len());
+        for (columns, values) in columns.iter().zip(values) {
+            for at in 0..4 {
+                for group in 0..G {
+                    for row in 0..ROWS {
+                        let weight = f32::from_le_bytes(columns[at][group][row]);
+                        sums[at][group][row] += weight * values[at];
+                    }
                 }
             }
-            rest = later;
         }
-        fold(sums, |a, b| a + b)
-    })
-}
-
-/// Folds the partial sums of each row: columns (0 + 1) + (2 + 3).
-#[inline(always)]
-fn fold<T: Copy>(sums: [T; 16], add: impl Fn(T, T) -> T) -> [T; 4] {
-    core::array::from_fn(|row| {
-        let s = &sums[4 * row..];
-        add(add(s[0], s[1]), add(s[2], s[3]))
-    })
+        rest = later;
+    }
+    let [mut sums, s1, s2, s3] = sums;
+    for group in 0..G {
+        for row in 0..ROWS {
+            sums[group][row] =
+                (sums[group][row] + s1[group][row]) + (s2[group][row] + s3[group][row]);
+        }
+    }
+    sums
 }

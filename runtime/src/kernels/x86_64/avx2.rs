@@ -1,107 +1,85 @@
-//! AVX2.
+//! AVX2: a block is two registers of eight rows.
 #![allow(unsafe_code)]
 
 use core::arch::x86_64::*;
 
-use super::{check, has, rows};
-use crate::kernels::{Kernel, QUADS, Sums, Work};
+use super::kernel;
+use crate::kernels::{Block, Integers, ROWS, ZERO_POINT, arrange_even_odd};
 
-/// Proof that the machine has AVX2.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Avx2(());
-
-impl Avx2 {
-    pub fn detect() -> Option<Self> {
-        has!("avx2").then_some(Self(()))
-    }
-}
-
-impl Kernel for Avx2 {
-    #[inline(always)]
-    fn int8(self, weights: &[[u8; 16]], values: &[i16]) -> Sums<i32> {
-        // SAFETY: `self` exists only where AVX2 does.
-        unsafe { int8(weights, values) }
-    }
-
-    #[inline(always)]
-    fn int4(self, weights: &[[u8; 16]], values: &[i16]) -> Sums<i32> {
-        // SAFETY: `self` exists only where AVX2 does.
-        unsafe { int4(weights, values) }
-    }
-
-    #[inline]
-    fn run<W: Work>(self, work: W) -> W::Output {
-        #[target_feature(enable = "avx2")]
-        fn run<W: Work>(kernel: Avx2, work: W) -> W::Output {
-            work.with(kernel)
-        }
-        // SAFETY: `self` exists only where AVX2 does.
-        unsafe { run(self, work) }
-    }
+kernel! {
+    /// Proof that the machine has AVX2.
+    Avx2: "avx2";
+    arrange_even_odd, |_| {}
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn int8(weights: &[[u8; 16]], values: &[i16]) -> Sums<i32> {
-    let blocks = check(weights, values, 4);
-    let mut sums = [[_mm256_setzero_si256(); 2]; QUADS];
-    for block in (0..blocks).step_by(2) {
-        for half in 0..2 {
-            // SAFETY: block + half < blocks, so 4 activations (8 bytes) follow there, and in each
-            // of the QUADS quads one more block of 16 weights; see `check`. Loads are unaligned.
-            unsafe {
-                let four = values.as_ptr().add(4 * (block + half)).cast::<i64>();
-                let activations = _mm256_set1_epi64x(four.read_unaligned());
-                for (quad, sums) in sums.iter_mut().enumerate() {
-                    let bytes = weights.as_ptr().add(quad * blocks + block + half).cast();
-                    let wide = _mm256_cvtepi8_epi16(_mm_loadu_si128(bytes));
-                    let products = _mm256_madd_epi16(wide, activations);
-                    sums[half] = _mm256_add_epi32(sums[half], products);
-                }
+fn int8<const G: usize>(weights: &[[Block; G]], activations: Integers) -> [[i32; ROWS]; G] {
+    let mut sums = [[_mm256_setzero_si256(); 2]; G];
+    for (blocks, values) in weights.iter().zip(activations.values.as_chunks::<4>().0) {
+        let [even, odd] = pairs(values);
+        for (sums, block) in sums.iter_mut().zip(blocks) {
+            for (sum, words) in sums.iter_mut().zip(halves(block)) {
+                let evens = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(words));
+                let odds = _mm256_srai_epi16::<8>(words);
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(evens, even));
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(odds, odd));
             }
         }
     }
-    sums.map(|[even, odd]| {
-        let sum = _mm256_add_epi32(even, odd);
-        let added = _mm256_hadd_epi32(sum, sum);
-        let (low, high) = (_mm256_castsi256_si128(added), _mm256_extracti128_si256::<1>(added));
-        rows(_mm_unpacklo_epi64(low, high))
-    })
+    sums.map(|sums| rows(sums))
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn int4(weights: &[[u8; 16]], values: &[i16]) -> Sums<i32> {
-    let blocks = check(weights, values, 8);
+fn int4<const G: usize>(weights: &[[Block; G]], activations: Integers) -> [[i32; ROWS]; G] {
     let nibble = _mm256_set1_epi16(15);
-    let mut sums = [_mm256_setzero_si256(); QUADS];
-    for block in (0..blocks).step_by(2) {
-        // SAFETY: block + 2 <= blocks, an even number, so 16 activations (32 bytes) follow there;
-        // see `check`. The load is unaligned.
-        let sixteen = unsafe { _mm256_loadu_si256(values.as_ptr().add(8 * block).cast()) };
-        let activations = [
-            _mm256_shuffle_epi32::<0x00>(sixteen),
-            _mm256_shuffle_epi32::<0x55>(sixteen),
-            _mm256_shuffle_epi32::<0xaa>(sixteen),
-            _mm256_shuffle_epi32::<0xff>(sixteen),
-        ];
-        for (quad, sum) in sums.iter_mut().enumerate() {
-            // SAFETY: likewise, in each of the QUADS quads two more blocks of 16 bytes.
-            let words =
-                unsafe { _mm256_loadu_si256(weights.as_ptr().add(quad * blocks + block).cast()) };
-            let nibbles = [
-                _mm256_and_si256(words, nibble),
-                _mm256_and_si256(_mm256_srli_epi16::<4>(words), nibble),
-                _mm256_and_si256(_mm256_srli_epi16::<8>(words), nibble),
-                _mm256_srli_epi16::<12>(words),
-            ];
-            for (nibbles, activations) in nibbles.into_iter().zip(activations) {
-                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(nibbles, activations));
+    let mut sums = [[_mm256_set1_epi32(-ZERO_POINT * activations.total); 2]; G];
+    for (blocks, values) in weights.iter().zip(activations.values.as_chunks::<8>().0) {
+        let [low, high] = values.as_chunks::<4>().0 else { continue };
+        let ([a0, a1], [a2, a3]) = (pairs(low), pairs(high));
+        for (sums, block) in sums.iter_mut().zip(blocks) {
+            for (sum, words) in sums.iter_mut().zip(halves(block)) {
+                let n0 = _mm256_and_si256(words, nibble);
+                let n1 = _mm256_and_si256(_mm256_srli_epi16::<4>(words), nibble);
+                let n2 = _mm256_and_si256(_mm256_srli_epi16::<8>(words), nibble);
+                let n3 = _mm256_srli_epi16::<12>(words);
+                let low = _mm256_add_epi32(_mm256_madd_epi16(n0, a0), _mm256_madd_epi16(n1, a1));
+                let high = _mm256_add_epi32(_mm256_madd_epi16(n2, a2), _mm256_madd_epi16(n3, a3));
+                *sum = _mm256_add_epi32(*sum, _mm256_add_epi32(low, high));
             }
         }
     }
-    sums.map(|sum| {
-        let (low, high) = (_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
-        rows(_mm_add_epi32(low, high))
-    })
+    sums.map(|sums| rows(sums))
+}
+
+/// Two pairs of activations, each for all rows.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn pairs(values: &[i16; 4]) -> [__m256i; 2] {
+    let pair = |first, second| i32::from(first as u16) | i32::from(second) << 16;
+    [_mm256_set1_epi32(pair(values[0], values[1])), _mm256_set1_epi32(pair(values[2], values[3]))]
+}
+
+/// The words of a block.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn halves(block: &Block) -> [__m256i; 2] {
+    let [first, second] = block.as_chunks::<32>().0 else { return [_mm256_setzero_si256(); 2] };
+    // SAFETY: each is 32 bytes; the loads are unaligned.
+    unsafe {
+        [_mm256_loadu_si256(first.as_ptr().cast()), _mm256_loadu_si256(second.as_ptr().cast())]
+    }
+}
+
+/// The sums, out of the registers.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn rows(sums: [__m256i; 2]) -> [i32; ROWS] {
+    let mut rows = [0; ROWS];
+    for (rows, sums) in rows.as_chunks_mut::<8>().0.iter_mut().zip(sums) {
+        // SAFETY: `rows` is 32 bytes; the store is unaligned.
+        unsafe { _mm256_storeu_si256(rows.as_mut_ptr().cast(), sums) };
+    }
+    rows
 }

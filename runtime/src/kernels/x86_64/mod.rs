@@ -1,21 +1,16 @@
 //! AVX2, AVX-512, and AVX-512 with VNNI.
 //!
-//! All widen weights to 16 bits and multiply pairs of columns into 32-bit sums (`vpmaddwd` and an
-//! addition, or `vpdpwssd`).
-//!
-//! A block of bytes becomes 16 such numbers, whose rows all meet the same 4 activations: 64 bits,
-//! repeated. A block of nibbles gives four times 8 such numbers, pairs of columns 2n and 2n + 1
-//! from bits 4n of all its half words, whose rows all meet the same 2 activations: 32 bits, repeated.
+//! A lane of 32 bits is a row. Without VNNI, weights are widened to 16 bits and pairs of columns
+//! multiplied into their row's lane (`vpmaddwd`). With it, four columns are multiplied at once as
+//! bytes (`vpdpbusd`), twice: with the high and with the low halves of the activations.
 
 mod avx2;
 mod avx512;
+mod avx512_vnni;
 
 pub(crate) use avx2::Avx2;
-pub(crate) use avx512::{Avx512, Avx512Vnni};
-
-use core::arch::x86_64::{__m128i, _mm_extract_epi32};
-
-use super::QUADS;
+pub(crate) use avx512::Avx512;
+pub(crate) use avx512_vnni::Avx512Vnni;
 
 /// Whether this machine has a set of features: asked once on hosts that can tell, else decided when
 /// compiling.
@@ -29,27 +24,60 @@ macro_rules! has {
 }
 use has;
 
-/// The blocks of a quad, each `width` columns. Kernels read `QUADS` times as many: this is what
-/// makes their pointers sound.
-///
-/// # Panics
-/// If `weights` is shorter, or `values` not a multiple of 16 long.
-#[inline(always)]
-fn check(weights: &[[u8; 16]], values: &[i16], width: usize) -> usize {
-    assert!(values.len().is_multiple_of(16));
-    let blocks = values.len() / width;
-    assert!(weights.len() >= QUADS * blocks);
-    blocks
-}
+/// Makes the [`Kernel`](super::Kernel) of an instruction set from its functions `int8` and `int4`.
+macro_rules! kernel {
+    ($(#[$doc:meta])* $kernel:ident: $($feature:tt),+; $arrange_int8:expr, $arrange_int4:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) struct $kernel(());
 
-/// The four sums of a quad, out of the register.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn rows(sums: __m128i) -> [i32; 4] {
-    [
-        _mm_extract_epi32::<0>(sums),
-        _mm_extract_epi32::<1>(sums),
-        _mm_extract_epi32::<2>(sums),
-        _mm_extract_epi32::<3>(sums),
-    ]
+        impl $kernel {
+            pub fn detect() -> Option<Self> {
+                crate::kernels::x86_64::has!($($feature),+).then_some(Self(()))
+            }
+        }
+
+        impl crate::kernels::Kernel for $kernel {
+            #[inline(always)]
+            fn arrange_int8(self, values: &mut [i16]) {
+                $arrange_int8(values);
+            }
+
+            #[inline(always)]
+            fn arrange_int4(self, values: &mut [i16]) {
+                $arrange_int4(values);
+            }
+
+            #[inline(always)]
+            fn int8<const G: usize>(
+                self,
+                weights: &[[Block; G]],
+                activations: Integers,
+            ) -> [[i32; ROWS]; G] {
+                // SAFETY: `self` exists only where these features do.
+                unsafe { int8(weights, activations) }
+            }
+
+            #[inline(always)]
+            fn int4<const G: usize>(
+                self,
+                weights: &[[Block; G]],
+                activations: Integers,
+            ) -> [[i32; ROWS]; G] {
+                // SAFETY: `self` exists only where these features do.
+                unsafe { int4(weights, activations) }
+            }
+
+            #[inline]
+            fn run<W: crate::kernels::Work>(self, work: W) -> W::Output {
+                $(#[target_feature(enable = $feature)])+
+                fn run<W: crate::kernels::Work>(kernel: $kernel, work: W) -> W::Output {
+                    work.with(kernel)
+                }
+                // SAFETY: `self` exists only where these features do.
+                unsafe { run(self, work) }
+            }
+        }
+    };
 }
+use kernel;

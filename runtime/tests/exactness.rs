@@ -1,0 +1,89 @@
+//! One answer everywhere: every instruction set, alone or together, computes the portable bits.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::random_weights;
+use pianola_runtime::export::pack;
+use pianola_runtime::weights::Shape;
+use pianola_runtime::{Isa, Model, Network, Note, Precision};
+
+const PRECISIONS: [Precision; 3] = [Precision::Float, Precision::Int8, Precision::Int4];
+
+/// Sizes that are no multiple of most vectors, and how many notes to compare.
+const SHAPES: [(Shape, u32); 3] = [
+    (Shape { layers: 1, hidden: 16, embedding: 7, pitch_hidden: 1 }, 2000),
+    (Shape { layers: 2, hidden: 48, embedding: 7, pitch_hidden: 21 }, 1000),
+    (Shape { layers: 3, hidden: 304, embedding: 7, pitch_hidden: 300 }, 20),
+];
+
+fn scripted(index: u32) -> Note {
+    Note {
+        pitch: 30 + (index * 31 % 60) as u8,
+        velocity: 80,
+        step: (index % 7) as f32 * 0.083,
+        duration: (index % 11) as f32 * 0.071,
+    }
+}
+
+/// All states and predictions, bit for bit.
+fn bits(network: &Network) -> Vec<u32> {
+    let prediction = network.predict();
+    let states = (0..).map_while(|layer| network.state(layer));
+    let states: Vec<f32> = states.flat_map(|(hidden, cell)| [hidden, cell].concat()).collect();
+    let floats = states.iter().chain(&prediction.pitch);
+    floats.chain([&prediction.step, &prediction.duration]).map(|value| value.to_bits()).collect()
+}
+
+fn every_instruction_set_agrees(file: &[u8], notes: u32) {
+    let model = Model::from_bytes(file).unwrap();
+    let mut portable: Network = Network::on(Isa::PORTABLE, &model).unwrap();
+    let isas: Vec<Isa> = Isa::available().collect();
+    let mut networks: Vec<Network> =
+        isas.iter().map(|&isa| Network::on(isa, &model).unwrap()).collect();
+    for index in 0..notes {
+        let expected = bits(&portable);
+        for (isa, network) in isas.iter().zip(&networks) {
+            assert!(bits(network) == expected, "{} differs at note {index}", isa.name());
+        }
+        let note = scripted(index);
+        networks.iter_mut().for_each(|network| network.hear(&note));
+        portable.hear(&note);
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "takes thousands of notes")]
+fn instruction_sets_agree_on_the_bundled_models() {
+    every_instruction_set_agrees(include_bytes!("../../models/report-int8.safetensors"), 1000);
+    every_instruction_set_agrees(include_bytes!("../../models/report-int4.safetensors"), 1000);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "takes thousands of notes")]
+fn instruction_sets_agree_on_random_weights() {
+    for (shape, notes) in SHAPES {
+        for precision in PRECISIONS {
+            let file = pack(&random_weights(shape, 0.3, 5), precision).unwrap().bytes;
+            every_instruction_set_agrees(&file, notes);
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "takes hundreds of notes")]
+fn networks_hear_together_as_they_would_alone() {
+    let (shape, _) = SHAPES[1];
+    for precision in PRECISIONS {
+        let file = pack(&random_weights(shape, 0.3, 5), precision).unwrap().bytes;
+        let model = Model::from_bytes(&file).unwrap();
+        let mut together: [Network; 5] = core::array::from_fn(|_| Network::new(&model).unwrap());
+        let mut alone = together.clone();
+        for index in 0..100 {
+            let notes: [Note; 5] = core::array::from_fn(|at| scripted(index + 9 * at as u32));
+            Network::hear_together(&mut together, &notes);
+            alone.iter_mut().zip(&notes).for_each(|(network, note)| network.hear(note));
+            assert!(together.iter().map(bits).eq(alone.iter().map(bits)), "note {index}");
+        }
+    }
+}

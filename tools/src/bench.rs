@@ -1,0 +1,119 @@
+//! `tools bench`: what a note costs on this machine.
+
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use pianola_runtime::{Generator, Isa, MAX_HIDDEN, MAX_LAYERS, Network, Sampling};
+use serde_json::json;
+
+use crate::model_file::ModelFile;
+
+#[derive(Args)]
+pub struct Options {
+    /// Model file [default: the bundled one].
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Notes to time.
+    #[arg(long, default_value_t = 5000, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    notes: u32,
+    /// Instruction set to run on [default: the fastest that this machine has].
+    #[arg(long, value_name = "NAME")]
+    isa: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Notes and readings alternate in so many turns, so that both meet the same machine.
+const TURNS: u32 = 10;
+
+pub fn run(options: &Options) -> anyhow::Result<String> {
+    let isa = match &options.isa {
+        Some(name) => find_isa(name)?,
+        None => Isa::best(),
+    };
+    let file = ModelFile::open(options.model.as_deref())?;
+    let model = file.model()?;
+    let bytes = file.bytes().get(..model.bytes_per_note()).context("the file is too short")?;
+    let network =
+        Network::<MAX_LAYERS, MAX_HIDDEN>::on(isa, &model).map_err(|error| file.refused(error))?;
+    let mut generator = Generator::of(network, 1);
+    let sampling = Sampling::default();
+    let mut note = || {
+        black_box(generator.next_note(&sampling));
+    };
+    let mut read = || {
+        black_box(isa.read(black_box(bytes)));
+    };
+
+    let (mut notes, mut readings) = (Vec::new(), Vec::new());
+    let each = options.notes.div_ceil(TURNS);
+    for _ in 0..TURNS {
+        // The first few warm up: their weights come from further away.
+        time(each / 10 + 1, &mut note);
+        notes.extend(time(each, &mut note));
+        time(each / 10 + 1, &mut read);
+        readings.extend(time(each, &mut read));
+    }
+    let [median, p99] = [0.5, 0.99].map(|share| quantile(&mut notes, share));
+    let limit = quantile(&mut readings, 0.5);
+    let fraction = limit / median;
+
+    Ok(if options.json {
+        let report = json!({
+            "model": file.name(), "precision": model.precision().name(), "isa": isa.name(),
+            "notes": notes.len(),
+            "microseconds": {"median": median, "p99": p99},
+            "notes_per_second": 1e6 / median,
+            "weight_bytes": bytes.len(),
+            "bandwidth": {
+                "microseconds": limit,
+                "gigabytes_per_second": bytes.len() as f64 / limit / 1e3,
+                "fraction": fraction,
+            },
+        });
+        format!("{report:#}\n")
+    } else {
+        format!(
+            "{}: {} on {}, {} notes\n\
+             a note takes          {median:9.1} µs (median; p99 {p99:.1} µs), {:.0} a second\n\
+             reading its weights   {limit:9.1} µs ({} bytes, {:.1} GB/s): {:.0} % of that speed\n",
+            file.name(),
+            model.precision(),
+            isa.name(),
+            notes.len(),
+            1e6 / median,
+            bytes.len(),
+            bytes.len() as f64 / limit / 1e3,
+            100.0 * fraction,
+        )
+    })
+}
+
+fn find_isa(name: &str) -> anyhow::Result<Isa> {
+    let found = Isa::available().find(|isa| isa.name() == name);
+    let names: Vec<_> = Isa::available().map(Isa::name).collect();
+    ensure!(found.is_some(), "--isa {name} is not on this machine, which has {}", names.join(", "));
+    Ok(found.unwrap_or(Isa::PORTABLE))
+}
+
+/// Microseconds that each of `count` calls takes.
+fn time(count: u32, mut call: impl FnMut()) -> Vec<f64> {
+    (0..count)
+        .map(|_| {
+            let start = Instant::now();
+            call();
+            start.elapsed().as_secs_f64() * 1e6
+        })
+        .collect()
+}
+
+/// The value that `share` of the values do not exceed. There is at least one.
+fn quantile(values: &mut [f64], share: f64) -> f64 {
+    let at = ((values.len() - 1) as f64 * share) as usize;
+    *values.select_nth_unstable_by(at, f64::total_cmp).1
+}

@@ -1,5 +1,7 @@
 //! What tests that cross crates share: the real binaries and the corpora.
 
+pub mod script;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;

@@ -1,5 +1,7 @@
 //! Chores: `cargo xtask test` checks everything, `cargo xtask libtorch` fetches libtorch.
 
+mod board;
+mod instructions;
 mod libtorch;
 mod no_std;
 mod shell;
@@ -24,6 +26,15 @@ enum Command {
     Libtorch,
     /// Build runtime and firmware for a Cortex-M4F.
     NoStd,
+    /// Play a script on emulated boards (QEMU): each must compute what this machine does.
+    Board,
+    /// Count instructions per note, on emulated boards and here (Valgrind), and fail if a count
+    /// has grown; plays the script on the boards, too.
+    Instructions {
+        /// Write the counts to `tests/instructions.json` instead, to be committed.
+        #[arg(long)]
+        bless: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -31,6 +42,8 @@ fn main() -> ExitCode {
         Command::Test => test::run(),
         Command::Libtorch => libtorch::print_exports(),
         Command::NoStd => no_std::build(),
+        Command::Board => board::run().map(drop),
+        Command::Instructions { bless } => instructions::run(bless),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

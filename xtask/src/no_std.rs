@@ -5,37 +5,36 @@ use std::process::Command;
 
 use anyhow::bail;
 
-use crate::shell::{cargo, program, run, succeeds};
+use crate::shell::{cargo, install, program, run, succeeds};
 
 const TARGET: &str = "thumbv7em-none-eabihf";
 
-/// Debian's compiler, whose packages hold the sources of `core`.
-const DEBIAN: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
+/// Debian's compiler, whose packages hold the sources of `core`, and a linker for it.
+const DEBIAN: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld"];
 
 /// Builds the crates that boards run.
 pub fn build() -> anyhow::Result<()> {
-    let mut cargo = cargo_for_boards()?;
+    let mut cargo = cargo_for(TARGET)?;
     cargo.args(["build", "--release", "-p", "pianola-runtime", "-p", "pianola-firmware"]);
     run(cargo.args(["--no-default-features", "--target", TARGET]))
 }
 
-/// A `cargo` that can build for [`TARGET`]: the usual one if rustup has the target, else Debian's,
-/// which builds `core` from its sources.
-fn cargo_for_boards() -> anyhow::Result<Command> {
+/// A `cargo` that can build for a board's target: the usual one if rustup has the target, else
+/// Debian's, which builds `core` from its sources.
+pub fn cargo_for(target: &str) -> anyhow::Result<Command> {
     let has_target = Command::new("rustc")
-        .args(["--print", "target-libdir", "--target", TARGET])
+        .args(["--print", "target-libdir", "--target", target])
         .output()
         .is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).exists());
-    if has_target || succeeds(program("rustup").args(["target", "add", TARGET])) {
+    if has_target || succeeds(program("rustup").args(["target", "add", target])) {
         return Ok(cargo());
     }
-    if !debian_has_sources() && succeeds(program("sh").args(["-c", "test $(id -u) = 0"])) {
-        run(program("apt-get").args(["update", "-qq"]))?;
-        run(program("apt-get").args(["install", "-y", "-qq"]).args(DEBIAN))?;
+    if !debian_can_build() {
+        install(&DEBIAN);
     }
-    if !debian_has_sources() {
+    if !debian_can_build() {
         bail!(
-            "no compiler for {TARGET}: run `rustup target add {TARGET}`, or on Debian \
+            "no compiler for {target}: run `rustup target add {target}`, or on Debian \
              `apt-get install {}`",
             DEBIAN.join(" ")
         );
@@ -43,12 +42,17 @@ fn cargo_for_boards() -> anyhow::Result<Command> {
     let mut cargo = program("/usr/bin/cargo");
     cargo.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1");
     cargo.env_remove("RUSTUP_TOOLCHAIN").arg("-Zbuild-std=core");
+    let linker = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace(['-', '.'], "_"));
+    cargo.env(linker, "ld.lld");
     // A folder of its own: two compilers would build everything anew for each other.
     cargo.env("CARGO_TARGET_DIR", "target/no_std");
     Ok(cargo)
 }
 
-fn debian_has_sources() -> bool {
+fn debian_can_build() -> bool {
+    if !succeeds(program("ld.lld").arg("--version")) {
+        return false;
+    }
     let sysroot = Command::new("/usr/bin/rustc").args(["--print", "sysroot"]).output();
     sysroot.is_ok_and(|output| {
         let sysroot = String::from_utf8_lossy(&output.stdout).trim().to_string();

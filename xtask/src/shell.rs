@@ -2,9 +2,9 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
 /// The root of the repository.
 pub fn root() -> PathBuf {
@@ -23,22 +23,64 @@ pub fn cargo() -> Command {
     program(&env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
 }
 
+/// Makes a `cargo` run, under another program, what it builds.
+pub fn run_under<'c>(cargo: &'c mut Command, program: &[&str]) -> &'c mut Command {
+    // In TOML an array of strings looks as it does in Rust.
+    let runner = format!("target.'cfg(all())'.runner={program:?}");
+    cargo.args(["run", "--quiet", "--release", "--config", &runner])
+}
+
 /// Runs a program to its end; a failure names it.
 pub fn run(command: &mut Command) -> anyhow::Result<()> {
+    output(command.stdout(Stdio::inherit())).map(drop)
+}
+
+/// Runs a program to its end and returns what it prints.
+pub fn captured(command: &mut Command) -> anyhow::Result<String> {
+    output(command.stdout(Stdio::piped()))
+}
+
+/// Runs a program to its end and returns its output if that is piped; a failure names it.
+fn output(command: &mut Command) -> anyhow::Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let name = name.rsplit('/').next().unwrap_or(&name).to_string();
     let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
     let line = format!("{name} {}", words.join(" "));
     // Not on standard output, which a shell may evaluate.
     eprintln!("$ {}", line.lines().next().unwrap_or(""));
-    let status = command.status().with_context(|| format!("cannot start {name}"))?;
-    ensure!(status.success(), "`{}` failed", line.lines().next().unwrap_or(""));
-    Ok(())
+    let output = command.stderr(Stdio::inherit()).output();
+    let output = output.with_context(|| format!("cannot start {name}"))?;
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        eprint!("{printed}");
+        bail!("`{}` failed", line.lines().next().unwrap_or(""));
+    }
+    Ok(printed)
 }
 
 /// Whether a program runs and succeeds.
 pub fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
+}
+
+/// Makes sure of a program that Debian has a package of.
+pub fn need(name: &str, package: &str) -> anyhow::Result<()> {
+    let there = || succeeds(program(name).arg("--version"));
+    if !there() {
+        install(&[package]);
+    }
+    ensure!(there(), "no {name} here: install it (on Debian, `apt-get install {package}`)");
+    Ok(())
+}
+
+/// Installs Debian's packages if this is Debian and the user may; the caller looks whether it has
+/// helped.
+pub fn install(packages: &[&str]) {
+    if succeeds(program("sh").args(["-c", "test $(id -u) = 0"]))
+        && run(program("apt-get").args(["update", "-qq"])).is_ok()
+    {
+        let _ = run(program("apt-get").args(["install", "-y", "-qq"]).args(packages));
+    }
 }
 
 /// Where fetched things are kept, outside the repository: `$PIANOLA_CACHE`, or `pianola` in the

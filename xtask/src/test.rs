@@ -7,7 +7,7 @@ use std::process::Stdio;
 use anyhow::{Context, ensure};
 
 use crate::shell::{cache, cargo, program, run as start, succeeds};
-use crate::{libtorch, no_std};
+use crate::{instructions, libtorch, no_std};
 
 /// Runs all checks; stops at the first that fails.
 pub fn run() -> anyhow::Result<()> {
@@ -24,6 +24,7 @@ pub fn run() -> anyhow::Result<()> {
     start(cargo().arg("test"))?;
 
     no_std::build()?;
+    instructions::run(false)?;
     miri()?;
 
     let mut lints = cargo();

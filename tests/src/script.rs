@@ -1,0 +1,64 @@
+//! The script that hosts and boards both play, and the fingerprint of everything it computes.
+//!
+//! Boards compile this file too: it makes do without `std`.
+
+use crc32fast::Hasher;
+use pianola_runtime::{Generator, Model, ModelError, Network, Note, Sampling};
+
+/// Notes that the network hears from the script, then notes that it makes up.
+const NOTES: u32 = 250;
+
+/// Seed of every piece played here.
+const SEED: u64 = 42;
+
+/// The `n`-th note of the script: leaps over the keyboard in ever changing times.
+fn scripted(n: u32) -> Note {
+    Note {
+        pitch: (n * 37 % 128) as u8,
+        velocity: Note::DEFAULT_VELOCITY,
+        step: (n % 7) as f32 * 0.083,
+        duration: (n % 11) as f32 * 0.071,
+    }
+}
+
+/// Plays the script and returns the CRC-32 of every bit that comes of it: all hidden and cell
+/// states, logits and times of the notes heard, then the notes made up.
+///
+/// # Errors
+/// As those of [`Network::new`].
+pub fn fingerprint(model: &Model) -> Result<u32, ModelError> {
+    let mut crc = Hasher::new();
+    let mut fold = |floats: &[f32]| {
+        floats.iter().for_each(|float| crc.update(&float.to_bits().to_le_bytes()));
+    };
+    let mut network: Network = Network::new(model)?;
+    for n in 0..NOTES {
+        network.hear(&scripted(n));
+        for (hidden, cell) in (0..).map_while(|layer| network.state(layer)) {
+            fold(hidden);
+            fold(cell);
+        }
+        let prediction = network.predict();
+        fold(&prediction.pitch);
+        fold(&[prediction.step, prediction.duration]);
+    }
+    let mut generator: Generator = Generator::new(model, SEED)?;
+    for n in 0..NOTES {
+        let sampling = match n % 4 {
+            0 => Sampling { temperature: 0.7, top_k: 20, top_p: 0.9 },
+            _ => Sampling::default(),
+        };
+        let note = generator.next_note(&sampling);
+        fold(&[f32::from(note.pitch), note.step, note.duration]);
+    }
+    Ok(crc.finalize())
+}
+
+/// The piece whose instructions are counted.
+///
+/// # Errors
+/// As those of [`Generator::new`].
+pub fn counted_piece<'m>(model: &'m Model<'m>) -> Result<impl Iterator<Item = Note>, ModelError> {
+    let mut generator: Generator = Generator::new(model, SEED)?;
+    Ok(core::iter::repeat_with(move || generator.next_note(&Sampling::default())))
+}

@@ -21,7 +21,7 @@ from weights import write_random
 TOLERANCE = 1e-3
 WARM, NOTES = 50, 400
 # Lets the threads of the engine before fall asleep.
-PAUSE = 0.05
+PAUSE = 0.1
 
 
 @dataclass

@@ -24,12 +24,13 @@ def tensors():
         yield f"decoder_{name}.bias", (outputs,), inputs
 
 
-def write_random(path, seed=1):
-    """Uniform up to 1/sqrt(fan-in), as PyTorch begins."""
+def write_random(path, seed=1, gain=3):
+    """Uniform up to gain/sqrt(fan-in): PyTorch begins with a gain of 1, which leaves every gate in
+    the flat middle of its sigmoid, where one model is much like another."""
     uniform = random.Random(seed).uniform
     header, data = {}, bytearray()
     for name, shape, fan_in in tensors():
-        bound, begin = fan_in**-0.5, len(data)
+        bound, begin = gain * fan_in**-0.5, len(data)
         data += array("f", (uniform(-bound, bound) for _ in range(prod(shape)))).tobytes()
         header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [begin, len(data)]}
     header = json.dumps(header).encode()

@@ -9,14 +9,15 @@ import re
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from itertools import chain, product
 from pathlib import Path
 from statistics import median
 
-from engines import PEERS, Pianola, Unavailable
+from engines import PEERS, Unavailable
 from plot import bars
 from weights import write_random
 
+OURS = PEERS[0].name
 # Largest difference of two fp32 engines that is rounding and not another model.
 TOLERANCE = 1e-3
 WARM, NOTES = 50, 400
@@ -24,53 +25,67 @@ WARM, NOTES = 50, 400
 PAUSE = 0.1
 
 
-@dataclass
 class Entry:
     """An engine at a precision: a row of the table."""
 
-    engine: object
-    precision: str
-    workers: dict = field(default_factory=dict)
-    error: float | None = None
-    unavailable: str = ""
-    version: str = ""
-    # Number of threads to microseconds: a list per round.
-    rounds: dict = field(default_factory=dict)
+    def __init__(self, engine, precision, threads):
+        self.engine, self.precision, self.threads = engine, precision, threads
+        self.name = f"{engine.name} {precision}"
+        self.error, self.version, self.settings = None, "", {}
+        # By number of threads: the worker, why there is none, and the microseconds of each round.
+        self.workers, self.missing, self.rounds = {}, {}, {}
 
-    @property
-    def name(self):
-        return f"{self.engine.name} {self.precision}"
-
-    def attempt(self, action, *arguments):
-        """Does something with this engine, or notes why it cannot take part."""
-        if self.unavailable:
+    def attempt(self, action, threads):
+        """Does something with some number of threads, or notes why that cannot be had."""
+        if threads in self.missing:
             return None
         try:
-            return action(*arguments)
+            return action(threads)
         except Unavailable as reason:
-            self.unavailable = str(reason)
-            self.close()
-            print(f"{self.name}: {reason}", file=sys.stderr)
+            self.miss(threads, str(reason))
+
+    def miss(self, threads, reason):
+        self.missing[threads] = reason
+        print(f"{self.name}, {plural(threads)}: {reason}", file=sys.stderr)
+        if worker := self.workers.pop(threads, None):
+            worker.close()
 
     def start(self, threads):
         self.workers[threads] = worker = self.engine.start(self.precision, threads)
-        self.version = worker.version
+        self.version, self.settings[threads] = worker.version, worker.setting
+
+    def predictions(self, threads):
+        return self.workers[threads].predictions()
 
     def time(self, threads):
         self.rounds.setdefault(threads, []).append(self.workers[threads].time(WARM, NOTES))
 
     def microseconds(self, threads):
         """The median round, each by its median note."""
-        if self.unavailable or threads not in self.rounds:
+        if threads in self.missing or threads not in self.rounds:
             return None
         return median(map(median, self.rounds[threads]))
 
-    def settings(self):
-        return ", ".join(sorted({worker.setting for worker in self.workers.values()} - {""}))
+    def title(self):
+        settings = ", ".join(sorted({*self.settings.values()} - {""}))
+        return f"{self.engine.name} {self.version}" + (f" ({settings})" if settings else "")
+
+    def reasons(self):
+        """Why something is missing: a line each."""
+        threads = {}
+        for count, reason in self.missing.items():
+            threads.setdefault(reason, []).append(count)
+        for reason, counts in threads.items():
+            few = f", {' and '.join(map(plural, counts))}" if len(counts) < len(self.threads) else ""
+            yield f"{self.name}{few}: {reason}"
 
     def close(self):
         for worker in self.workers.values():
             worker.close()
+
+
+def plural(threads):
+    return f"{threads} thread{'s' * (threads > 1)}"
 
 
 def options():
@@ -108,41 +123,42 @@ def main():
         result = {"machine": machine(), "notes": NOTES, "engines": [record(e) for e in entries]}
         chosen.json.write_text(json.dumps(result, indent=1) + "\n")
     if chosen.plot:
-        named = [(e.name, e.microseconds(1), e.engine.name == "Pianola") for e in entries]
-        title = "Microseconds per note, one thread"
-        chosen.plot.write_text(bars(title, machine()["cpu"], [bar for bar in named if bar[1]]))
+        chosen.plot.write_text(chart(entries))
 
 
 def begin(weights, folder, threads, only):
     """Prepares every engine and starts its workers."""
-    wanted = None if only is None else {re.sub(r"\W", "", name).lower() for name in only.split(",")}
+    plain = lambda name: re.sub(r"\W", "", name).lower()
+    wanted = None if only is None else {plain(name) for name in only.split(",")}
+    known = {plain(peer.name) for peer in PEERS}
+    if strange := (wanted or set()) - known:
+        sys.exit(f"error: no engine is called {strange.pop()}; there are {', '.join(sorted(known))}")
     entries = []
     for engine in (make() for make in PEERS):
-        name = re.sub(r"\W", "", engine.name).lower()
-        if wanted is not None and not isinstance(engine, Pianola) and name not in wanted:
+        if wanted is not None and engine.name != OURS and plain(engine.name) not in wanted:
             continue
-        rows = [Entry(engine, precision) for precision in engine.precisions]
-        rows[0].attempt(engine.prepare, weights, folder)
-        for row in rows:
-            row.unavailable = row.unavailable or rows[0].unavailable
-        for row in rows:
-            for count in threads:
-                row.attempt(row.start, count)
+        rows = [Entry(engine, precision, threads) for precision in engine.precisions]
         entries += rows
+        try:
+            engine.prepare(weights, folder)
+        except Unavailable as reason:
+            for row, count in product(rows, threads):
+                row.miss(count, str(reason))
+        for row, count in product(rows, threads):
+            row.attempt(row.start, count)
     return entries
 
 
 def compare(entries):
     """Holds every engine's predictions against those of Pianola's floats."""
-    ours = next(e for e in entries if e.name == "Pianola fp32")
-    expected = ours.attempt(lambda: ours.workers[1].predictions())
+    expected = entries[0].attempt(entries[0].predictions, 1)
     if expected is None:
         sys.exit("error: without Pianola's own predictions there is nothing to compare with")
     for entry in entries:
-        said = entry.attempt(lambda: entry.workers[1].predictions())
+        said = entry.attempt(entry.predictions, 1)
         if said is None:
             continue
-        pairs = (pair for rows in zip(said, expected, strict=True) for pair in zip(*rows, strict=True))
+        pairs = zip(chain(*said), chain(*expected), strict=True)
         # Not a number compares as neither smaller nor larger.
         entry.error = max(abs(a - b) if a == a else float("inf") for a, b in pairs)
         if entry.precision == "fp32" and entry.error > TOLERANCE:
@@ -164,30 +180,36 @@ def measure(entries, threads, rounds):
 
 def table(entries, threads):
     """The result in Markdown, fastest first."""
-    plural = lambda count: f"{count} thread{'s' * (count > 1)}"
-    ours = {e.precision: e for e in entries if e.engine.name == "Pianola"}
+    ours = {entry.precision: entry for entry in entries if entry.engine.name == OURS}
     titles = ["engine", "precision", *map(plural, threads)]
     titles += ["× Pianola int8", "× Pianola int4", "largest error"]
     rows = [titles, ["---"] * 2 + ["---:"] * (len(titles) - 2)]
     number = lambda value, form: "–" if value is None else format(value, form)
 
     def ratio(entry, base):
-        pairs = [(entry.microseconds(n), base.microseconds(n)) for n in threads]
+        pairs = ((entry.microseconds(count), base.microseconds(count)) for count in threads)
         return " / ".join(number(a and b and a / b, ".2f") for a, b in pairs)
 
-    measured = [e for e in entries if e.microseconds(1)]
-    for entry in sorted(measured, key=lambda e: e.microseconds(1)):
-        name = f"{entry.engine.name} {entry.version}"
-        if setting := entry.settings():
-            name += f" ({setting})"
+    for entry in ranked(entries):
         times = [number(entry.microseconds(count), ",.0f") for count in threads]
         ratios = [ratio(entry, ours[precision]) for precision in ("int8", "int4")]
-        rows.append([name, entry.precision, *times, *ratios, f"{entry.error:.1g}"])
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    lines += [""] + [f"{e.name}: {e.unavailable}" for e in entries if e.unavailable]
+        rows.append([entry.title(), entry.precision, *times, *ratios, number(entry.error, ".1g")])
     counts = " / ".join(map(str, threads))
     about = f"Microseconds per note; ratios with {counts} threads. {describe(machine())}"
-    return "\n".join([about, "", *lines]).rstrip()
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    reasons = [reason for entry in entries for reason in entry.reasons()]
+    return "\n".join([about, "", *lines, "", *reasons]).rstrip()
+
+
+def ranked(entries):
+    """Those measured with one thread, fastest first."""
+    measured = [entry for entry in entries if entry.microseconds(1)]
+    return sorted(measured, key=lambda entry: entry.microseconds(1))
+
+
+def chart(entries):
+    named = [(e.name, e.microseconds(1), e.engine.name == OURS) for e in ranked(entries)]
+    return bars("Microseconds per note, one thread", machine()["cpu"], named)
 
 
 def record(entry):
@@ -195,8 +217,8 @@ def record(entry):
         "engine": entry.engine.name,
         "precision": entry.precision,
         "version": entry.version,
-        "settings": entry.settings(),
-        "unavailable": entry.unavailable,
+        "settings": entry.settings,
+        "missing": entry.missing,
         "largest_error": entry.error,
         "microseconds": {count: entry.microseconds(count) for count in entry.rounds},
         "rounds": entry.rounds,

@@ -121,7 +121,7 @@ class PythonPeer(Peer):
 
 
 class LiteRt(PythonPeer):
-    name, precisions = "LiteRT", ["fp32", "int8"]
+    name, precisions = "LiteRT", ["fp32", "int8", "int4", "int4-rows"]
     environment, graph, worker = "litert", "litert_graph.py", "litert_worker.py"
 
     def model(self, precision):

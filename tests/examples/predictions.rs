@@ -1,0 +1,36 @@
+//! Prints what a model expects, for `bench/peers/run.py`: `predictions MODEL < NOTES`.
+//!
+//! A note is a line of pitch, step and duration. The first line printed is what the model expects
+//! at the start of a sequence, each further one what it expects after a note: 129 pitch logits,
+//! step and duration, as JSON.
+
+use std::io::stdin;
+
+use anyhow::{Context, ensure};
+use pianola_runtime::{Model, Network, Note};
+
+fn print(network: &Network) -> anyhow::Result<()> {
+    let prediction = network.predict();
+    let times = [prediction.step, prediction.duration];
+    let numbers: Vec<f32> = prediction.pitch.iter().chain(&times).copied().collect();
+    println!("{}", serde_json::to_string(&numbers)?);
+    Ok(())
+}
+
+fn main() -> anyhow::Result<()> {
+    let path = std::env::args().nth(1).context("usage: predictions MODEL < NOTES")?;
+    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {path}"))?;
+    let model = Model::from_bytes(&bytes).with_context(|| path)?;
+    let mut network: Network = Network::new(&model)?;
+    print(&network)?;
+    for line in stdin().lines() {
+        let line = line?;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        ensure!(words.len() == 3, "`{line}` is not a note: pitch, step and duration");
+        let (pitch, velocity) = (words[0].parse()?, Note::DEFAULT_VELOCITY);
+        let (step, duration) = (words[1].parse()?, words[2].parse()?);
+        network.hear(&Note { pitch, velocity, step, duration });
+        print(&network)?;
+    }
+    Ok(())
+}

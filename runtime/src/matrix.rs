@@ -85,6 +85,16 @@ impl Matrix<'_> {
         weights + size_of_val(self.bias)
     }
 
+    /// Whether its blocks lie on whole words, which some instruction sets ask for.
+    pub fn is_aligned(&self) -> bool {
+        match self.weights {
+            Weights::Float(_) => true,
+            Weights::Int8 { blocks, .. } | Weights::Int4 { blocks, .. } => {
+                blocks.as_ptr().cast::<u32>().is_aligned()
+            }
+        }
+    }
+
     /// All rows' sums, of a matrix whose blocks stand alone; of padding rows, as many as `output`
     /// has room for.
     #[inline(always)]
@@ -95,6 +105,11 @@ impl Matrix<'_> {
         }
     }
 }
+
+/// Activations that lie on whole words, which some instruction sets ask for.
+#[derive(Clone, Debug)]
+#[repr(C, align(4))]
+pub(crate) struct Aligned<T>(pub T);
 
 /// The `index`-th `G` × 16 floats.
 #[inline(always)]

@@ -87,7 +87,8 @@ impl fmt::Display for Precision {
 }
 
 /// A checked view of a model file: nothing is copied, so the bytes may lie in flash or in a
-/// memory-mapped file.
+/// memory-mapped file. They should start at a multiple of 64 bytes: some kernels are faster then,
+/// and Cortex-M plays a file that does not even start at a multiple of 4 with the portable one.
 ///
 /// Every index that playing takes is checked here once; a file that passes cannot make the player
 /// panic, whatever its weights are.
@@ -220,10 +221,19 @@ impl<'a> Model<'a> {
         self.precision
     }
 
+    fn matrices(&self) -> impl Iterator<Item = &Matrix<'a>> {
+        let heads = [&self.heads.pitch_hidden, &self.heads.pitch, &self.heads.times];
+        self.lstm.iter().flatten().chain(heads)
+    }
+
+    /// Whether all weights lie on whole words.
+    pub(crate) fn is_aligned(&self) -> bool {
+        self.matrices().all(Matrix::is_aligned)
+    }
+
     /// Bytes of the file that one note takes: all matrices, and one row of the pitch table.
     pub fn bytes_per_note(&self) -> usize {
-        let heads = [&self.heads.pitch_hidden, &self.heads.pitch, &self.heads.times];
-        let matrices: usize = self.lstm.iter().flatten().chain(heads).map(Matrix::bytes).sum();
+        let matrices: usize = self.matrices().map(Matrix::bytes).sum();
         let row = match self.input.pitch {
             Table::Float(values) => values.as_flattened().len() / PITCHES,
             Table::Int8 { values, .. } => values.len() / PITCHES + size_of::<f32>(),

@@ -2,7 +2,7 @@
 
 use crate::kernels::{Integers, Isa, Kernel, ROWS, Work};
 use crate::math::{round, sigmoid, tanh};
-use crate::matrix::{Activations, Matrix, ONE, each, floats};
+use crate::matrix::{Activations, Aligned, Matrix, ONE, each, floats};
 use crate::model::{BOS, Input, MAX_PITCH_HIDDEN, Model, ModelError, PITCHES, Precision, Table};
 use crate::note::Note;
 
@@ -39,7 +39,7 @@ enum Scratch<const HIDDEN: usize> {
     Float([f32; HIDDEN]),
     /// Quantized weights: the layer's input and its old hidden state as integers, one after the
     /// other and arranged for the kernel, and their sum.
-    Int { values: [[i16; HIDDEN]; 2], total: i32 },
+    Int { values: Aligned<[[i16; HIDDEN]; 2]>, total: i32 },
 }
 
 /// A token to hear: a pitch with its times.
@@ -76,9 +76,10 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
         let scratch = match model.precision {
             Precision::Float => Scratch::Float([0.0; HIDDEN]),
             Precision::Int8 | Precision::Int4 => {
-                Scratch::Int { values: [[0; HIDDEN]; 2], total: 0 }
+                Scratch::Int { values: Aligned([[0; HIDDEN]; 2]), total: 0 }
             }
         };
+        let isa = if model.is_aligned() { isa } else { Isa::PORTABLE };
         let zeros = [[0.0; HIDDEN]; LAYERS];
         let mut network = Self { model, hidden: zeros, cell: zeros, scratch, isa };
         network.hear_token(Token { pitch: BOS, step: 0.0, duration: 0.0 });
@@ -172,7 +173,7 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
     fn begin_layer<K: Kernel>(&mut self, kernel: K, layer: usize) {
         let width = self.model.hidden;
         let Scratch::Int { values, total } = &mut self.scratch else { return };
-        let values = &mut values.as_flattened_mut()[..columns(layer, width)];
+        let values = &mut values.0.as_flattened_mut()[..columns(layer, width)];
         let inputs = &self.hidden[layer.saturating_sub(1)..=layer];
         for (values, hidden) in values.chunks_exact_mut(width).zip(inputs) {
             quantize(&hidden[..width], ONE, values);
@@ -201,7 +202,7 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
                 None => [&[], &self.hidden[layer][..width]],
             }),
             Scratch::Int { values, total } => {
-                let values = &values.as_flattened()[..columns(layer, width)];
+                let values = &values.0.as_flattened()[..columns(layer, width)];
                 let integers = Integers { values, total: *total };
                 Activations::Int { integers, scale: 1.0 / ONE }
             }
@@ -301,10 +302,10 @@ impl<const LAYERS: usize, const HIDDEN: usize> Work for Predict<'_, '_, LAYERS, 
         // Behind the last unit come padding rows of the matrix: zeros.
         let inner = &mut inner[..heads.pitch.columns];
         let mut times = [0.0; ROWS];
-        let mut quantized = [0; HIDDEN];
-        let mut quantized_inner = [0; MAX_PITCH_HIDDEN];
+        let mut quantized = Aligned([0; HIDDEN]);
+        let mut quantized_inner = Aligned([0; MAX_PITCH_HIDDEN]);
 
-        let quantized = &mut quantized[..top.len()];
+        let quantized = &mut quantized.0[..top.len()];
         let top = match model.precision {
             Precision::Float => Activations::Float([top, &[]]),
             precision => {
@@ -321,7 +322,7 @@ impl<const LAYERS: usize, const HIDDEN: usize> Work for Predict<'_, '_, LAYERS, 
         for value in &mut *inner {
             *value = if *value > 0.0 { *value } else { 0.0 };
         }
-        let quantized = &mut quantized_inner[..inner.len()];
+        let quantized = &mut quantized_inner.0[..inner.len()];
         let inner = match model.precision {
             Precision::Float => Activations::Float([inner, &[]]),
             precision => {

@@ -3,7 +3,7 @@
 //! Boards compile this file too: it makes do without `std`.
 
 use crc32fast::Hasher;
-use pianola_runtime::{Generator, Model, ModelError, Network, Note, Sampling};
+use pianola_runtime::{Generator, Isa, Model, ModelError, Network, Note, Sampling};
 
 /// Notes that the network hears from the script, then notes that it makes up.
 const NOTES: u32 = 250;
@@ -54,11 +54,14 @@ pub fn fingerprint(model: &Model) -> Result<u32, ModelError> {
     Ok(crc.finalize())
 }
 
-/// The piece whose instructions are counted.
+/// The piece whose instructions are counted, on an instruction set.
 ///
 /// # Errors
-/// As those of [`Generator::new`].
-pub fn counted_piece<'m>(model: &'m Model<'m>) -> Result<impl Iterator<Item = Note>, ModelError> {
-    let mut generator: Generator = Generator::new(model, SEED)?;
+/// As those of [`Network::on`].
+pub fn counted_piece<'m>(
+    isa: Isa,
+    model: &'m Model<'m>,
+) -> Result<impl Iterator<Item = Note>, ModelError> {
+    let mut generator: Generator = Generator::of(Network::on(isa, model)?, SEED);
     Ok(core::iter::repeat_with(move || generator.next_note(&Sampling::default())))
 }

@@ -10,8 +10,10 @@ use crate::shell::{captured, cargo, need, root, run_under};
 
 /// A board that QEMU emulates.
 struct Board {
-    /// Its processor.
+    /// Its processor, as its counts go by.
     core: &'static str,
+    /// Its processor, as the compiler knows it.
+    cpu: &'static str,
     machine: &'static str,
     target: &'static str,
     /// Where the program looks for the model, as its memory map in `tests/board` says.
@@ -21,12 +23,14 @@ struct Board {
 const BOARDS: [Board; 2] = [
     Board {
         core: "cortex-m4f",
+        cpu: "cortex-m4",
         machine: "mps2-an386",
         target: "thumbv7em-none-eabihf",
         model_region: 0x2100_0000,
     },
     Board {
         core: "cortex-m33",
+        cpu: "cortex-m33",
         machine: "mps2-an505",
         target: "thumbv8m.main-none-eabihf",
         model_region: 0x8000_0000,
@@ -66,7 +70,7 @@ pub fn run() -> anyhow::Result<Vec<Count>> {
 impl Board {
     /// Plays the script and returns what the program prints.
     fn play(&self, model: &Path) -> anyhow::Result<String> {
-        let Self { machine, target, model_region, .. } = self;
+        let Self { machine, cpu, target, model_region, .. } = self;
         let length = root().join(model).metadata()?.len();
         // The length in a word, then the file on the next boundary of 64 bytes.
         let word = format!("loader,addr={model_region:#x},data={length},data-len=4");
@@ -79,7 +83,10 @@ impl Board {
         qemu.extend(["-icount", "shift=0"]);
         qemu.extend(["-device", &word, "-device", &file, "-kernel"]);
         let mut cargo = cargo_for(target)?;
-        run_under(&mut cargo, &qemu).args(["--manifest-path", "tests/board/Cargo.toml"]);
+        // With the processor's DSP extension, which the target alone does not promise.
+        let flags = format!("target.'cfg(all())'.rustflags=[\"-Ctarget-cpu={cpu}\"]");
+        run_under(&mut cargo, &qemu).args(["--config", &flags]);
+        cargo.args(["--manifest-path", "tests/board/Cargo.toml"]);
         captured(cargo.args(["--target", target, "--target-dir", "target/board"]))
     }
 }

@@ -5,6 +5,8 @@
 //! float weights the order *is* the definition: four partial sums for each row, one for each column
 //! modulo 4, folded at the end; compilers may vectorise that, and may not change it.
 
+#[cfg(all(target_arch = "arm", feature = "cortex-m-dsp"))]
+mod cortex_m;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
@@ -90,6 +92,8 @@ pub struct Isa(Choice);
 #[derive(Clone, Copy, Debug)]
 enum Choice {
     Portable(portable::Portable),
+    #[cfg(all(target_arch = "arm", feature = "cortex-m-dsp"))]
+    CortexM(cortex_m::CortexM),
     #[cfg(target_arch = "x86_64")]
     Avx2(x86_64::Avx2),
     #[cfg(target_arch = "x86_64")]
@@ -112,6 +116,8 @@ impl Isa {
             x86_64::Avx512::detect().map(Choice::Avx512),
             #[cfg(target_arch = "x86_64")]
             x86_64::Avx2::detect().map(Choice::Avx2),
+            #[cfg(all(target_arch = "arm", feature = "cortex-m-dsp"))]
+            Some(Choice::CortexM(cortex_m::CortexM)),
             Some(Choice::Portable(portable::Portable)),
         ];
         candidates.into_iter().flatten().map(Self)
@@ -126,6 +132,8 @@ impl Isa {
     pub fn name(self) -> &'static str {
         match self.0 {
             Choice::Portable(_) => "portable",
+            #[cfg(all(target_arch = "arm", feature = "cortex-m-dsp"))]
+            Choice::CortexM(_) => "cortex-m-dsp",
             #[cfg(target_arch = "x86_64")]
             Choice::Avx2(_) => "avx2",
             #[cfg(target_arch = "x86_64")]
@@ -146,6 +154,8 @@ impl Isa {
     pub(crate) fn run<W: Work>(self, work: W) -> W::Output {
         match self.0 {
             Choice::Portable(kernel) => kernel.run(work),
+            #[cfg(all(target_arch = "arm", feature = "cortex-m-dsp"))]
+            Choice::CortexM(kernel) => kernel.run(work),
             #[cfg(target_arch = "x86_64")]
             Choice::Avx2(kernel) => kernel.run(work),
             #[cfg(target_arch = "x86_64")]

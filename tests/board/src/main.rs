@@ -18,7 +18,7 @@ use cortex_m_rt::{ExceptionFrame, entry, exception};
 use cortex_m_semihosting::debug::{self, EXIT_SUCCESS};
 use cortex_m_semihosting::hprintln;
 use panic_semihosting as _;
-use pianola_runtime::{Model, ModelError};
+use pianola_runtime::{Isa, Model, ModelError};
 
 /// Notes that are counted; each takes nearly the same.
 const COUNTED: u32 = 16;
@@ -39,7 +39,7 @@ fn run() -> Result<(), ModelError> {
 
     let Some(Peripherals { SYST: timer, .. }) = Peripherals::take() else { return Ok(()) };
     let mut counter = Counter::new(timer);
-    let mut piece = script::counted_piece(&model)?;
+    let mut piece = script::counted_piece(Isa::best(), &model)?;
     let counts = (0..COUNTED).map(|_| counter.count(|| piece.next()));
     hprintln!("instructions {}", counts.sum::<u64>() / u64::from(COUNTED));
     Ok(())

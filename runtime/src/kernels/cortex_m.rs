@@ -1,0 +1,231 @@
+//! Cortex-M with the DSP extension: M4, M7, M33.
+//!
+//! `SMLAD` adds two products of 16 bits to a sum. Bytes are sign-extended in pairs, the even ones
+//! and the odd ones of a word (`SXTB16`); nibbles come out in pairs by an `AND` with a shifted
+//! operand. All fourteen registers are in use, so the loops are assembly that
+//! saves them all.
+#![allow(unsafe_code)]
+
+use core::arch::asm;
+
+use super::{Block, Integers, Kernel, ROWS, Work, ZERO_POINT, arrange_even_odd};
+
+/// The kernel of boards whose firmware turns on the feature `cortex-m-dsp`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CortexM;
+
+/// Rows that the loops take at once.
+const QUAD: usize = 4;
+
+/// Adds to four sums the products of four rows with activations.
+///
+/// # Safety
+/// `weights` and `activations` point to whole words; from `weights` on, `steps` blocks follow, one
+/// every `STRIDE` bytes, and from `activations` on as many activations as they have columns.
+/// `steps` is a multiple of 4 of bytes, of 2 of nibbles, and not 0.
+type Multiply =
+    unsafe fn(weights: *const u8, activations: *const i16, steps: usize, sums: &mut [i32; QUAD]);
+
+impl Kernel for CortexM {
+    #[inline(always)]
+    fn arrange_int8(self, values: &mut [i16]) {
+        arrange_even_odd(values);
+    }
+
+    #[inline(always)]
+    fn arrange_int4(self, _: &mut [i16]) {}
+
+    #[inline(always)]
+    fn int8<const G: usize>(
+        self,
+        weights: &[[Block; G]],
+        activations: Integers,
+    ) -> [[i32; ROWS]; G] {
+        let multiply: Multiply = if G == 1 { int8::<64> } else { int8::<256> };
+        quads::<G, 4>(multiply, weights, activations, 0)
+    }
+
+    #[inline(always)]
+    fn int4<const G: usize>(
+        self,
+        weights: &[[Block; G]],
+        activations: Integers,
+    ) -> [[i32; ROWS]; G] {
+        let multiply: Multiply = if G == 1 { int4::<64> } else { int4::<256> };
+        quads::<G, 8>(multiply, weights, activations, -ZERO_POINT * activations.total)
+    }
+
+    #[inline(always)]
+    fn run<W: Work>(self, work: W) -> W::Output {
+        work.with(self)
+    }
+}
+
+/// Multiplies four rows after four rows.
+///
+/// # Panics
+/// If the slices do not fit each other, or do not lie on whole words: a network sees to that.
+#[inline(always)]
+fn quads<const G: usize, const WIDTH: usize>(
+    multiply: Multiply,
+    weights: &[[Block; G]],
+    activations: Integers,
+    start: i32,
+) -> [[i32; ROWS]; G] {
+    const { assert!(G == 1 || G == 4) };
+    let values = activations.values;
+    let mut sums = [[start; ROWS]; G];
+    if values.is_empty() {
+        return sums;
+    }
+    assert!(values.len() == WIDTH * weights.len() && values.len().is_multiple_of(16));
+    assert!(values.as_ptr().cast::<u32>().is_aligned());
+    assert!(weights.as_ptr().cast::<u32>().is_aligned());
+    for (group, sums) in sums.iter_mut().enumerate() {
+        for (quad, sums) in sums.as_chunks_mut::<QUAD>().0.iter_mut().enumerate() {
+            let offset = group * size_of::<Block>() + quad * 4 * QUAD;
+            // SAFETY: as asserted; the stride is that of `[Block; G]`, and the quad lies in its
+            // first element.
+            unsafe {
+                let weights = weights.as_ptr().cast::<u8>().add(offset);
+                multiply(weights, values.as_ptr(), values.len() / WIDTH, sums);
+            }
+        }
+    }
+    sums
+}
+
+/// [`Multiply`] of bytes, four blocks a turn.
+#[inline(never)]
+unsafe fn int8<const STRIDE: usize>(
+    weights: *const u8,
+    activations: *const i16,
+    steps: usize,
+    sums: &mut [i32; QUAD],
+) {
+    // SAFETY: reads and writes what [`Multiply`] says, and leaves all registers but those named, and
+    // the stack, as they were.
+    unsafe {
+        asm!(
+            "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11}}",
+            "ldm r3, {{r4, r5, r6, r7}}",
+            "2:",
+            ".rept 4",
+            "ldrd r10, r11, [r0, #8]",
+            "ldrd r8, r9, [r0], #{stride}",
+            "ldrd r12, lr, [r1], #8",
+            "sxtb16 r3, r8",
+            "smlad r4, r3, r12, r4",
+            "sxtb16 r3, r8, ror #8",
+            "smlad r4, r3, lr, r4",
+            "sxtb16 r3, r9",
+            "smlad r5, r3, r12, r5",
+            "sxtb16 r3, r9, ror #8",
+            "smlad r5, r3, lr, r5",
+            "sxtb16 r3, r10",
+            "smlad r6, r3, r12, r6",
+            "sxtb16 r3, r10, ror #8",
+            "smlad r6, r3, lr, r6",
+            "sxtb16 r3, r11",
+            "smlad r7, r3, r12, r7",
+            "sxtb16 r3, r11, ror #8",
+            "smlad r7, r3, lr, r7",
+            ".endr",
+            "subs r2, r2, #4",
+            "bne 2b",
+            "pop {{r3}}",
+            "stm r3, {{r4, r5, r6, r7}}",
+            "pop {{r4, r5, r6, r7, r8, r9, r10, r11}}",
+            stride = const STRIDE,
+            inout("r0") weights => _,
+            inout("r1") activations => _,
+            inout("r2") steps => _,
+            inout("r3") sums => _,
+            out("r12") _,
+            out("lr") _,
+        );
+    }
+}
+
+/// [`Multiply`] of nibbles, four blocks a turn; the first turn may have two.
+#[inline(never)]
+unsafe fn int4<const STRIDE: usize>(
+    weights: *const u8,
+    activations: *const i16,
+    steps: usize,
+    sums: &mut [i32; QUAD],
+) {
+    // SAFETY: reads and writes what [`Multiply`] says, and leaves all registers but those named, and
+    // the stack, as they were.
+    unsafe {
+        asm!(
+            // Behind the sums' address, where the activations end.
+            "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11}}",
+            "add r4, r1, r2, lsl #4",
+            "push {{r4, r5}}",
+            "tst r2, #2",
+            // Pairs of columns: bits 0 to 3 of both half words.
+            "mov r2, #0x000f000f",
+            "ldm r3, {{r4, r5, r6, r7}}",
+            "bne 3f",
+            "2:",
+            ".irp turn, 0, 1",
+            ".if \\turn == 1",
+            "3:",
+            ".endif",
+            ".rept 2",
+            "ldrd r10, r11, [r0, #8]",
+            "ldrd r8, r9, [r0], #{stride}",
+            "ldrd r12, lr, [r1], #8",
+            "and r3, r2, r8",
+            "smlad r4, r3, r12, r4",
+            "and r3, r2, r8, lsr #4",
+            "smlad r4, r3, lr, r4",
+            "and r3, r2, r9",
+            "smlad r5, r3, r12, r5",
+            "and r3, r2, r9, lsr #4",
+            "smlad r5, r3, lr, r5",
+            "and r3, r2, r10",
+            "smlad r6, r3, r12, r6",
+            "and r3, r2, r10, lsr #4",
+            "smlad r6, r3, lr, r6",
+            "and r3, r2, r11",
+            "smlad r7, r3, r12, r7",
+            "and r3, r2, r11, lsr #4",
+            "smlad r7, r3, lr, r7",
+            "ldrd r12, lr, [r1], #8",
+            "and r3, r2, r8, lsr #8",
+            "smlad r4, r3, r12, r4",
+            "and r3, r2, r8, lsr #12",
+            "smlad r4, r3, lr, r4",
+            "and r3, r2, r9, lsr #8",
+            "smlad r5, r3, r12, r5",
+            "and r3, r2, r9, lsr #12",
+            "smlad r5, r3, lr, r5",
+            "and r3, r2, r10, lsr #8",
+            "smlad r6, r3, r12, r6",
+            "and r3, r2, r10, lsr #12",
+            "smlad r6, r3, lr, r6",
+            "and r3, r2, r11, lsr #8",
+            "smlad r7, r3, r12, r7",
+            "and r3, r2, r11, lsr #12",
+            "smlad r7, r3, lr, r7",
+            ".endr",
+            ".endr",
+            "ldr r3, [sp]",
+            "cmp r1, r3",
+            "bne 2b",
+            "add sp, sp, #8",
+            "pop {{r3}}",
+            "stm r3, {{r4, r5, r6, r7}}",
+            "pop {{r4, r5, r6, r7, r8, r9, r10, r11}}",
+            stride = const STRIDE,
+            inout("r0") weights => _,
+            inout("r1") activations => _,
+            inout("r2") steps => _,
+            inout("r3") sums => _,
+            out("r12") _,
+            out("lr") _,
+        );
+    }
+}

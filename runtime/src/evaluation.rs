@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+use crate::corpus::SEGMENT;
 use crate::measures::{Binning, NoteHistograms};
 use crate::{
     Generator, MAX_HIDDEN, MAX_LAYERS, Model, ModelError, Network, Note, PITCHES, Sampling,
@@ -30,27 +31,35 @@ pub struct LossSum {
 }
 
 impl LossSum {
-    /// Predicts each note of a segment from those before it, starting from BOS.
+    /// Predicts each note of some segments from those before it, starting from BOS; together, so
+    /// that they share each weight that is fetched.
     ///
     /// # Errors
     /// None: every model that can be read fits.
-    pub fn of_segment(model: &Model, segment: &[Note]) -> Result<Self, ModelError> {
-        let mut network = Network::<MAX_LAYERS, MAX_HIDDEN>::new(model)?;
-        let mut loss = Self::default();
-        for note in segment {
-            let prediction = network.predict();
-            let squared = |predicted: f32, target: f32| f64::from(predicted - target).powi(2);
-            loss = loss.plus(Self {
-                sums: [
-                    cross_entropy(&prediction.pitch, note.pitch),
-                    squared(prediction.step, note.step),
-                    squared(prediction.duration, note.duration),
-                ],
-                notes: 1,
-            });
-            network.hear(note);
+    pub fn of_segments(
+        model: &Model,
+        segments: &[&[Note; SEGMENT]],
+    ) -> Result<Vec<Self>, ModelError> {
+        let start = Network::<MAX_LAYERS, MAX_HIDDEN>::new(model)?;
+        let mut networks = vec![start; segments.len()];
+        let mut losses = vec![Self::default(); segments.len()];
+        for at in 0..SEGMENT {
+            let notes: Vec<Note> = segments.iter().map(|segment| segment[at]).collect();
+            for ((loss, network), note) in losses.iter_mut().zip(&networks).zip(&notes) {
+                let prediction = network.predict();
+                let squared = |predicted: f32, target: f32| f64::from(predicted - target).powi(2);
+                *loss = loss.plus(Self {
+                    sums: [
+                        cross_entropy(&prediction.pitch, note.pitch),
+                        squared(prediction.step, note.step),
+                        squared(prediction.duration, note.duration),
+                    ],
+                    notes: 1,
+                });
+            }
+            Network::hear_together(&mut networks, &notes);
         }
-        Ok(loss)
+        Ok(losses)
     }
 
     /// Sums over both.
@@ -72,14 +81,22 @@ fn cross_entropy(logits: &[f32; PITCHES], pitch: u8) -> f64 {
     sum.ln() - f64::from(logits[usize::from(pitch)] - top)
 }
 
-/// The notes of one piece sampled for the divergences; pieces 0 to [`PIECES`] − 1 are used.
+/// The notes of the [`PIECES`] pieces sampled for the divergences, one piece after the other.
 ///
 /// # Errors
 /// None: every model that can be read fits.
-pub fn sample_piece(model: &Model, piece: u64) -> Result<Vec<Note>, ModelError> {
-    let mut generator = Generator::<MAX_LAYERS, MAX_HIDDEN>::new(model, piece)?;
+pub fn sample_pieces(model: &Model) -> Result<Vec<Note>, ModelError> {
+    let mut generators = (0..PIECES)
+        .map(|piece| Generator::<MAX_LAYERS, MAX_HIDDEN>::new(model, piece))
+        .collect::<Result<Vec<_>, _>>()?;
     let sampling = Sampling { temperature: TEMPERATURE, ..Sampling::default() };
-    Ok((0..PIECE_NOTES).map(|_| generator.next_note(&sampling)).collect())
+    let silence = Note { pitch: 0, velocity: 0, step: 0.0, duration: 0.0 };
+    let mut together = vec![vec![silence; generators.len()]; PIECE_NOTES];
+    for notes in &mut together {
+        Generator::next_notes(&mut generators, &sampling, notes);
+    }
+    let pieces = (0..generators.len()).flat_map(|piece| together.iter().map(move |n| n[piece]));
+    Ok(pieces.collect())
 }
 
 /// Jensen–Shannon divergences between sampled and real notes.

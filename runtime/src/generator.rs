@@ -17,6 +17,14 @@ pub struct Generator<'m, const LAYERS: usize = 3, const HIDDEN: usize = 512> {
     random: Random,
 }
 
+impl<'m, const LAYERS: usize, const HIDDEN: usize> AsMut<Network<'m, LAYERS, HIDDEN>>
+    for Generator<'m, LAYERS, HIDDEN>
+{
+    fn as_mut(&mut self) -> &mut Network<'m, LAYERS, HIDDEN> {
+        &mut self.network
+    }
+}
+
 impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN> {
     /// A generator at the start of a piece.
     ///
@@ -41,9 +49,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     ///
     /// Its times are made playable first, as those of the model's own notes.
     pub fn hear(&mut self, note: &Note) {
-        let step = Note::playable_seconds(note.step);
-        let duration = Note::playable_seconds(note.duration);
-        self.network.hear(&Note { step, duration, ..*note });
+        self.network.hear(&note.playable());
     }
 
     /// Makes up the next note, and hears it.
@@ -52,6 +58,24 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     /// [`Note::playable_seconds`] makes them playable, and it is the note as played that is heard.
     /// BOS is never drawn.
     pub fn next_note(&mut self, sampling: &Sampling) -> Note {
+        let note = self.draw(sampling);
+        self.network.hear(&note);
+        note
+    }
+
+    /// The next note of each of several pieces, as [`next_note`](Self::next_note) would make them
+    /// up one by one, only faster: each weight is fetched once for all. The generators play the same
+    /// model. `notes` takes as many as there are generators, or as it has room for; those without a
+    /// place for their note make up none.
+    pub fn next_notes(generators: &mut [Self], sampling: &Sampling, notes: &mut [Note]) {
+        for (generator, note) in generators.iter_mut().zip(&mut *notes) {
+            *note = generator.draw(sampling);
+        }
+        Network::hear_together(generators, notes);
+    }
+
+    /// Draws the next note; it is not yet heard.
+    fn draw(&mut self, sampling: &Sampling) -> Note {
         let prediction = self.network.predict();
         let playable: &[f32; PLAYABLE] = match prediction.pitch.first_chunk() {
             Some(playable) => playable,
@@ -60,10 +84,9 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         let note = Note {
             pitch: draw(playable, sampling, &mut self.random),
             velocity: Note::DEFAULT_VELOCITY,
-            step: Note::playable_seconds(prediction.step),
-            duration: Note::playable_seconds(prediction.duration),
+            step: prediction.step,
+            duration: prediction.duration,
         };
-        self.hear(&note);
-        note
+        note.playable()
     }
 }

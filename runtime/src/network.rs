@@ -110,19 +110,21 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
     /// faster: each weight is fetched once for all of them.
     ///
     /// Networks of different models hear one by one. Those without a note hear nothing.
-    pub fn hear_together(networks: &mut [Self], notes: &[Note]) {
+    pub fn hear_together<N: AsMut<Self>>(networks: &mut [N], notes: &[Note]) {
         let count = networks.len().min(notes.len());
         let networks = &mut networks[..count];
-        let Some((first, rest)) = networks.split_first() else { return };
-        if rest.iter().any(|network| !core::ptr::eq(network.model, first.model)) {
-            return networks.iter_mut().zip(notes).for_each(|(network, note)| network.hear(note));
+        let Some((first, rest)) = networks.split_first_mut() else { return };
+        let Self { model, isa, .. } = *first.as_mut();
+        if rest.iter_mut().any(|network| !core::ptr::eq(network.as_mut().model, model)) {
+            let each = networks.iter_mut().zip(notes);
+            return each.for_each(|(network, note)| network.as_mut().hear(note));
         }
-        first.isa.run(Hear { networks, tokens: |index| Token::from(&notes[index]) });
+        isa.run(Hear { model, networks, tokens: |index| Token::from(&notes[index]) });
     }
 
     fn hear_token(&mut self, token: Token) {
-        let isa = self.isa;
-        isa.run(Hear { networks: core::slice::from_mut(self), tokens: |_| token });
+        let Self { model, isa, .. } = *self;
+        isa.run(Hear { model, networks: &mut [self], tokens: |_| token });
     }
 
     /// What the next note is expected to be.
@@ -131,37 +133,45 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
     }
 }
 
+impl<const LAYERS: usize, const HIDDEN: usize> AsMut<Self> for Network<'_, LAYERS, HIDDEN> {
+    fn as_mut(&mut self) -> &mut Self {
+        self
+    }
+}
+
 /// Units computed side by side: each of their four gates is a group of their matrix.
 const UNITS: usize = ROWS;
 
 /// Advances networks of one model by one token each.
-struct Hear<'n, 'm, T, const LAYERS: usize, const HIDDEN: usize> {
-    networks: &'n mut [Network<'m, LAYERS, HIDDEN>],
+struct Hear<'n, 'm, N, T, const LAYERS: usize, const HIDDEN: usize> {
+    model: &'m Model<'m>,
+    networks: &'n mut [N],
     /// The token of each.
     tokens: T,
 }
 
-impl<T: Fn(usize) -> Token, const LAYERS: usize, const HIDDEN: usize> Work
-    for Hear<'_, '_, T, LAYERS, HIDDEN>
+impl<'m, N, T, const LAYERS: usize, const HIDDEN: usize> Work for Hear<'_, 'm, N, T, LAYERS, HIDDEN>
+where
+    N: AsMut<Network<'m, LAYERS, HIDDEN>>,
+    T: Fn(usize) -> Token,
 {
     type Output = ();
 
     #[inline(always)]
     fn with<K: Kernel>(self, kernel: K) {
-        let Self { networks, tokens } = self;
-        let Some(model) = networks.first().map(|network| network.model) else { return };
+        let Self { model, networks, tokens } = self;
         for (layer, matrix) in model.lstm.iter().flatten().enumerate() {
             for network in &mut *networks {
-                network.begin_layer(kernel, layer);
+                network.as_mut().begin_layer(kernel, layer);
             }
             for chunk in 0..model.hidden / UNITS {
                 for (index, network) in networks.iter_mut().enumerate() {
                     let heard = (layer == 0).then(|| (&model.input, tokens(index)));
-                    network.update_chunk(kernel, matrix, layer, chunk, heard);
+                    network.as_mut().update_chunk(kernel, matrix, layer, chunk, heard);
                 }
             }
             for network in &mut *networks {
-                network.end_layer(layer);
+                network.as_mut().end_layer(layer);
             }
         }
     }

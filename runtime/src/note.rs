@@ -41,4 +41,15 @@ impl Note {
     pub fn playable_seconds(predicted: f32) -> f32 {
         if predicted.is_nan() { 0.0 } else { predicted.clamp(0.0, Self::MAX_SECONDS) }
     }
+
+    /// This note with times that can be played; see [`Note::playable_seconds`].
+    #[must_use]
+    pub fn playable(self) -> Self {
+        let (step, duration) = (self.step, self.duration);
+        Self {
+            step: Self::playable_seconds(step),
+            duration: Self::playable_seconds(duration),
+            ..self
+        }
+    }
 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use anyhow::ensure;
 use clap::Args;
 use indicatif::ProgressBar;
-use pianola_runtime::Note;
 use pianola_runtime::corpus::{self, Corpus, Set};
 use pianola_runtime::evaluation::{self, Divergences, Evaluation, LossSum};
 use pianola_runtime::midi_file::Tracks;
@@ -38,6 +37,9 @@ pub struct Options {
     json: bool,
 }
 
+/// Segments evaluated together.
+const TOGETHER: usize = 16;
+
 pub fn run(options: &Options) -> anyhow::Result<String> {
     let file = ModelFile::open(options.model.as_deref())?;
     let model = file.model()?;
@@ -54,22 +56,18 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
 
     let bar = ProgressBar::new(segments.len() as u64);
     let loss = segments
-        .par_iter()
-        .map(|segment| {
-            bar.inc(1);
-            LossSum::of_segment(&model, *segment)
+        .par_chunks(TOGETHER)
+        .map(|segments| {
+            bar.inc(segments.len() as u64);
+            LossSum::of_segments(&model, segments)
         })
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| file.refused(error))?
         .into_iter()
+        .flatten()
         .fold(LossSum::default(), LossSum::plus);
     bar.finish_and_clear();
-    let sampled: Vec<Note> = (0..evaluation::PIECES)
-        .into_par_iter()
-        .map(|piece| evaluation::sample_piece(&model, piece))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| file.refused(error))?
-        .concat();
+    let sampled = evaluation::sample_pieces(&model).map_err(|error| file.refused(error))?;
     let evaluation = Evaluation {
         model: file.name().into(),
         segments: segments.len(),

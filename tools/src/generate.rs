@@ -58,6 +58,9 @@ const MAX_NOTES: u64 = 1_000_000;
 /// Most pieces at once.
 const MAX_PIECES: u64 = 100_000;
 
+/// Most pieces composed together: their states still fit a core's own cache beside the weights.
+const TOGETHER: usize = 16;
+
 /// Most notes a second of music takes when only --seconds is given: no pianist is as fast.
 const NOTES_PER_SECOND: f64 = 100.0;
 
@@ -107,17 +110,23 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
 
     let pieces: Vec<u64> = (0..options.count).map(|piece| seed.wrapping_add(piece)).collect();
     let bar = progress_bar(notes * options.count);
+    // Each core composes some pieces together, so that they share each weight it fetches.
+    let together = pieces.len().div_ceil(rayon::current_num_threads()).clamp(1, TOGETHER);
     let lengths: Vec<(usize, f64)> = pieces
-        .par_iter()
-        .map(|&seed| {
-            let piece = compose(&model, seed, &sampling, &primer, notes, seconds, &bar)
+        .par_chunks(together)
+        .map(|seeds| {
+            let music = compose(&model, seeds, &sampling, &primer, notes, seconds, &bar)
                 .map_err(|error| file.refused(error))?;
-            let path = path(seed);
-            write_whole(&path, &midi_file::write(&piece))
-                .with_context(|| format!("cannot write {}", path.display()))?;
-            Ok((piece.len(), length(&piece)))
+            let write = |(&seed, piece): (&u64, Vec<Note>)| {
+                let path = path(seed);
+                write_whole(&path, &midi_file::write(&piece))
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+                Ok((piece.len(), length(&piece)))
+            };
+            seeds.iter().zip(music).map(write).collect::<anyhow::Result<Vec<_>>>()
         })
-        .collect::<anyhow::Result<_>>()?;
+        .collect::<anyhow::Result<Vec<_>>>()?
+        .concat();
     bar.finish_and_clear();
 
     let first = path(seed);
@@ -138,37 +147,48 @@ fn read_primer(path: &Path, notes: usize) -> anyhow::Result<Vec<Note>> {
     let timed = midi_file::read(&bytes, Tracks::First).with_context(name)?;
     let mut primer = midi_file::to_relative(&timed);
     primer.truncate(notes);
-    for note in &mut primer {
-        note.step = Note::playable_seconds(note.step);
-        note.duration = Note::playable_seconds(note.duration);
-    }
+    primer.iter_mut().for_each(|note| *note = note.playable());
     Ok(primer)
 }
 
-/// The primer and what the model makes of it.
+/// The primer and what the model makes of it, once for each seed.
 fn compose(
     model: &Model,
-    seed: u64,
+    seeds: &[u64],
     sampling: &Sampling,
     primer: &[Note],
     notes: u64,
     seconds: f64,
     bar: &ProgressBar,
-) -> Result<Vec<Note>, ModelError> {
-    let mut generator = Generator::<MAX_LAYERS, MAX_HIDDEN>::new(model, seed)?;
-    let mut piece = primer.to_vec();
-    primer.iter().for_each(|note| generator.hear(note));
-    let mut onset = 0.0;
+) -> Result<Vec<Vec<Note>>, ModelError> {
+    let mut generators = seeds
+        .iter()
+        .map(|&seed| {
+            let mut generator = Generator::<MAX_LAYERS, MAX_HIDDEN>::new(model, seed)?;
+            primer.iter().for_each(|note| generator.hear(note));
+            Ok(generator)
+        })
+        .collect::<Result<Vec<_>, ModelError>>()?;
+    let mut pieces = vec![primer.to_vec(); seeds.len()];
+    let mut onsets = vec![0.0; seeds.len()];
+    // Which piece each generator plays: those that are over leave.
+    let mut playing: Vec<usize> = (0..seeds.len()).collect();
+    let mut next = vec![Note { pitch: 0, velocity: 0, step: 0.0, duration: 0.0 }; seeds.len()];
     for _ in 0..notes {
-        let note = generator.next_note(sampling);
-        onset += f64::from(note.step);
-        if onset > seconds {
-            break;
+        Generator::next_notes(&mut generators, sampling, &mut next);
+        for place in (0..playing.len()).rev() {
+            let (piece, note) = (playing[place], next[place]);
+            onsets[piece] += f64::from(note.step);
+            if onsets[piece] > seconds {
+                generators.swap_remove(place);
+                playing.swap_remove(place);
+            } else {
+                pieces[piece].push(note);
+                bar.inc(1);
+            }
         }
-        piece.push(note);
-        bar.inc(1);
     }
-    Ok(piece)
+    Ok(pieces)
 }
 
 /// Seconds until the last release.

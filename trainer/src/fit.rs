@@ -356,8 +356,7 @@ fn mean(losses: &[[f64; 3]]) -> [f64; 3] {
 pub fn sample(weights: &FloatWeights) -> anyhow::Result<Vec<Note>> {
     let packed = pack(weights, Precision::Float)?;
     let model = Model::from_bytes(&packed.bytes)?;
-    let pieces = (0..evaluation::PIECES).map(|piece| evaluation::sample_piece(&model, piece));
-    Ok(pieces.collect::<Result<Vec<_>, _>>()?.concat())
+    Ok(evaluation::sample_pieces(&model)?)
 }
 
 /// Writes a file of the run.

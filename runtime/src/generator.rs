@@ -74,8 +74,14 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         Network::hear_together(generators, notes);
     }
 
+    /// The network, with what it has heard.
+    #[cfg(feature = "std")]
+    pub(crate) fn network(&self) -> &Network<'m, LAYERS, HIDDEN> {
+        &self.network
+    }
+
     /// Draws the next note; it is not yet heard.
-    fn draw(&mut self, sampling: &Sampling) -> Note {
+    pub(crate) fn draw(&mut self, sampling: &Sampling) -> Note {
         let prediction = self.network.predict();
         let playable: &[f32; PLAYABLE] = match prediction.pitch.first_chunk() {
             Some(playable) => playable,

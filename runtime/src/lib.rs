@@ -65,6 +65,8 @@ pub use model::{
 };
 pub use network::{Network, Prediction};
 pub use note::Note;
+#[cfg(feature = "std")]
+pub use pair::Pair;
 pub use sampling::Sampling;
 
 #[cfg(feature = "std")]
@@ -79,6 +81,8 @@ pub mod files;
 pub mod measures;
 #[cfg(feature = "std")]
 pub mod midi_file;
+#[cfg(feature = "std")]
+mod pair;
 #[cfg(feature = "std")]
 mod quantize;
 #[cfg(feature = "std")]

@@ -44,10 +44,23 @@ enum Scratch<const HIDDEN: usize> {
 
 /// A token to hear: a pitch with its times.
 #[derive(Clone, Copy)]
-struct Token {
+pub(crate) struct Token {
     pitch: u8,
     step: f32,
     duration: f32,
+}
+
+#[cfg(feature = "std")]
+impl Token {
+    /// As words, to be handed to another thread.
+    pub fn to_bits(self) -> [u32; 3] {
+        [u32::from(self.pitch), self.step.to_bits(), self.duration.to_bits()]
+    }
+
+    pub fn from_bits([pitch, step, duration]: [u32; 3]) -> Self {
+        let (step, duration) = (f32::from_bits(step), f32::from_bits(duration));
+        Self { pitch: pitch as u8, step, duration }
+    }
 }
 
 impl From<&Note> for Token {
@@ -130,6 +143,90 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
     /// What the next note is expected to be.
     pub fn predict(&self) -> Prediction {
         self.isa.run(Predict(self))
+    }
+}
+
+#[cfg(feature = "std")]
+impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
+    pub(crate) fn layers(&self) -> usize {
+        self.model.layers
+    }
+
+    /// Hears a token, but computes only half of each layer's units; `exchange` completes the new
+    /// hidden state of each layer in turn.
+    pub(crate) fn hear_half(
+        &mut self,
+        token: Token,
+        half: Half,
+        exchange: impl FnMut(usize, &mut [f32]),
+    ) {
+        self.isa.run(HearHalf { network: self, token, half, exchange });
+    }
+
+    /// Visits the cells of a half, layer by layer.
+    pub(crate) fn cells(&mut self, half: Half, visit: impl FnMut(&mut f32)) {
+        let units = half.of(self.model.hidden);
+        let layers = self.cell[..self.model.layers].iter_mut();
+        layers.flat_map(|cell| &mut cell[units.clone()]).for_each(visit);
+    }
+}
+
+/// The units that one of two threads computes.
+#[cfg(feature = "std")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Half {
+    Lower,
+    Upper,
+}
+
+#[cfg(feature = "std")]
+impl Half {
+    pub fn other(self) -> Self {
+        match self {
+            Self::Lower => Self::Upper,
+            Self::Upper => Self::Lower,
+        }
+    }
+
+    /// Its units in a layer that wide: whole chunks.
+    pub fn of(self, width: usize) -> core::ops::Range<usize> {
+        let middle = width / UNITS / 2 * UNITS;
+        match self {
+            Self::Lower => 0..middle,
+            Self::Upper => middle..width,
+        }
+    }
+}
+
+/// Advances a network by one token, half of it.
+#[cfg(feature = "std")]
+struct HearHalf<'n, 'm, E, const LAYERS: usize, const HIDDEN: usize> {
+    network: &'n mut Network<'m, LAYERS, HIDDEN>,
+    token: Token,
+    half: Half,
+    exchange: E,
+}
+
+#[cfg(feature = "std")]
+impl<E: FnMut(usize, &mut [f32]), const LAYERS: usize, const HIDDEN: usize> Work
+    for HearHalf<'_, '_, E, LAYERS, HIDDEN>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn with<K: Kernel>(self, kernel: K) {
+        let Self { network, token, half, mut exchange } = self;
+        let model = network.model;
+        let units = half.of(model.hidden);
+        for (layer, matrix) in model.lstm.iter().flatten().enumerate() {
+            network.begin_layer(kernel, layer);
+            for chunk in units.start / UNITS..units.end / UNITS {
+                let heard = (layer == 0).then_some((&model.input, token));
+                network.update_chunk(kernel, matrix, layer, chunk, heard);
+            }
+            network.end_layer(layer);
+            exchange(layer, &mut network.hidden[layer][..model.hidden]);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ mod common;
 use common::random_weights;
 use pianola_runtime::export::pack;
 use pianola_runtime::weights::Shape;
-use pianola_runtime::{Isa, Model, Network, Note, Precision};
+use pianola_runtime::{Generator, Isa, Model, Network, Note, Pair, Precision, Sampling};
 
 const PRECISIONS: [Precision; 3] = [Precision::Float, Precision::Int8, Precision::Int4];
 
@@ -84,6 +84,34 @@ fn networks_hear_together_as_they_would_alone() {
             Network::hear_together(&mut together, &notes);
             alone.iter_mut().zip(&notes).for_each(|(network, note)| network.hear(note));
             assert!(together.iter().map(bits).eq(alone.iter().map(bits)), "note {index}");
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "spins")]
+fn two_threads_play_the_notes_of_one() {
+    for (shape, _) in SHAPES {
+        for precision in PRECISIONS {
+            let file = pack(&random_weights(shape, 0.3, 5), precision).unwrap().bytes;
+            let model = Model::from_bytes(&file).unwrap();
+            let mut alone: Generator = Generator::new(&model, 3).unwrap();
+            let sampling = Sampling::default();
+            std::thread::scope(|scope| {
+                let mut pair = Pair::new(scope, alone.clone());
+                for index in 0..300 {
+                    if index % 7 == 0 {
+                        alone.hear(&scripted(index));
+                        pair.hear(&scripted(index));
+                    }
+                    // Long enough for the helper to fall asleep.
+                    if index % 100 == 99 {
+                        std::thread::sleep(std::time::Duration::from_millis(2));
+                    }
+                    let (one, two) = (alone.next_note(&sampling), pair.next_note(&sampling));
+                    assert_eq!(one, two, "note {index} of {precision}, {shape:?}");
+                }
+            });
         }
     }
 }

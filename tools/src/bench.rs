@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use pianola_runtime::{Generator, Isa, MAX_HIDDEN, MAX_LAYERS, Network, Sampling};
+use pianola_runtime::{
+    Generator, Isa, MAX_HIDDEN, MAX_LAYERS, Model, ModelError, Network, Pair, Sampling,
+};
 use serde_json::json;
 
 use crate::model_file::ModelFile;
@@ -23,6 +25,10 @@ pub struct Options {
     /// Instruction set to run on [default: the fastest that this machine has].
     #[arg(long, value_name = "NAME")]
     isa: Option<String>,
+    /// Threads to compute each note with.
+    #[arg(long, default_value_t = 1, value_name = "1|2",
+          value_parser = clap::value_parser!(u8).range(1..=2))]
+    threads: u8,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -39,26 +45,12 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let file = ModelFile::open(options.model.as_deref())?;
     let model = file.model()?;
     let bytes = file.bytes().get(..model.bytes_per_note()).context("the file is too short")?;
-    let network =
-        Network::<MAX_LAYERS, MAX_HIDDEN>::on(isa, &model).map_err(|error| file.refused(error))?;
-    let mut generator = Generator::of(network, 1);
-    let sampling = Sampling::default();
-    let mut note = || {
-        black_box(generator.next_note(&sampling));
+    let measured = if model.layers() <= 3 && model.hidden() <= 512 {
+        measure::<3, 512>(options, isa, &model, bytes)
+    } else {
+        measure::<MAX_LAYERS, MAX_HIDDEN>(options, isa, &model, bytes)
     };
-    let mut read = || {
-        black_box(isa.read(black_box(bytes)));
-    };
-
-    let (mut notes, mut readings) = (Vec::new(), Vec::new());
-    let each = options.notes.div_ceil(TURNS);
-    for _ in 0..TURNS {
-        // The first few warm up: their weights come from further away.
-        time(each / 10 + 1, &mut note);
-        notes.extend(time(each, &mut note));
-        time(each / 10 + 1, &mut read);
-        readings.extend(time(each, &mut read));
-    }
+    let (mut notes, mut readings) = measured.map_err(|error| file.refused(error))?;
     let [median, p99] = [0.5, 0.99].map(|share| quantile(&mut notes, share));
     let limit = quantile(&mut readings, 0.5);
     let fraction = limit / median;
@@ -66,7 +58,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     Ok(if options.json {
         let report = json!({
             "model": file.name(), "precision": model.precision().name(), "isa": isa.name(),
-            "notes": notes.len(),
+            "threads": options.threads, "notes": notes.len(),
             "microseconds": {"median": median, "p99": p99},
             "notes_per_second": 1e6 / median,
             "weight_bytes": bytes.len(),
@@ -79,12 +71,14 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         format!("{report:#}\n")
     } else {
         format!(
-            "{}: {} on {}, {} notes\n\
+            "{}: {} on {}, {} thread{}, {} notes\n\
              a note takes          {median:9.1} µs (median; p99 {p99:.1} µs), {:.0} a second\n\
              reading its weights   {limit:9.1} µs ({} bytes, {:.1} GB/s): {:.0} % of that speed\n",
             file.name(),
             model.precision(),
             isa.name(),
+            options.threads,
+            if options.threads == 1 { "" } else { "s" },
             notes.len(),
             1e6 / median,
             bytes.len(),
@@ -92,6 +86,35 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
             100.0 * fraction,
         )
     })
+}
+
+/// Microseconds of each note, and of each reading of `bytes`.
+fn measure<const LAYERS: usize, const HIDDEN: usize>(
+    options: &Options,
+    isa: Isa,
+    model: &Model,
+    bytes: &[u8],
+) -> Result<(Vec<f64>, Vec<f64>), ModelError> {
+    let mut generator = Generator::of(Network::<LAYERS, HIDDEN>::on(isa, model)?, 1);
+    let sampling = Sampling::default();
+    let each = options.notes.div_ceil(TURNS);
+    let (mut notes, mut readings) = (Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        // The first few warm up: their weights come from further away.
+        if options.threads == 1 {
+            time(each / 10 + 1, || generator.next_note(&sampling));
+            notes.extend(time(each, || generator.next_note(&sampling)));
+        } else {
+            std::thread::scope(|scope| {
+                let mut pair = Pair::new(scope, generator.clone());
+                time(each / 10 + 1, || pair.next_note(&sampling));
+                notes.extend(time(each, || pair.next_note(&sampling)));
+            });
+        }
+        time(each / 10 + 1, || isa.read(black_box(bytes)));
+        readings.extend(time(each, || isa.read(black_box(bytes))));
+    }
+    Ok((notes, readings))
 }
 
 fn find_isa(name: &str) -> anyhow::Result<Isa> {
@@ -102,11 +125,11 @@ fn find_isa(name: &str) -> anyhow::Result<Isa> {
 }
 
 /// Microseconds that each of `count` calls takes.
-fn time(count: u32, mut call: impl FnMut()) -> Vec<f64> {
+fn time<T>(count: u32, mut call: impl FnMut() -> T) -> Vec<f64> {
     (0..count)
         .map(|_| {
             let start = Instant::now();
-            call();
+            black_box(call());
             start.elapsed().as_secs_f64() * 1e6
         })
         .collect()

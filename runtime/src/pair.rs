@@ -1,0 +1,282 @@
+//! A generator on two threads.
+//!
+//! Each thread computes half of every layer's units, and hands its half of the new hidden state to
+//! the other: that is all they share, as atomic words, so there is nothing to lock and no unit is
+//! computed otherwise than on one thread. They meet once a layer, spinning: a layer takes some ten
+//! microseconds, less than waking a thread. One that waits for long yields, then sleeps.
+
+use std::hint::spin_loop;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::{self, Scope, Thread};
+use std::time::{Duration, Instant};
+use std::vec::Vec;
+
+use crate::generator::Generator;
+use crate::network::{Half, Network, Token};
+use crate::note::Note;
+use crate::sampling::Sampling;
+
+/// A [`Generator`] whose notes are computed by two threads: the one that calls it, and a helper.
+/// They are the same notes.
+///
+/// Where a second thread does not help, for there is one core or the others are busy, the calling
+/// thread goes on alone.
+pub struct Pair<'m, const LAYERS: usize = 3, const HIDDEN: usize = 512> {
+    generator: Generator<'m, LAYERS, HIDDEN>,
+    /// `None` where this thread is alone.
+    helper: Option<Helper>,
+}
+
+/// The other thread, as the calling one sees it.
+struct Helper {
+    link: Arc<Link>,
+    thread: Thread,
+    /// Number of the last note given to it.
+    note: u32,
+    /// How often it kept this thread waiting for long.
+    late: u32,
+}
+
+/// What the two threads share.
+struct Link {
+    /// Number of the note to hear.
+    note: AtomicU32,
+    /// The note: its pitch, and the bits of its times.
+    token: [AtomicU32; 3],
+    /// Whether the helper is to hand over its cells and end.
+    over: AtomicBool,
+    /// Whether the helper sleeps until it is woken.
+    asleep: AtomicBool,
+    /// For each thread, how many layers it has handed over since the start.
+    layers: [Counter; 2],
+    /// The hidden state handed over, of even and of odd layers: a thread is at most one ahead.
+    hidden: [Vec<AtomicU32>; 2],
+    /// The helper's cells, layer by layer, once it ends.
+    cells: Vec<AtomicU32>,
+    handed_over: AtomicBool,
+}
+
+/// A counter with a cache line of its own, so that who waits for it disturbs nobody.
+#[repr(align(128))]
+struct Counter(AtomicU32);
+
+/// Spinning for so long costs less than sleeping would.
+const SPIN: Duration = Duration::from_micros(100);
+
+/// A helper that is late so often is not worth waiting for.
+const LATE: u32 = 20;
+
+impl<'m, const LAYERS: usize, const HIDDEN: usize> Pair<'m, LAYERS, HIDDEN> {
+    /// Starts the helper, which ends when this is dropped.
+    pub fn new<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        generator: Generator<'m, LAYERS, HIDDEN>,
+    ) -> Self
+    where
+        'm: 'scope,
+    {
+        let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+        if cores < 2 {
+            return Self { generator, helper: None };
+        }
+        let zeros = |count| (0..count).map(|_| AtomicU32::new(0)).collect::<Vec<_>>();
+        let link = Arc::new(Link {
+            note: AtomicU32::new(0),
+            token: [const { AtomicU32::new(0) }; 3],
+            over: AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
+            layers: [const { Counter(AtomicU32::new(0)) }; 2],
+            hidden: [zeros(HIDDEN), zeros(HIDDEN)],
+            cells: zeros(LAYERS * HIDDEN),
+            handed_over: AtomicBool::new(false),
+        });
+        let (network, shared) = (generator.network().clone(), link.clone());
+        let thread = scope.spawn(move || help(network, &shared)).thread().clone();
+        Self { generator, helper: Some(Helper { link, thread, note: 0, late: 0 }) }
+    }
+
+    /// As [`Generator::hear`].
+    pub fn hear(&mut self, note: &Note) {
+        let note = note.playable();
+        let network = self.generator.as_mut();
+        let Some(helper) = &mut self.helper else { return network.hear(&note) };
+        helper.hear(network, Token::from(&note));
+        if helper.late >= LATE {
+            helper.dismiss(network);
+            self.helper = None;
+        }
+    }
+
+    /// As [`Generator::next_note`].
+    pub fn next_note(&mut self, sampling: &Sampling) -> Note {
+        let note = self.generator.draw(sampling);
+        self.hear(&note);
+        note
+    }
+
+    /// Whether the helper still helps.
+    pub fn is_paired(&self) -> bool {
+        self.helper.is_some()
+    }
+}
+
+impl<const LAYERS: usize, const HIDDEN: usize> Drop for Pair<'_, LAYERS, HIDDEN> {
+    fn drop(&mut self) {
+        if let Some(helper) = &self.helper {
+            helper.link.over.store(true, Ordering::Release);
+            helper.thread.unpark();
+        }
+    }
+}
+
+impl Helper {
+    fn hear<const LAYERS: usize, const HIDDEN: usize>(
+        &mut self,
+        network: &mut Network<'_, LAYERS, HIDDEN>,
+        token: Token,
+    ) {
+        self.note = self.note.wrapping_add(1);
+        for (shared, bits) in self.link.token.iter().zip(token.to_bits()) {
+            shared.store(bits, Ordering::Relaxed);
+        }
+        self.link.note.store(self.note, Ordering::SeqCst);
+        if self.link.asleep.load(Ordering::SeqCst) {
+            self.thread.unpark();
+        }
+        let first = self.note.wrapping_sub(1).wrapping_mul(network.layers() as u32);
+        network.hear_half(token, Half::Lower, |layer, hidden| {
+            let late = self.link.exchange(Half::Lower, first.wrapping_add(layer as u32), hidden);
+            self.late += u32::from(late);
+        });
+    }
+
+    /// Takes over the helper's cells, and lets it end.
+    fn dismiss<const LAYERS: usize, const HIDDEN: usize>(
+        &self,
+        network: &mut Network<'_, LAYERS, HIDDEN>,
+    ) {
+        self.link.over.store(true, Ordering::Release);
+        self.thread.unpark();
+        wait(|| self.link.handed_over.load(Ordering::Acquire));
+        let mut cells = self.link.cells.iter();
+        network.cells(Half::Upper, |cell| {
+            *cell = cells.next().map_or(0.0, |bits| f32::from_bits(bits.load(Ordering::Relaxed)));
+        });
+    }
+}
+
+/// The helper's thread: computes the upper half of each note's layers.
+fn help<const LAYERS: usize, const HIDDEN: usize>(
+    mut network: Network<'_, LAYERS, HIDDEN>,
+    link: &Link,
+) {
+    let (mut note, mut layers) = (0u32, 0u32);
+    loop {
+        note = note.wrapping_add(1);
+        let called =
+            || link.over.load(Ordering::Acquire) || link.note.load(Ordering::Acquire) == note;
+        if !spin(called) {
+            // Sleep; but not if the note has come in the meantime.
+            link.asleep.store(true, Ordering::SeqCst);
+            while !(link.over.load(Ordering::SeqCst) || link.note.load(Ordering::SeqCst) == note) {
+                thread::park();
+            }
+            link.asleep.store(false, Ordering::Relaxed);
+        }
+        if link.over.load(Ordering::Acquire) {
+            break;
+        }
+        let token = Token::from_bits([0, 1, 2].map(|at| link.token[at].load(Ordering::Relaxed)));
+        network.hear_half(token, Half::Upper, |_, hidden| {
+            link.exchange(Half::Upper, layers, hidden);
+            layers = layers.wrapping_add(1);
+        });
+    }
+    let mut cells = link.cells.iter();
+    network.cells(Half::Upper, |cell| {
+        if let Some(shared) = cells.next() {
+            shared.store(cell.to_bits(), Ordering::Relaxed);
+        }
+    });
+    link.handed_over.store(true, Ordering::Release);
+}
+
+impl Link {
+    /// Hands over a thread's half of a layer's hidden state, and takes the other's. `layer` counts
+    /// from the start. Returns whether the other was late.
+    fn exchange(&self, half: Half, layer: u32, hidden: &mut [f32]) -> bool {
+        let shared = &self.hidden[layer as usize % 2];
+        let (ours, theirs) = (half.of(hidden.len()), half.other().of(hidden.len()));
+        for (shared, value) in shared[ours.clone()].iter().zip(&hidden[ours]) {
+            shared.store(value.to_bits(), Ordering::Relaxed);
+        }
+        let done = layer.wrapping_add(1);
+        self.layers[half as usize].0.store(done, Ordering::Release);
+        // The other is at most one layer ahead.
+        let count = &self.layers[half.other() as usize].0;
+        let late = wait(|| {
+            let theirs = count.load(Ordering::Acquire);
+            theirs == done || theirs == done.wrapping_add(1) || self.over.load(Ordering::Relaxed)
+        });
+        for (shared, value) in shared[theirs.clone()].iter().zip(&mut hidden[theirs]) {
+            *value = f32::from_bits(shared.load(Ordering::Relaxed));
+        }
+        late
+    }
+}
+
+/// Waits, without sleeping; returns whether it took long.
+fn wait(ready: impl Fn() -> bool) -> bool {
+    if spin(&ready) {
+        return false;
+    }
+    while !ready() {
+        thread::yield_now();
+    }
+    true
+}
+
+/// Spins for a while; returns whether it became ready.
+fn spin(ready: impl Fn() -> bool) -> bool {
+    let mut start = None;
+    loop {
+        // The clock costs more than a look.
+        for _ in 0..64 {
+            if ready() {
+                return true;
+            }
+            spin_loop();
+        }
+        if start.get_or_insert_with(Instant::now).elapsed() > SPIN {
+            return ready();
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::Model;
+
+    /// A helper that is late is let go, and the notes go on as if nothing had happened.
+    #[test]
+    #[cfg_attr(miri, ignore = "spins")]
+    fn goes_on_alone_where_the_helper_is_late() {
+        let file = include_bytes!("../../tests/golden/report-small-int8.safetensors");
+        let model = Model::from_bytes(file).unwrap();
+        let mut alone = Generator::<2, 32>::new(&model, 8).unwrap();
+        let sampling = Sampling::default();
+        thread::scope(|scope| {
+            let mut pair = Pair::new(scope, alone.clone());
+            for note in 0..60 {
+                if let (30, Some(helper)) = (note, &mut pair.helper) {
+                    helper.late = LATE;
+                }
+                assert_eq!(alone.next_note(&sampling), pair.next_note(&sampling), "note {note}");
+            }
+            assert!(!pair.is_paired());
+        });
+    }
+}

@@ -8,7 +8,7 @@ use crate::kernels::ROWS;
 use crate::matrix::{Matrix, Weights};
 
 /// Version of the model file format that this crate reads and writes.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Most LSTM layers a model file may have.
 pub const MAX_LAYERS: usize = 8;

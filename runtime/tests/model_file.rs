@@ -214,7 +214,7 @@ fn fit_checksum(bytes: &mut [u8]) {
 fn other_versions_and_absurd_sizes_are_refused() {
     let bytes = small_model(Precision::Int8);
     let error = |from, to| Model::from_bytes(&forge(&bytes, from, to)).map(|_| ()).unwrap_err();
-    assert_eq!(error("\"version\":\"1\"", "\"version\":\"2\""), ModelError::Version);
+    assert_eq!(error("\"version\":\"2\"", "\"version\":\"1\""), ModelError::Version);
     assert_eq!(error("\"layers\":\"2\"", "\"layers\":\"9\""), ModelError::Unsupported);
     assert_eq!(error("\"layers\":\"2\"", "\"layers\":\"0\""), ModelError::Unsupported);
     assert_eq!(error("\"hidden\":\"32\"", "\"hidden\":\"99\""), ModelError::Unsupported);

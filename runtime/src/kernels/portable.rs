@@ -66,29 +66,26 @@ pub(super) fn float<const G: usize>(
     weights: &[[FloatColumn; G]],
     values: [&[f32]; 2],
 ) -> [[f32; ROWS]; G] {
-    let mut sums = [[[0f32; ROWS]; G]; 4];
-    let mut rest = weights.as_chunks::<4>().0;
-    for values in values {
-        let values = values.as_chunks::<4>().0;
-        let (columns, later) = rest.split_at(values.len());
-        for (columns, values) in columns.iter().zip(values) {
-            for at in 0..4 {
-                for group in 0..G {
-                    for row in 0..ROWS {
-                        let weight = f32::from_le_bytes(columns[at][group][row]);
-                        sums[at][group][row] += weight * values[at];
+    let mut groups = [[0.0; ROWS]; G];
+    for (group, folded) in groups.iter_mut().enumerate() {
+        let mut sums = [[0f32; ROWS]; 4];
+        let mut rest = weights.as_chunks::<4>().0;
+        for values in values {
+            let values = values.as_chunks::<4>().0;
+            let (columns, later) = rest.split_at(values.len());
+            for (columns, values) in columns.iter().zip(values) {
+                for ((sums, column), value) in sums.iter_mut().zip(columns).zip(values) {
+                    let weights = column[group].map(f32::from_le_bytes);
+                    for (sum, weight) in sums.iter_mut().zip(weights) {
+                        *sum += weight * value;
                     }
                 }
             }
+            rest = later;
         }
-        rest = later;
-    }
-    let [mut sums, s1, s2, s3] = sums;
-    for group in 0..G {
         for row in 0..ROWS {
-            sums[group][row] =
-                (sums[group][row] + s1[group][row]) + (s2[group][row] + s3[group][row]);
+            folded[row] = (sums[0][row] + sums[1][row]) + (sums[2][row] + sums[3][row]);
         }
     }
-    sums
+    groups
 }

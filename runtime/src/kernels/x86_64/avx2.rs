@@ -4,7 +4,7 @@
 use core::arch::x86_64::*;
 
 use super::kernel;
-use crate::kernels::{Block, Integers, ROWS, ZERO_POINT, arrange_even_odd};
+use crate::kernels::{Block, FloatColumn, Integers, ROWS, ZERO_POINT, arrange_even_odd};
 
 kernel! {
     /// Proof that the machine has AVX2.
@@ -51,6 +51,40 @@ fn int4<const G: usize>(weights: &[[Block; G]], activations: Integers) -> [[i32;
         }
     }
     sums.map(|sums| rows(sums))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn float<const G: usize>(weights: &[[FloatColumn; G]], values: [&[f32]; 2]) -> [[f32; ROWS]; G] {
+    let mut groups = [[0.0; ROWS]; G];
+    for (group, rows) in groups.iter_mut().enumerate() {
+        // Of each column modulo 4, the lower and the upper eight rows.
+        let mut sums = [[_mm256_setzero_ps(); 2]; 4];
+        let mut rest = weights.as_chunks::<4>().0;
+        for values in values {
+            let values = values.as_chunks::<4>().0;
+            let (columns, later) = rest.split_at(values.len());
+            for (columns, values) in columns.iter().zip(values) {
+                for ((sums, column), value) in sums.iter_mut().zip(columns).zip(values) {
+                    let value = _mm256_set1_ps(*value);
+                    for (sum, weights) in sums.iter_mut().zip(column[group].as_chunks::<8>().0) {
+                        // SAFETY: eight floats are 32 bytes; the load is unaligned.
+                        let weights = unsafe { _mm256_loadu_ps(weights.as_ptr().cast()) };
+                        *sum = _mm256_add_ps(*sum, _mm256_mul_ps(weights, value));
+                    }
+                }
+            }
+            rest = later;
+        }
+        let [s0, s1, s2, s3] = sums;
+        for (half, rows) in rows.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            let even = _mm256_add_ps(s0[half], s1[half]);
+            let sum = _mm256_add_ps(even, _mm256_add_ps(s2[half], s3[half]));
+            // SAFETY: eight floats are 32 bytes; the store is unaligned.
+            unsafe { _mm256_storeu_ps(rows.as_mut_ptr(), sum) };
+        }
+    }
+    groups
 }
 
 /// Two pairs of activations, each for all rows.

@@ -4,7 +4,7 @@
 use core::arch::x86_64::*;
 
 use super::kernel;
-use crate::kernels::{Block, Integers, ROWS, ZERO_POINT, arrange_even_odd};
+use crate::kernels::{Block, FloatColumn, Integers, ROWS, ZERO_POINT, arrange_even_odd};
 
 kernel! {
     /// Proof that the machine has AVX-512 F and BW.
@@ -49,6 +49,39 @@ fn int4<const G: usize>(weights: &[[Block; G]], activations: Integers) -> [[i32;
         }
     }
     sums.map(|sum| rows(sum))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn float<const G: usize>(
+    weights: &[[FloatColumn; G]],
+    values: [&[f32]; 2],
+) -> [[f32; ROWS]; G] {
+    // Of each group, one for each column modulo 4.
+    let mut sums = [[_mm512_setzero_ps(); 4]; G];
+    let mut rest = weights.as_chunks::<4>().0;
+    for values in values {
+        let values = values.as_chunks::<4>().0;
+        let (columns, later) = rest.split_at(values.len());
+        for (columns, values) in columns.iter().zip(values) {
+            for (at, (column, value)) in columns.iter().zip(values).enumerate() {
+                let value = _mm512_set1_ps(*value);
+                for (sums, weights) in sums.iter_mut().zip(column) {
+                    // SAFETY: a column is 64 bytes; the load is unaligned.
+                    let weights = unsafe { _mm512_loadu_ps(weights.as_ptr().cast()) };
+                    sums[at] = _mm512_add_ps(sums[at], _mm512_mul_ps(weights, value));
+                }
+            }
+        }
+        rest = later;
+    }
+    sums.map(|[s0, s1, s2, s3]| {
+        let sum = _mm512_add_ps(_mm512_add_ps(s0, s1), _mm512_add_ps(s2, s3));
+        let mut rows = [0.0; ROWS];
+        // SAFETY: `rows` is 64 bytes; the store is unaligned.
+        unsafe { _mm512_storeu_ps(rows.as_mut_ptr(), sum) };
+        rows
+    })
 }
 
 /// Two pairs of activations, each for all rows.

@@ -6,9 +6,9 @@
 
 use core::arch::x86_64::*;
 
-use super::avx512::{load, rows};
+use super::avx512::{float, load, rows};
 use super::kernel;
-use crate::kernels::{Block, Integers, NIBBLE_BYTES, ROWS, ZERO_POINT, arrange_bytes};
+use crate::kernels::{Block, FloatColumn, Integers, NIBBLE_BYTES, ROWS, ZERO_POINT, arrange_bytes};
 
 kernel! {
     /// Proof that the machine has AVX-512 F, BW and VNNI.

@@ -24,7 +24,8 @@ macro_rules! has {
 }
 use has;
 
-/// Makes the [`Kernel`](super::Kernel) of an instruction set from its functions `int8` and `int4`.
+/// Makes the [`Kernel`](super::Kernel) of an instruction set from its functions `int8`, `int4`
+/// and `float`.
 macro_rules! kernel {
     ($(#[$doc:meta])* $kernel:ident: $($feature:tt),+; $arrange_int8:expr, $arrange_int4:expr) => {
         $(#[$doc])*
@@ -66,6 +67,16 @@ macro_rules! kernel {
             ) -> [[i32; ROWS]; G] {
                 // SAFETY: `self` exists only where these features do.
                 unsafe { int4(weights, activations) }
+            }
+
+            #[inline(always)]
+            fn float<const G: usize>(
+                self,
+                weights: &[[FloatColumn; G]],
+                values: [&[f32]; 2],
+            ) -> [[f32; ROWS]; G] {
+                // SAFETY: `self` exists only where these features do.
+                unsafe { float(weights, values) }
             }
 
             #[inline]

@@ -198,12 +198,14 @@ impl Writer {
         let height = together * ROWS;
         let groups = rows.nrows().div_ceil(height);
         let columns = rows.ncols().next_multiple_of(COLUMN_BLOCK);
+        let is_output = [PITCH.weight, TIMES.weight].contains(&names.weight);
+        let precision = if is_output { self.precision.of_outputs() } else { self.precision };
         let pad = |values: &Array1<f32>| {
             let mut padded = values.to_vec();
             padded.resize(groups * height, 0.0);
             padded
         };
-        match self.precision {
+        match precision {
             Precision::Float => {
                 let packed = in_blocks(rows, (groups, height), (columns, 1));
                 self.floats(names.weight, vec![groups, columns, height], packed.into_iter());

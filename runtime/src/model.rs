@@ -65,7 +65,8 @@ pub enum Precision {
     Float,
     /// Signed bytes with a float scale per row.
     Int8,
-    /// Four bits with a float scale per row; the pitch table stays in bytes.
+    /// Four bits with a float scale per row. The pitch table and the heads' last layers stay in
+    /// bytes: there rounding is heard.
     Int4,
 }
 
@@ -76,6 +77,14 @@ impl Precision {
             Self::Float => "f32",
             Self::Int8 => "int8",
             Self::Int4 => "int4",
+        }
+    }
+
+    /// That of the heads' last layers.
+    pub(crate) fn of_outputs(self) -> Self {
+        match self {
+            Self::Int4 => Self::Int8,
+            other => other,
         }
     }
 }
@@ -185,6 +194,7 @@ impl<'a> Model<'a> {
         }
 
         let file = Tensors { header, precision };
+        let outputs = Tensors { header, precision: precision.of_outputs() };
         let mut lstm = [None; MAX_LAYERS];
         for (layer, name) in LSTM_NAMES.iter().enumerate().take(layers) {
             let columns = if layer == 0 { hidden } else { 2 * hidden };
@@ -194,9 +204,9 @@ impl<'a> Model<'a> {
             pitch_hidden: file.matrix(&PITCH_HIDDEN, pitch_hidden.div_ceil(ROWS), 1, hidden)?,
             pitch: {
                 let columns = pitch_hidden.next_multiple_of(COLUMN_BLOCK);
-                file.matrix(&PITCH, PITCHES.div_ceil(ROWS), 1, columns)?
+                outputs.matrix(&PITCH, PITCHES.div_ceil(ROWS), 1, columns)?
             },
-            times: file.matrix(&TIMES, 1, 1, hidden)?,
+            times: outputs.matrix(&TIMES, 1, 1, hidden)?,
         };
         let input = Input {
             pitch: file.table(hidden)?,

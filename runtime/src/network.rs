@@ -412,42 +412,40 @@ impl<const LAYERS: usize, const HIDDEN: usize> Work for Predict<'_, '_, LAYERS, 
         let mut quantized = Aligned([0; HIDDEN]);
         let mut quantized_inner = Aligned([0; MAX_PITCH_HIDDEN]);
 
-        let quantized = &mut quantized.0[..top.len()];
-        let top = match model.precision {
-            Precision::Float => Activations::Float([top, &[]]),
-            precision => {
-                quantize(top, ONE, quantized);
-                let total = arrange(kernel, precision, quantized);
-                Activations::Int {
-                    integers: Integers { values: quantized, total },
-                    scale: 1.0 / ONE,
-                }
-            }
-        };
-        heads.times.multiply(kernel, &top, &mut times);
-        heads.pitch_hidden.multiply(kernel, &top, inner);
+        let outputs = model.precision.of_outputs();
+        let heard = activations(kernel, outputs, top, 1.0, &mut quantized.0);
+        heads.times.multiply(kernel, &heard, &mut times);
+        let heard = activations(kernel, model.precision, top, 1.0, &mut quantized.0);
+        heads.pitch_hidden.multiply(kernel, &heard, inner);
         for value in &mut *inner {
             *value = if *value > 0.0 { *value } else { 0.0 };
         }
-        let quantized = &mut quantized_inner.0[..inner.len()];
-        let inner = match model.precision {
-            Precision::Float => Activations::Float([inner, &[]]),
-            precision => {
-                // Rectified values have no fixed range: the largest one becomes full scale.
-                let largest = inner.iter().fold(0.0, |a, &b| if b > a { b } else { a });
-                let largest = if largest > 0.0 && largest < f32::MAX { largest } else { 1.0 };
-                quantize(inner, ONE / largest, quantized);
-                let total = arrange(kernel, precision, quantized);
-                Activations::Int {
-                    integers: Integers { values: quantized, total },
-                    scale: largest / ONE,
-                }
-            }
-        };
+        // Rectified values have no fixed range: the largest one becomes full scale.
+        let largest = inner.iter().fold(0.0, |a, &b| if b > a { b } else { a });
+        let largest = if largest > 0.0 && largest < f32::MAX { largest } else { 1.0 };
+        let inner = activations(kernel, outputs, inner, largest, &mut quantized_inner.0);
         heads.pitch.multiply(kernel, &inner, &mut prediction.pitch);
         [prediction.step, prediction.duration, ..] = times;
         prediction
     }
+}
+
+/// Values as a matrix of some precision takes them. `full` is the largest there may be.
+#[inline(always)]
+fn activations<'x, K: Kernel>(
+    kernel: K,
+    precision: Precision,
+    values: &'x [f32],
+    full: f32,
+    quantized: &'x mut [i16],
+) -> Activations<'x> {
+    if precision == Precision::Float {
+        return Activations::Float([values, &[]]);
+    }
+    let quantized = &mut quantized[..values.len()];
+    quantize(values, ONE / full, quantized);
+    let total = arrange(kernel, precision, quantized);
+    Activations::Int { integers: Integers { values: quantized, total }, scale: full / ONE }
 }
 
 /// Rounds values times `scale` to integers of at most 14 bits.

@@ -9,28 +9,27 @@ use crate::kernels::ZERO_POINT;
 pub(crate) struct Integers {
     least: f32,
     most: f32,
+    /// Scales tried for a row, evenly from the one that clips nothing down to a third of it.
+    tried: u8,
 }
 
 impl Integers {
     /// Of eight bits, as many below zero as above.
-    pub const BYTES: Self = Self { least: -127.0, most: 127.0 };
+    pub const BYTES: Self = Self { least: -127.0, most: 127.0, tried: 1 };
     /// Of four bits.
-    pub const NIBBLES: Self = Self { least: -8.0, most: 7.0 };
+    pub const NIBBLES: Self = Self { least: -8.0, most: 7.0, tried: 33 };
 
     /// The scale that loses least of a row, by the sum of squared errors.
     ///
-    /// With few integers it pays to clip the few largest weights and place the others more finely,
-    /// so smaller and smaller scales are tried.
+    /// With few integers it pays to clip the few largest weights and place the others more finely.
     pub fn scale(self, row: ArrayView1<f32>) -> f32 {
-        /// Scales tried, down to 1/3 of the one that clips nothing.
-        const TRIED: u8 = 33;
         let largest = row.iter().fold(0f32, |largest, weight| largest.max(weight.abs()));
         let whole = largest / self.most;
         let error = |scale: f32| -> f64 {
             row.iter().map(|&weight| self.error(weight, scale).powi(2)).sum()
         };
         let (mut best, mut least) = (whole, error(whole));
-        for step in 1..TRIED {
+        for step in 1..self.tried {
             let scale = whole * (1.0 - f32::from(step) / 48.0);
             let error = error(scale);
             if error < least {

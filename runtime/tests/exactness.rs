@@ -38,7 +38,8 @@ fn bits(network: &Network) -> Vec<u32> {
 fn every_instruction_set_agrees(file: &[u8], notes: u32) {
     let model = Model::from_bytes(file).unwrap();
     let mut portable: Network = Network::on(Isa::PORTABLE, &model).unwrap();
-    let isas: Vec<Isa> = Isa::available().collect();
+    let others = Isa::available().filter(|isa| isa.name() != Isa::PORTABLE.name());
+    let isas: Vec<Isa> = others.collect();
     let mut networks: Vec<Network> =
         isas.iter().map(|&isa| Network::on(isa, &model).unwrap()).collect();
     for index in 0..notes {

@@ -1,5 +1,6 @@
 //! Chores: `cargo xtask test` checks everything, `cargo xtask libtorch` fetches libtorch.
 
+mod aarch64;
 mod board;
 mod instructions;
 mod libtorch;
@@ -28,6 +29,8 @@ enum Command {
     NoStd,
     /// Play a script on emulated boards (QEMU): each must compute what this machine does.
     Board,
+    /// Test the kernels for 64-bit Arm, emulated (QEMU): pieces must be those of this machine.
+    Aarch64,
     /// Count instructions per note, on emulated boards and here (Valgrind), and fail if a count
     /// has grown; plays the script on the boards, too.
     Instructions {
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Libtorch => libtorch::print_exports(),
         Command::NoStd => no_std::build(),
         Command::Board => board::run().map(drop),
+        Command::Aarch64 => aarch64::run(),
         Command::Instructions { bless } => instructions::run(bless),
     };
     match result {

@@ -1,4 +1,4 @@
-//! Builds for boards, with or without a target installed by rustup.
+//! Builds for other machines, with or without a target installed by rustup.
 
 use std::path::Path;
 use std::process::Command;
@@ -19,8 +19,8 @@ pub fn build() -> anyhow::Result<()> {
     run(cargo.args(["--no-default-features", "--target", TARGET]))
 }
 
-/// A `cargo` that can build for a board's target: the usual one if rustup has the target, else
-/// Debian's, which builds `core` from its sources.
+/// A `cargo` that can build for a target: the usual one if rustup has the target, else Debian's,
+/// which builds `core`, or all of `std`, from its sources.
 pub fn cargo_for(target: &str) -> anyhow::Result<Command> {
     let has_target = Command::new("rustc")
         .args(["--print", "target-libdir", "--target", target])
@@ -41,7 +41,9 @@ pub fn cargo_for(target: &str) -> anyhow::Result<Command> {
     }
     let mut cargo = program("/usr/bin/cargo");
     cargo.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1");
-    cargo.env_remove("RUSTUP_TOOLCHAIN").arg("-Zbuild-std=core");
+    // Boards have no more than `core`.
+    let parts = if target.contains("-none-") { "-Zbuild-std=core" } else { "-Zbuild-std" };
+    cargo.env_remove("RUSTUP_TOOLCHAIN").arg(parts);
     let linker = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace(['-', '.'], "_"));
     cargo.env(linker, "ld.lld");
     // A folder of its own: two compilers would build everything anew for each other.

@@ -63,13 +63,13 @@ pub fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }
 
-/// Makes sure of a program that Debian has a package of.
-pub fn need(name: &str, package: &str) -> anyhow::Result<()> {
+/// Makes sure of a program that Debian has packages of, their names one after the other.
+pub fn need(name: &str, packages: &str) -> anyhow::Result<()> {
     let there = || succeeds(program(name).arg("--version"));
     if !there() {
-        install(&[package]);
+        install(&packages.split(' ').collect::<Vec<_>>());
     }
-    ensure!(there(), "no {name} here: install it (on Debian, `apt-get install {package}`)");
+    ensure!(there(), "no {name} here: install it (on Debian, `apt-get install {packages}`)");
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use anyhow::{Context, ensure};
 
 use crate::shell::{cache, cargo, program, run as start, succeeds};
-use crate::{instructions, libtorch, no_std};
+use crate::{aarch64, instructions, libtorch, no_std};
 
 /// Runs all checks; stops at the first that fails.
 pub fn run() -> anyhow::Result<()> {
@@ -25,6 +25,7 @@ pub fn run() -> anyhow::Result<()> {
 
     no_std::build()?;
     instructions::run(false)?;
+    aarch64::run()?;
     miri()?;
 
     let mut lints = cargo();

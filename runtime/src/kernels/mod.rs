@@ -5,8 +5,12 @@
 //! float weights the order *is* the definition: four partial sums for each row, one for each column
 //! modulo 4, folded at the end; compilers may vectorise that, and may not change it.
 
+#[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+mod aarch64;
 #[cfg(all(target_arch = "arm", feature = "cortex-m-dsp"))]
 mod cortex_m;
+#[allow(unused_imports, unused_macros, reason = "not every target has such a kernel")]
+mod native;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
@@ -88,18 +92,51 @@ pub(crate) trait Work {
 #[derive(Clone, Copy, Debug)]
 pub struct Isa(Choice);
 
-/// Which one; its payload proves that the machine has it.
-#[derive(Clone, Copy, Debug)]
-enum Choice {
-    Portable(portable::Portable),
+/// Makes [`Choice`] from a line for each instruction set, the fastest first.
+macro_rules! choices {
+    ($($(#[$cfg:meta])? $choice:ident: $kernel:ty, $name:literal;)+) => {
+        /// Which one; its payload proves that the machine has it.
+        #[derive(Clone, Copy, Debug)]
+        enum Choice {
+            $($(#[$cfg])? $choice($kernel),)+
+        }
+
+        impl Choice {
+            fn available() -> impl Iterator<Item = Self> {
+                let candidates = [$($(#[$cfg])? <$kernel>::detect().map(Self::$choice),)+];
+                candidates.into_iter().flatten()
+            }
+
+            fn name(self) -> &'static str {
+                match self {
+                    $($(#[$cfg])? Self::$choice(_) => $name,)+
+                }
+            }
+
+            #[inline]
+            fn run<W: Work>(self, work: W) -> W::Output {
+                match self {
+                    $($(#[$cfg])? Self::$choice(kernel) => kernel.run(work),)+
+                }
+            }
+        }
+    };
+}
+
+choices! {
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni: x86_64::Avx512Vnni, "avx512-vnni";
+    #[cfg(target_arch = "x86_64")]
+    Avx512: x86_64::Avx512, "avx512";
+    #[cfg(target_arch = "x86_64")]
+    Avx2: x86_64::Avx2, "avx2";
+    #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+    NeonDotprod: aarch64::NeonDotprod, "neon-dotprod";
+    #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+    Neon: aarch64::Neon, "neon";
     #[cfg(all(target_arch = "arm", feature = "cortex-m-dsp"))]
-    CortexM(cortex_m::CortexM),
-    #[cfg(target_arch = "x86_64")]
-    Avx2(x86_64::Avx2),
-    #[cfg(target_arch = "x86_64")]
-    Avx512(x86_64::Avx512),
-    #[cfg(target_arch = "x86_64")]
-    Avx512Vnni(x86_64::Avx512Vnni),
+    CortexM: cortex_m::CortexM, "cortex-m-dsp";
+    Portable: portable::Portable, "portable";
 }
 
 impl Isa {
@@ -109,18 +146,7 @@ impl Isa {
     /// All that this machine has, the fastest first. Hosts look once they run; without `std` it is
     /// decided when compiling.
     pub fn available() -> impl Iterator<Item = Self> {
-        let candidates = [
-            #[cfg(target_arch = "x86_64")]
-            x86_64::Avx512Vnni::detect().map(Choice::Avx512Vnni),
-            #[cfg(target_arch = "x86_64")]
-            x86_64::Avx512::detect().map(Choice::Avx512),
-            #[cfg(target_arch = "x86_64")]
-            x86_64::Avx2::detect().map(Choice::Avx2),
-            #[cfg(all(target_arch = "arm", feature = "cortex-m-dsp"))]
-            Some(Choice::CortexM(cortex_m::CortexM)),
-            Some(Choice::Portable(portable::Portable)),
-        ];
-        candidates.into_iter().flatten().map(Self)
+        Choice::available().map(Self)
     }
 
     /// The fastest that this machine has.
@@ -130,17 +156,7 @@ impl Isa {
 
     /// Its name, in lower case.
     pub fn name(self) -> &'static str {
-        match self.0 {
-            Choice::Portable(_) => "portable",
-            #[cfg(all(target_arch = "arm", feature = "cortex-m-dsp"))]
-            Choice::CortexM(_) => "cortex-m-dsp",
-            #[cfg(target_arch = "x86_64")]
-            Choice::Avx2(_) => "avx2",
-            #[cfg(target_arch = "x86_64")]
-            Choice::Avx512(_) => "avx512",
-            #[cfg(target_arch = "x86_64")]
-            Choice::Avx512Vnni(_) => "avx512-vnni",
-        }
+        self.0.name()
     }
 
     /// Reads all bytes as fast as this instruction set can, and folds them into a number: the limit
@@ -152,17 +168,7 @@ impl Isa {
     /// Runs work on this instruction set.
     #[inline]
     pub(crate) fn run<W: Work>(self, work: W) -> W::Output {
-        match self.0 {
-            Choice::Portable(kernel) => kernel.run(work),
-            #[cfg(all(target_arch = "arm", feature = "cortex-m-dsp"))]
-            Choice::CortexM(kernel) => kernel.run(work),
-            #[cfg(target_arch = "x86_64")]
-            Choice::Avx2(kernel) => kernel.run(work),
-            #[cfg(target_arch = "x86_64")]
-            Choice::Avx512(kernel) => kernel.run(work),
-            #[cfg(target_arch = "x86_64")]
-            Choice::Avx512Vnni(kernel) => kernel.run(work),
-        }
+        self.0.run(work)
     }
 }
 

@@ -6,6 +6,12 @@ use super::{Block, FloatColumn, Integers, Kernel, ROWS, Work, ZERO_POINT};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Portable;
 
+impl Portable {
+    pub fn detect() -> Option<Self> {
+        Some(Self)
+    }
+}
+
 impl Kernel for Portable {
     #[inline(always)]
     fn arrange_int8(self, _: &mut [i16]) {}

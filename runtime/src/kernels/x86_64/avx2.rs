@@ -3,7 +3,7 @@
 
 use core::arch::x86_64::*;
 
-use super::kernel;
+use crate::kernels::native::kernel;
 use crate::kernels::{Block, FloatColumn, Integers, ROWS, ZERO_POINT, arrange_even_odd};
 
 kernel! {

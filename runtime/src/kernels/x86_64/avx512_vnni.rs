@@ -7,7 +7,7 @@
 use core::arch::x86_64::*;
 
 use super::avx512::{float, load, rows};
-use super::kernel;
+use crate::kernels::native::kernel;
 use crate::kernels::{Block, FloatColumn, Integers, NIBBLE_BYTES, ROWS, ZERO_POINT, arrange_bytes};
 
 kernel! {

@@ -68,7 +68,8 @@ const SPIN: Duration = Duration::from_micros(100);
 const LATE: u32 = 20;
 
 impl<'m, const LAYERS: usize, const HIDDEN: usize> Pair<'m, LAYERS, HIDDEN> {
-    /// Starts the helper, which ends when this is dropped.
+    /// Starts the helper, which ends when this is dropped, if it makes notes faster: some are timed,
+    /// for a few milliseconds.
     pub fn new<'scope>(
         scope: &'scope Scope<'scope, '_>,
         generator: Generator<'m, LAYERS, HIDDEN>,
@@ -77,9 +78,20 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Pair<'m, LAYERS, HIDDEN> {
         'm: 'scope,
     {
         let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
-        if cores < 2 {
+        if cores < 2 || !pays(&generator) {
             return Self { generator, helper: None };
         }
+        Self::always(scope, generator)
+    }
+
+    /// Starts the helper, whether it makes notes faster or not.
+    pub fn always<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        generator: Generator<'m, LAYERS, HIDDEN>,
+    ) -> Self
+    where
+        'm: 'scope,
+    {
         let zeros = |count| (0..count).map(|_| AtomicU32::new(0)).collect::<Vec<_>>();
         let link = Arc::new(Link {
             note: AtomicU32::new(0),
@@ -164,6 +176,33 @@ impl Helper {
             *cell = cells.next().map_or(0.0, |bits| f32::from_bits(bits.load(Ordering::Relaxed)));
         });
     }
+}
+
+/// Whether two threads make notes faster than one: between cores that are far apart, handing over a
+/// small layer can take longer than computing it.
+fn pays<const LAYERS: usize, const HIDDEN: usize>(
+    generator: &Generator<'_, LAYERS, HIDDEN>,
+) -> bool {
+    let sampling = Sampling::default();
+    let mut alone = generator.clone();
+    let one = typical(|| alone.next_note(&sampling));
+    let two = thread::scope(|scope| {
+        let mut pair = Pair::always(scope, generator.clone());
+        typical(|| pair.next_note(&sampling))
+    });
+    two < one
+}
+
+/// The median of some notes' times.
+fn typical(mut note: impl FnMut() -> Note) -> Duration {
+    let mut times = [Duration::ZERO; 65];
+    for time in &mut times {
+        let start = Instant::now();
+        std::hint::black_box(note());
+        *time = start.elapsed();
+    }
+    times.sort_unstable();
+    times[times.len() / 2]
 }
 
 /// The helper's thread: computes the upper half of each note's layers.
@@ -269,7 +308,7 @@ mod tests {
         let mut alone = Generator::<2, 32>::new(&model, 8).unwrap();
         let sampling = Sampling::default();
         thread::scope(|scope| {
-            let mut pair = Pair::new(scope, alone.clone());
+            let mut pair = Pair::always(scope, alone.clone());
             for note in 0..60 {
                 if let (30, Some(helper)) = (note, &mut pair.helper) {
                     helper.late = LATE;

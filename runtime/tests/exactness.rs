@@ -99,7 +99,7 @@ fn two_threads_play_the_notes_of_one() {
             let mut alone: Generator = Generator::new(&model, 3).unwrap();
             let sampling = Sampling::default();
             std::thread::scope(|scope| {
-                let mut pair = Pair::new(scope, alone.clone());
+                let mut pair = Pair::always(scope, alone.clone());
                 for index in 0..300 {
                     if index % 7 == 0 {
                         alone.hear(&scripted(index));

@@ -1,9 +1,9 @@
 //! The inner loops, one file per instruction set behind one trait.
 //!
-//! A kernel multiplies 16 or 64 rows of weights with activations, block by block (see `matrix`). Integer
-//! sums are exact and wrap, so every kernel gives the same bits, in whatever order it adds. For
-//! float weights the order *is* the definition: four partial sums for each row, one for each column
-//! modulo 4, folded at the end; compilers may vectorise that, and may not change it.
+//! A kernel multiplies 16 or 64 rows of weights with activations, block by block (see `matrix`).
+//! Integer sums are exact and wrap, so every kernel gives the same bits, in whatever order it adds.
+//! For float weights the order *is* the definition: four partial sums for each row, one for each
+//! column modulo 4, folded at the end; compilers may vectorise that, and may not change it.
 
 #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
 mod aarch64;

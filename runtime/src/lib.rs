@@ -29,7 +29,8 @@
 //! | | |
 //! |---|---|
 //! | [`Model`] | a checked view of a model file, `&[u8]` in, no copy |
-//! | [`Generator`] | notes one by one: [`hear`](Generator::hear), [`next_note`](Generator::next_note), [`restart`](Generator::restart) |
+//! | [`Generator`] | notes one by one: [`hear`](Generator::hear), [`next_note`](Generator::next_note), [`restart`](Generator::restart); of several pieces [together](Generator::next_notes) |
+//! | `Pair` | (`std`) a generator on two threads |
 //! | [`Sampling`] | temperature, top-k and top-p; may change between two notes |
 //! | [`Note`] | pitch, velocity, step and duration |
 //! | [`Isa`] | the instruction sets, for those who compare them; otherwise the fastest is chosen |
@@ -42,7 +43,8 @@
 //! # Features
 //!
 //! `std` (on by default) adds what hosts need around the player: [`midi_file`], [`corpus`],
-//! [`measures`] and [`evaluation`], [`weights`] and [`export`]. Boards turn it off.
+//! [`measures`] and [`evaluation`], [`weights`] and [`export`]. Boards turn it off; those of a
+//! Cortex-M4, M7 or M33 turn on `cortex-m-dsp`.
 #![cfg_attr(not(feature = "std"), no_std)]
 // `unsafe` is for the files in `kernels/` alone.
 #![deny(unsafe_code)]

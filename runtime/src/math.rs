@@ -37,7 +37,8 @@ pub fn sigmoid(x: f32) -> f32 {
 }
 
 /// Nearest integer of |x| < 2²², ties to even: adding 1.5 × 2²³ leaves no room for a fraction, and
-/// the integer in the lowest bits. Of other numbers, and of not a number, some integer.
+/// the integer in the lowest bits. Of other numbers it is some integer; of not a number, machines
+/// disagree about which.
 #[inline(always)]
 pub fn round(x: f32) -> i32 {
     const SHIFT: f32 = 12_582_912.0;

@@ -10,8 +10,8 @@ use crate::kernels::{Block, FloatColumn, Integers, Kernel, ROWS};
 
 /// Activations of a quantized network are integers of 14 bits: this one stands for 1.
 ///
-/// LSTM outputs lie in (−1, 1), so no range needs to be measured. With 8-bit weights, 32 bits hold
-/// the sum of 2,048 products.
+/// LSTM outputs lie in (−1, 1), so no range needs to be measured. With weights up to ±127, 32 bits
+/// hold the sum of 2,048 products; of absurd weights it wraps, everywhere alike.
 pub(crate) const ONE: f32 = 8192.0;
 
 /// Activations that a matrix is multiplied with: as many as it has columns.

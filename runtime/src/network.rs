@@ -92,7 +92,9 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
                 Scratch::Int { values: Aligned([[0; HIDDEN]; 2]), total: 0 }
             }
         };
-        let isa = if model.is_aligned() { isa } else { Isa::PORTABLE };
+        // The loops for Cortex-M load whole words.
+        let fits = model.is_aligned() || !cfg!(target_arch = "arm");
+        let isa = if fits { isa } else { Isa::PORTABLE };
         let zeros = [[0.0; HIDDEN]; LAYERS];
         let mut network = Self { model, hidden: zeros, cell: zeros, scratch, isa };
         network.hear_token(Token { pitch: BOS, step: 0.0, duration: 0.0 });
@@ -346,7 +348,11 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
         match &self.scratch {
             Scratch::Float(new) => hidden.copy_from_slice(&new[..hidden.len()]),
             Scratch::Int { .. } => {
-                hidden.iter_mut().for_each(|value| *value = round(*value * ONE) as f32 / ONE);
+                for value in hidden {
+                    // Only absurd weights or times give no number; machines differ in its bits.
+                    let number = if value.is_nan() { 0.0 } else { *value };
+                    *value = round(number * ONE) as f32 / ONE;
+                }
             }
         }
     }
@@ -404,6 +410,8 @@ impl<const LAYERS: usize, const HIDDEN: usize> Work for Predict<'_, '_, LAYERS, 
         let model = self.0.model;
         let heads = &model.heads;
         let top = &self.0.hidden[model.layers - 1][..model.hidden];
+        // Between them, scaling neither overflows nor divides by nothing.
+        const LIMITS: (f32, f32) = (1e-30, 1e30);
         let mut prediction = Prediction { pitch: [0.0; PITCHES], step: 0.0, duration: 0.0 };
         let mut inner = [0.0; MAX_PITCH_HIDDEN];
         // Behind the last unit come padding rows of the matrix: zeros.
@@ -418,11 +426,11 @@ impl<const LAYERS: usize, const HIDDEN: usize> Work for Predict<'_, '_, LAYERS, 
         let heard = activations(kernel, model.precision, top, 1.0, &mut quantized.0);
         heads.pitch_hidden.multiply(kernel, &heard, inner);
         for value in &mut *inner {
-            *value = if *value > 0.0 { *value } else { 0.0 };
+            *value = if *value > 0.0 { value.min(LIMITS.1) } else { 0.0 };
         }
         // Rectified values have no fixed range: the largest one becomes full scale.
         let largest = inner.iter().fold(0.0, |a, &b| if b > a { b } else { a });
-        let largest = if largest > 0.0 && largest < f32::MAX { largest } else { 1.0 };
+        let largest = if largest > LIMITS.0 { largest } else { 1.0 };
         let inner = activations(kernel, outputs, inner, largest, &mut quantized_inner.0);
         heads.pitch.multiply(kernel, &inner, &mut prediction.pitch);
         [prediction.step, prediction.duration, ..] = times;

@@ -34,7 +34,7 @@ struct Helper {
     thread: Thread,
     /// Number of the last note given to it.
     note: u32,
-    /// How often it kept this thread waiting for long.
+    /// Grows when it keeps this thread waiting for long, and shrinks when it does not.
     late: u32,
 }
 
@@ -64,7 +64,8 @@ struct Counter(AtomicU32);
 /// Spinning for so long costs less than sleeping would.
 const SPIN: Duration = Duration::from_micros(100);
 
-/// A helper that is late so often is not worth waiting for.
+/// A helper that is late so often, ten notes in a row or a third of them for long, is not worth
+/// waiting for.
 const LATE: u32 = 20;
 
 impl<'m, const LAYERS: usize, const HIDDEN: usize> Pair<'m, LAYERS, HIDDEN> {
@@ -153,14 +154,21 @@ impl Helper {
             shared.store(bits, Ordering::Relaxed);
         }
         self.link.note.store(self.note, Ordering::SeqCst);
-        if self.link.asleep.load(Ordering::SeqCst) {
+        let asleep = self.link.asleep.load(Ordering::SeqCst);
+        if asleep {
             self.thread.unpark();
         }
+        let mut late = false;
         let first = self.note.wrapping_sub(1).wrapping_mul(network.layers() as u32);
         network.hear_half(token, Half::Lower, |layer, hidden| {
-            let late = self.link.exchange(Half::Lower, first.wrapping_add(layer as u32), hidden);
-            self.late += u32::from(late);
+            late |= self.link.exchange(Half::Lower, first.wrapping_add(layer as u32), hidden);
         });
+        // Who had to be woken may be late.
+        if late && !asleep {
+            self.late += 2;
+        } else {
+            self.late = self.late.saturating_sub(1);
+        }
     }
 
     /// Takes over the helper's cells, and lets it end.
@@ -311,7 +319,7 @@ mod tests {
             let mut pair = Pair::always(scope, alone.clone());
             for note in 0..60 {
                 if let (30, Some(helper)) = (note, &mut pair.helper) {
-                    helper.late = LATE;
+                    helper.late = LATE + 1;
                 }
                 assert_eq!(alone.next_note(&sampling), pair.next_note(&sampling), "note {note}");
             }

@@ -50,15 +50,20 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     } else {
         measure::<MAX_LAYERS, MAX_HIDDEN>(options, isa, &model, bytes)
     };
-    let (mut notes, mut readings) = measured.map_err(|error| file.refused(error))?;
+    let (mut notes, mut readings, paired) = measured.map_err(|error| file.refused(error))?;
     let [median, p99] = [0.5, 0.99].map(|share| quantile(&mut notes, share));
     let limit = quantile(&mut readings, 0.5);
     let fraction = limit / median;
 
+    let threads = match options.threads {
+        1 => "1 thread".to_string(),
+        threads => format!("{threads} threads (in {paired} of {TURNS} turns, where it pays)"),
+    };
     Ok(if options.json {
         let report = json!({
             "model": file.name(), "precision": model.precision().name(), "isa": isa.name(),
-            "threads": options.threads, "notes": notes.len(),
+            "threads": options.threads,
+            "paired_turns": paired, "turns": TURNS, "notes": notes.len(),
             "microseconds": {"median": median, "p99": p99},
             "notes_per_second": 1e6 / median,
             "weight_bytes": bytes.len(),
@@ -71,14 +76,12 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         format!("{report:#}\n")
     } else {
         format!(
-            "{}: {} on {}, {} thread{}, {} notes\n\
+            "{}: {} on {}, {threads}, {} notes\n\
              a note takes          {median:9.1} µs (median; p99 {p99:.1} µs), {:.0} a second\n\
              reading its weights   {limit:9.1} µs ({} bytes, {:.1} GB/s): {:.0} % of that speed\n",
             file.name(),
             model.precision(),
             isa.name(),
-            options.threads,
-            if options.threads == 1 { "" } else { "s" },
             notes.len(),
             1e6 / median,
             bytes.len(),
@@ -88,17 +91,18 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     })
 }
 
-/// Microseconds of each note, and of each reading of `bytes`.
+/// Microseconds of each note, and of each reading of `bytes`; and in how many turns two threads
+/// played, which they do only where that is faster.
 fn measure<const LAYERS: usize, const HIDDEN: usize>(
     options: &Options,
     isa: Isa,
     model: &Model,
     bytes: &[u8],
-) -> Result<(Vec<f64>, Vec<f64>), ModelError> {
+) -> Result<(Vec<f64>, Vec<f64>, u32), ModelError> {
     let mut generator = Generator::of(Network::<LAYERS, HIDDEN>::on(isa, model)?, 1);
     let sampling = Sampling::default();
     let each = options.notes.div_ceil(TURNS);
-    let (mut notes, mut readings) = (Vec::new(), Vec::new());
+    let (mut notes, mut readings, mut paired) = (Vec::new(), Vec::new(), 0);
     for _ in 0..TURNS {
         // The first few warm up: their weights come from further away.
         if options.threads == 1 {
@@ -109,12 +113,13 @@ fn measure<const LAYERS: usize, const HIDDEN: usize>(
                 let mut pair = Pair::new(scope, generator.clone());
                 time(each / 10 + 1, || pair.next_note(&sampling));
                 notes.extend(time(each, || pair.next_note(&sampling)));
+                paired += u32::from(pair.is_paired());
             });
         }
         time(each / 10 + 1, || isa.read(black_box(bytes)));
         readings.extend(time(each, || isa.read(black_box(bytes))));
     }
-    Ok((notes, readings))
+    Ok((notes, readings, paired))
 }
 
 fn find_isa(name: &str) -> anyhow::Result<Isa> {

@@ -175,6 +175,9 @@ fn compose(
     let mut playing: Vec<usize> = (0..seeds.len()).collect();
     let mut next = vec![Note { pitch: 0, velocity: 0, step: 0.0, duration: 0.0 }; seeds.len()];
     for _ in 0..notes {
+        if playing.is_empty() {
+            break;
+        }
         Generator::next_notes(&mut generators, sampling, &mut next);
         for place in (0..playing.len()).rev() {
             let (piece, note) = (playing[place], next[place]);

@@ -7,8 +7,12 @@ use anyhow::{Context, ensure};
 use memmap2::Mmap;
 use pianola_runtime::{Model, ModelError};
 
-/// The bundled model, for those who only want to listen.
-static BUNDLED: &[u8] = include_bytes!("../../models/report-int8.safetensors");
+/// The bundled model, for those who only want to listen; on a boundary of cache lines, where kernels
+/// read it fastest.
+static BUNDLED: &Aligned<[u8]> = &Aligned(*include_bytes!("../../models/report-int8.safetensors"));
+
+#[repr(align(64))]
+struct Aligned<T: ?Sized>(T);
 
 /// Refuses to write over what is being read.
 pub fn ensure_apart(out: &Path, input: &Path) -> anyhow::Result<()> {
@@ -52,7 +56,7 @@ impl ModelFile {
     /// The whole file.
     pub fn bytes(&self) -> &[u8] {
         match self {
-            Self::Bundled => BUNDLED,
+            Self::Bundled => &BUNDLED.0,
             Self::Mapped { map, .. } => map,
         }
     }

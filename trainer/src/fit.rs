@@ -102,6 +102,7 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
     let sets = Set::ALL.map(|of| (of, set(of).into_iter().flatten().copied().collect()));
     curves::corpus_histograms(&sets, &files.corpus)?;
 
+    let interrupted = on_interrupt()?;
     tch::manual_seed(recipe.seed as i64);
     let network = Network::new(shape, run.device);
     let mut optimizer = AdamW::new(network.parameters(), recipe.weight_decay);
@@ -121,7 +122,6 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
         validation.len()
     ));
 
-    let interrupted = on_interrupt()?;
     let batches = training.len().div_ceil(recipe.batch);
     while progress.epoch < recipe.epochs && !stopped(&progress) {
         let segments = dataset::epoch(&training, recipe.augmentation, recipe.seed, progress.epoch);

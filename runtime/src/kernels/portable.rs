@@ -25,12 +25,13 @@ impl Kernel for Portable {
         weights: &[[Block; G]],
         activations: Integers,
     ) -> [[i32; ROWS]; G] {
-        let mut sums = [[0; ROWS]; G];
+        let mut sums = [[0i32; ROWS]; G];
         for (blocks, values) in weights.iter().zip(activations.values.as_chunks::<4>().0) {
             for (sums, block) in sums.iter_mut().zip(blocks) {
                 for (sum, columns) in sums.iter_mut().zip(block.as_chunks::<4>().0) {
                     for (&weight, &value) in columns.iter().zip(values) {
-                        *sum += i32::from(weight as i8) * i32::from(value);
+                        let product = i32::from(weight as i8) * i32::from(value);
+                        *sum = sum.wrapping_add(product);
                     }
                 }
             }

@@ -295,3 +295,20 @@ fn the_bundled_model_reaches_its_figures() {
         assert!((measured - figure).abs() < 1e-4, "{kind} of {part}: {measured}, not {figure}");
     }
 }
+
+#[test]
+fn bench_times_a_note_beside_reading_its_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = small_model(folder.path(), "int4");
+    for threads in ["1", "2"] {
+        let more = ["--notes", "20", "--threads", threads, "--json"];
+        let output = succeed(tools().args(["bench", "--model"]).arg(&model).args(more));
+        let report: Value = serde_json::from_str(&output).unwrap();
+        let number = |pointer| report.pointer(pointer).and_then(Value::as_f64).unwrap();
+        assert!(number("/microseconds/p99") >= number("/microseconds/median"));
+        assert!(number("/bandwidth/microseconds") > 0.0 && number("/weight_bytes") > 1000.0);
+        assert_eq!(report["precision"], "int4");
+    }
+    let refused = refuse(tools().args(["bench", "--isa", "abacus"]));
+    assert!(refused.contains("abacus") && refused.contains("portable"), "{refused}");
+}

@@ -1,5 +1,7 @@
 //! The forward pass: hears a note, and says what it expects next.
 
+use core::ops::Range;
+
 use crate::kernels::{Integers, Isa, Kernel, ROWS, Work};
 use crate::math::{round, sigmoid, tanh};
 use crate::matrix::{Activations, Aligned, Matrix, ONE, each, floats};
@@ -134,12 +136,25 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
             let each = networks.iter_mut().zip(notes);
             return each.for_each(|(network, note)| network.as_mut().hear(note));
         }
-        isa.run(Hear { model, networks, tokens: |index| Token::from(&notes[index]) });
+        let tokens = |index: usize| Token::from(&notes[index]);
+        let exchange = |_: usize, _: &mut [f32]| {};
+        isa.run(Hear { model, networks, tokens, units: 0..model.hidden, exchange });
     }
 
     fn hear_token(&mut self, token: Token) {
+        self.hear_part(token, 0..self.model.hidden, |_, _| {});
+    }
+
+    /// Hears a token, but computes only some units of each layer, whole chunks of them; `exchange`
+    /// completes the new hidden state of each layer in turn.
+    pub(crate) fn hear_part(
+        &mut self,
+        token: Token,
+        units: Range<usize>,
+        exchange: impl FnMut(usize, &mut [f32]),
+    ) {
         let Self { model, isa, .. } = *self;
-        isa.run(Hear { model, networks: &mut [self], tokens: |_| token });
+        isa.run(Hear { model, networks: &mut [self], tokens: |_| token, units, exchange });
     }
 
     /// What the next note is expected to be.
@@ -154,81 +169,15 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
         self.model.layers
     }
 
-    /// Hears a token, but computes only half of each layer's units; `exchange` completes the new
-    /// hidden state of each layer in turn.
-    pub(crate) fn hear_half(
-        &mut self,
-        token: Token,
-        half: Half,
-        exchange: impl FnMut(usize, &mut [f32]),
-    ) {
-        self.isa.run(HearHalf { network: self, token, half, exchange });
+    /// Units of a layer.
+    pub(crate) fn width(&self) -> usize {
+        self.model.hidden
     }
 
-    /// Visits the cells of a half, layer by layer.
-    pub(crate) fn cells(&mut self, half: Half, visit: impl FnMut(&mut f32)) {
-        let units = half.of(self.model.hidden);
+    /// Visits the cells of some units, layer by layer.
+    pub(crate) fn cells(&mut self, units: Range<usize>, visit: impl FnMut(&mut f32)) {
         let layers = self.cell[..self.model.layers].iter_mut();
         layers.flat_map(|cell| &mut cell[units.clone()]).for_each(visit);
-    }
-}
-
-/// The units that one of two threads computes.
-#[cfg(feature = "std")]
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Half {
-    Lower,
-    Upper,
-}
-
-#[cfg(feature = "std")]
-impl Half {
-    pub fn other(self) -> Self {
-        match self {
-            Self::Lower => Self::Upper,
-            Self::Upper => Self::Lower,
-        }
-    }
-
-    /// Its units in a layer that wide: whole chunks.
-    pub fn of(self, width: usize) -> core::ops::Range<usize> {
-        let middle = width / UNITS / 2 * UNITS;
-        match self {
-            Self::Lower => 0..middle,
-            Self::Upper => middle..width,
-        }
-    }
-}
-
-/// Advances a network by one token, half of it.
-#[cfg(feature = "std")]
-struct HearHalf<'n, 'm, E, const LAYERS: usize, const HIDDEN: usize> {
-    network: &'n mut Network<'m, LAYERS, HIDDEN>,
-    token: Token,
-    half: Half,
-    exchange: E,
-}
-
-#[cfg(feature = "std")]
-impl<E: FnMut(usize, &mut [f32]), const LAYERS: usize, const HIDDEN: usize> Work
-    for HearHalf<'_, '_, E, LAYERS, HIDDEN>
-{
-    type Output = ();
-
-    #[inline(always)]
-    fn with<K: Kernel>(self, kernel: K) {
-        let Self { network, token, half, mut exchange } = self;
-        let model = network.model;
-        let units = half.of(model.hidden);
-        for (layer, matrix) in model.lstm.iter().flatten().enumerate() {
-            network.begin_layer(kernel, layer);
-            for chunk in units.start / UNITS..units.end / UNITS {
-                let heard = (layer == 0).then_some((&model.input, token));
-                network.update_chunk(kernel, matrix, layer, chunk, heard);
-            }
-            network.end_layer(layer);
-            exchange(layer, &mut network.hidden[layer][..model.hidden]);
-        }
     }
 }
 
@@ -238,39 +187,47 @@ impl<const LAYERS: usize, const HIDDEN: usize> AsMut<Self> for Network<'_, LAYER
     }
 }
 
-/// Units computed side by side: each of their four gates is a group of their matrix.
-const UNITS: usize = ROWS;
+/// Units computed side by side, a chunk: each of their four gates is a group of their matrix.
+pub(crate) const UNITS: usize = ROWS;
 
 /// Advances networks of one model by one token each.
-struct Hear<'n, 'm, N, T, const LAYERS: usize, const HIDDEN: usize> {
+struct Hear<'n, 'm, N, T, E, const LAYERS: usize, const HIDDEN: usize> {
     model: &'m Model<'m>,
     networks: &'n mut [N],
     /// The token of each.
     tokens: T,
+    /// The units to compute, whole chunks.
+    units: Range<usize>,
+    /// Completes a layer's new hidden state where these are not all units.
+    exchange: E,
 }
 
-impl<'m, N, T, const LAYERS: usize, const HIDDEN: usize> Work for Hear<'_, 'm, N, T, LAYERS, HIDDEN>
+impl<'m, N, T, E, const LAYERS: usize, const HIDDEN: usize> Work
+    for Hear<'_, 'm, N, T, E, LAYERS, HIDDEN>
 where
     N: AsMut<Network<'m, LAYERS, HIDDEN>>,
     T: Fn(usize) -> Token,
+    E: FnMut(usize, &mut [f32]),
 {
     type Output = ();
 
     #[inline(always)]
     fn with<K: Kernel>(self, kernel: K) {
-        let Self { model, networks, tokens } = self;
+        let Self { model, networks, tokens, units, mut exchange } = self;
         for (layer, matrix) in model.lstm.iter().flatten().enumerate() {
             for network in &mut *networks {
                 network.as_mut().begin_layer(kernel, layer);
             }
-            for chunk in 0..model.hidden / UNITS {
+            for chunk in units.start / UNITS..units.end / UNITS {
                 for (index, network) in networks.iter_mut().enumerate() {
                     let heard = (layer == 0).then(|| (&model.input, tokens(index)));
                     network.as_mut().update_chunk(kernel, matrix, layer, chunk, heard);
                 }
             }
             for network in &mut *networks {
-                network.as_mut().end_layer(layer);
+                let network = network.as_mut();
+                network.end_layer(layer);
+                exchange(layer, &mut network.hidden[layer][..model.hidden]);
             }
         }
     }

@@ -6,6 +6,8 @@
 //! microseconds, less than waking a thread. One that waits for long yields, then sleeps.
 
 use std::hint::spin_loop;
+use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{self, Scope, Thread};
@@ -13,7 +15,7 @@ use std::time::{Duration, Instant};
 use std::vec::Vec;
 
 use crate::generator::Generator;
-use crate::network::{Half, Network, Token};
+use crate::network::{Network, Token, UNITS};
 use crate::note::Note;
 use crate::sampling::Sampling;
 
@@ -22,10 +24,13 @@ use crate::sampling::Sampling;
 ///
 /// Where a second thread does not help, for there is one core or the others are busy, the calling
 /// thread goes on alone.
-pub struct Pair<'m, const LAYERS: usize = 3, const HIDDEN: usize = 512> {
+///
+/// It cannot leave the scope that its helper runs in, for the scope waits for the helper.
+pub struct Pair<'scope, 'm, const LAYERS: usize = 3, const HIDDEN: usize = 512> {
     generator: Generator<'m, LAYERS, HIDDEN>,
     /// `None` where this thread is alone.
     helper: Option<Helper>,
+    scope: PhantomData<&'scope ()>,
 }
 
 /// The other thread, as the calling one sees it.
@@ -55,6 +60,35 @@ struct Link {
     /// The helper's cells, layer by layer, once it ends.
     cells: Vec<AtomicU32>,
     handed_over: AtomicBool,
+    /// Whether the helper has panicked, and will hand over nothing.
+    panicked: AtomicBool,
+}
+
+/// The units that one of the threads computes.
+#[derive(Clone, Copy, Debug)]
+enum Half {
+    /// The calling thread's.
+    Lower,
+    /// The helper's.
+    Upper,
+}
+
+impl Half {
+    fn other(self) -> Self {
+        match self {
+            Self::Lower => Self::Upper,
+            Self::Upper => Self::Lower,
+        }
+    }
+
+    /// Its units in a layer that wide: whole chunks.
+    fn of(self, width: usize) -> Range<usize> {
+        let middle = width / UNITS / 2 * UNITS;
+        match self {
+            Self::Lower => 0..middle,
+            Self::Upper => middle..width,
+        }
+    }
 }
 
 /// A counter with a cache line of its own, so that who waits for it disturbs nobody.
@@ -68,45 +102,29 @@ const SPIN: Duration = Duration::from_micros(100);
 /// waiting for.
 const LATE: u32 = 20;
 
-impl<'m, const LAYERS: usize, const HIDDEN: usize> Pair<'m, LAYERS, HIDDEN> {
+impl<'scope, 'm: 'scope, const LAYERS: usize, const HIDDEN: usize>
+    Pair<'scope, 'm, LAYERS, HIDDEN>
+{
     /// Starts the helper, which ends when this is dropped, if it makes notes faster: some are timed,
     /// for a few milliseconds.
-    pub fn new<'scope>(
-        scope: &'scope Scope<'scope, '_>,
-        generator: Generator<'m, LAYERS, HIDDEN>,
-    ) -> Self
-    where
-        'm: 'scope,
-    {
+    pub fn new(scope: &'scope Scope<'scope, '_>, generator: Generator<'m, LAYERS, HIDDEN>) -> Self {
         let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
         if cores < 2 || !pays(&generator) {
-            return Self { generator, helper: None };
+            return Self { generator, helper: None, scope: PhantomData };
         }
         Self::always(scope, generator)
     }
 
     /// Starts the helper, whether it makes notes faster or not.
-    pub fn always<'scope>(
+    pub fn always(
         scope: &'scope Scope<'scope, '_>,
         generator: Generator<'m, LAYERS, HIDDEN>,
-    ) -> Self
-    where
-        'm: 'scope,
-    {
-        let zeros = |count| (0..count).map(|_| AtomicU32::new(0)).collect::<Vec<_>>();
-        let link = Arc::new(Link {
-            note: AtomicU32::new(0),
-            token: [const { AtomicU32::new(0) }; 3],
-            over: AtomicBool::new(false),
-            asleep: AtomicBool::new(false),
-            layers: [const { Counter(AtomicU32::new(0)) }; 2],
-            hidden: [zeros(HIDDEN), zeros(HIDDEN)],
-            cells: zeros(LAYERS * HIDDEN),
-            handed_over: AtomicBool::new(false),
-        });
+    ) -> Self {
+        let link = Arc::new(Link::new(LAYERS, HIDDEN));
         let (network, shared) = (generator.network().clone(), link.clone());
         let thread = scope.spawn(move || help(network, &shared)).thread().clone();
-        Self { generator, helper: Some(Helper { link, thread, note: 0, late: 0 }) }
+        let helper = Some(Helper { link, thread, note: 0, late: 0 });
+        Self { generator, helper, scope: PhantomData }
     }
 
     /// As [`Generator::hear`].
@@ -134,7 +152,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Pair<'m, LAYERS, HIDDEN> {
     }
 }
 
-impl<const LAYERS: usize, const HIDDEN: usize> Drop for Pair<'_, LAYERS, HIDDEN> {
+impl<const LAYERS: usize, const HIDDEN: usize> Drop for Pair<'_, '_, LAYERS, HIDDEN> {
     fn drop(&mut self) {
         if let Some(helper) = &self.helper {
             helper.link.over.store(true, Ordering::Release);
@@ -160,7 +178,7 @@ impl Helper {
         }
         let mut late = false;
         let first = self.note.wrapping_sub(1).wrapping_mul(network.layers() as u32);
-        network.hear_half(token, Half::Lower, |layer, hidden| {
+        network.hear_part(token, Half::Lower.of(network.width()), |layer, hidden| {
             late |= self.link.exchange(Half::Lower, first.wrapping_add(layer as u32), hidden);
         });
         // Who had to be woken may be late.
@@ -178,9 +196,9 @@ impl Helper {
     ) {
         self.link.over.store(true, Ordering::Release);
         self.thread.unpark();
-        wait(|| self.link.handed_over.load(Ordering::Acquire));
+        self.link.wait(|| self.link.handed_over.load(Ordering::Acquire));
         let mut cells = self.link.cells.iter();
-        network.cells(Half::Upper, |cell| {
+        network.cells(Half::Upper.of(network.width()), |cell| {
             *cell = cells.next().map_or(0.0, |bits| f32::from_bits(bits.load(Ordering::Relaxed)));
         });
     }
@@ -218,6 +236,8 @@ fn help<const LAYERS: usize, const HIDDEN: usize>(
     mut network: Network<'_, LAYERS, HIDDEN>,
     link: &Link,
 ) {
+    let _guard = Guard(link);
+    let units = Half::Upper.of(network.width());
     let (mut note, mut layers) = (0u32, 0u32);
     loop {
         note = note.wrapping_add(1);
@@ -235,13 +255,13 @@ fn help<const LAYERS: usize, const HIDDEN: usize>(
             break;
         }
         let token = Token::from_bits([0, 1, 2].map(|at| link.token[at].load(Ordering::Relaxed)));
-        network.hear_half(token, Half::Upper, |_, hidden| {
+        network.hear_part(token, units.clone(), |_, hidden| {
             link.exchange(Half::Upper, layers, hidden);
             layers = layers.wrapping_add(1);
         });
     }
     let mut cells = link.cells.iter();
-    network.cells(Half::Upper, |cell| {
+    network.cells(units, |cell| {
         if let Some(shared) = cells.next() {
             shared.store(cell.to_bits(), Ordering::Relaxed);
         }
@@ -250,6 +270,22 @@ fn help<const LAYERS: usize, const HIDDEN: usize>(
 }
 
 impl Link {
+    /// For networks of up to so many layers of so many units.
+    fn new(layers: usize, hidden: usize) -> Self {
+        let zeros = |count| (0..count).map(|_| AtomicU32::new(0)).collect::<Vec<_>>();
+        Self {
+            note: AtomicU32::new(0),
+            token: [const { AtomicU32::new(0) }; 3],
+            over: AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
+            layers: [const { Counter(AtomicU32::new(0)) }; 2],
+            hidden: [zeros(hidden), zeros(hidden)],
+            cells: zeros(layers * hidden),
+            handed_over: AtomicBool::new(false),
+            panicked: AtomicBool::new(false),
+        }
+    }
+
     /// Hands over a thread's half of a layer's hidden state, and takes the other's. `layer` counts
     /// from the start. Returns whether the other was late.
     fn exchange(&self, half: Half, layer: u32, hidden: &mut [f32]) -> bool {
@@ -262,7 +298,7 @@ impl Link {
         self.layers[half as usize].0.store(done, Ordering::Release);
         // The other is at most one layer ahead.
         let count = &self.layers[half.other() as usize].0;
-        let late = wait(|| {
+        let late = self.wait(|| {
             let theirs = count.load(Ordering::Acquire);
             theirs == done || theirs == done.wrapping_add(1) || self.over.load(Ordering::Relaxed)
         });
@@ -271,17 +307,30 @@ impl Link {
         }
         late
     }
+
+    /// Waits, without sleeping; returns whether it took long.
+    ///
+    /// # Panics
+    /// If the helper has: nothing is to be waited for then.
+    fn wait(&self, ready: impl Fn() -> bool) -> bool {
+        if spin(&ready) {
+            return false;
+        }
+        while !ready() {
+            assert!(!self.panicked.load(Ordering::Relaxed), "the helper has panicked");
+            thread::yield_now();
+        }
+        true
+    }
 }
 
-/// Waits, without sleeping; returns whether it took long.
-fn wait(ready: impl Fn() -> bool) -> bool {
-    if spin(&ready) {
-        return false;
+/// Tells the calling thread of a panic in the helper, which would leave it waiting for ever.
+struct Guard<'l>(&'l Link);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.0.panicked.store(thread::panicking(), Ordering::Relaxed);
     }
-    while !ready() {
-        thread::yield_now();
-    }
-    true
 }
 
 /// Spins for a while; returns whether it became ready.
@@ -324,6 +373,22 @@ mod tests {
                 assert_eq!(alone.next_note(&sampling), pair.next_note(&sampling), "note {note}");
             }
             assert!(!pair.is_paired());
+        });
+    }
+
+    /// Who waits for a helper that has panicked panics too, instead of waiting for ever.
+    #[test]
+    #[cfg_attr(miri, ignore = "spins")]
+    fn a_panic_of_the_helper_reaches_the_caller() {
+        let link = Link::new(1, 16);
+        thread::scope(|scope| {
+            let helper = scope.spawn(|| {
+                let _guard = Guard(&link);
+                panic!("for the test");
+            });
+            let caller = scope.spawn(|| link.wait(|| false));
+            assert!(helper.join().is_err());
+            assert!(caller.join().is_err());
         });
     }
 }

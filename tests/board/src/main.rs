@@ -34,9 +34,9 @@ fn main() -> ! {
 }
 
 fn run() -> Result<(), ModelError> {
-    let model = Model::from_bytes(model_file())?;
-    hprintln!("crc32 {:08x}", script::fingerprint(&model)?);
+    hprintln!("crc32 {:08x}", script::fingerprint(model_file())?);
 
+    let model = Model::from_bytes(model_file())?;
     let Some(Peripherals { SYST: timer, .. }) = Peripherals::take() else { return Ok(()) };
     let mut counter = Counter::new(timer);
     let mut piece = script::counted_piece(Isa::best(), &model)?;

@@ -121,21 +121,26 @@ impl<'a> Json<'a> {
         self.rest.first().copied().ok_or(ModelError::BadHeader)
     }
 
+    /// Past the next byte.
+    fn step(&mut self) {
+        self.rest = self.rest.get(1..).unwrap_or_default();
+    }
+
     fn open(&mut self, bracket: u8) -> Result<(), ModelError> {
         if self.peek()? != bracket {
             return Err(ModelError::BadHeader);
         }
-        self.rest = &self.rest[1..];
+        self.step();
         Ok(())
     }
 
     /// Steps to the next member of the object and returns its key, or to the object's end.
     fn next_key(&mut self) -> Result<Option<&'a [u8]>, ModelError> {
         if self.peek()? == b',' {
-            self.rest = &self.rest[1..];
+            self.step();
         }
         if self.peek()? == b'}' {
-            self.rest = &self.rest[1..];
+            self.step();
             return Ok(None);
         }
         let key = self.string()?;
@@ -158,34 +163,29 @@ impl<'a> Json<'a> {
     /// A string without its quotes, escapes left as they are.
     fn string(&mut self) -> Result<&'a [u8], ModelError> {
         self.open(b'"')?;
-        let mut at = 0;
-        loop {
-            match self.rest.get(at) {
-                Some(b'"') => break,
-                Some(b'\\') => at += 2,
-                Some(_) => at += 1,
-                None => return Err(ModelError::BadHeader),
-            }
-        }
-        let string = &self.rest[..at];
-        self.rest = &self.rest[at + 1..];
+        let mut escaped = false;
+        let end = self.rest.iter().position(|&byte| {
+            let ends = byte == b'"' && !escaped;
+            escaped = byte == b'\\' && !escaped;
+            ends
+        });
+        let parts = end.and_then(|end| self.rest.split_at_checked(end));
+        let (string, rest) = parts.ok_or(ModelError::BadHeader)?;
+        self.rest = rest;
+        self.step();
         Ok(string)
     }
 
     fn number(&mut self) -> Result<usize, ModelError> {
         self.peek()?;
-        let digits = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        if digits == 0 {
-            return Err(ModelError::BadHeader);
+        let mut number = None;
+        while let Some(digit @ b'0'..=b'9') = self.rest.first() {
+            let (before, digit) = (number.unwrap_or(0usize), usize::from(digit - b'0'));
+            let value = before.checked_mul(10).and_then(|value| value.checked_add(digit));
+            number = Some(value.ok_or(ModelError::BadHeader)?);
+            self.step();
         }
-        let mut value = 0usize;
-        for digit in &self.rest[..digits] {
-            let digit = usize::from(digit - b'0');
-            let next = value.checked_mul(10).and_then(|value| value.checked_add(digit));
-            value = next.ok_or(ModelError::BadHeader)?;
-        }
-        self.rest = &self.rest[digits..];
-        Ok(value)
+        number.ok_or(ModelError::BadHeader)
     }
 
     /// An array of at most `numbers.len()` numbers; returns how many there were.
@@ -212,13 +212,13 @@ impl<'a> Json<'a> {
                 }
                 b'{' | b'[' => {
                     depth += 1;
-                    self.rest = &self.rest[1..];
+                    self.step();
                 }
                 b'}' | b']' => {
                     depth = depth.checked_sub(1).ok_or(ModelError::BadHeader)?;
-                    self.rest = &self.rest[1..];
+                    self.step();
                 }
-                _ => self.rest = &self.rest[1..],
+                _ => self.step(),
             }
             if depth == 0 && matches!(self.peek()?, b',' | b'}') {
                 return Ok(());

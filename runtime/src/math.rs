@@ -41,9 +41,16 @@ pub fn sigmoid(x: f32) -> f32 {
 /// disagree about which.
 #[inline(always)]
 pub fn round(x: f32) -> i32 {
-    const SHIFT: f32 = 12_582_912.0;
     (x + SHIFT).to_bits().wrapping_sub(SHIFT.to_bits()) as i32
 }
+
+/// [`round`] as a float.
+#[inline(always)]
+pub fn nearest(x: f32) -> f32 {
+    (x + SHIFT) - SHIFT
+}
+
+const SHIFT: f32 = 12_582_912.0;
 
 #[cfg(test)]
 mod tests {
@@ -76,6 +83,7 @@ mod tests {
         for (x, nearest) in [(0.5, 0), (1.5, 2), (-0.5, 0), (-1.5, -2), (8191.4, 8191), (-3.7, -4)]
         {
             assert_eq!(round(x), nearest, "{x}");
+            assert_eq!(super::nearest(x), nearest as f32, "{x}");
         }
     }
 }

@@ -53,25 +53,44 @@ impl Matrix<'_> {
         kernel: K,
         index: usize,
         activations: &Activations,
-    ) -> [[f32; ROWS]; G] {
-        let part = |width| index * self.columns / width..(index + 1) * self.columns / width;
-        let bias: [[f32; ROWS]; G] = floats(self.bias, index);
-        let (sums, scale, one): ([[i32; ROWS]; G], _, _) = match (self.weights, *activations) {
+        output: &mut [[f32; ROWS]; G],
+    ) {
+        let output = output.as_flattened_mut().iter_mut();
+        let bias = floats::<G>(self.bias, index);
+        let mut sums = [[0; ROWS]; G];
+        let (scale, one) = match (self.weights, *activations) {
             (Weights::Float(columns), Activations::Float(values)) => {
-                let sums: [[f32; ROWS]; G] = kernel.float(&columns.as_chunks().0[part(1)], values);
-                return each(|group, row| sums[group][row] + bias[group][row]);
+                let columns = self.part(columns.as_chunks().0, index, 1);
+                let sums: [[f32; ROWS]; G] = kernel.float(columns, values);
+                for ((output, sum), bias) in output.zip(sums.as_flattened()).zip(bias) {
+                    *output = sum + bias;
+                }
+                return;
             }
             (Weights::Int8 { blocks, scale }, Activations::Int { integers, scale: one }) => {
-                (kernel.int8(&blocks.as_chunks().0[part(4)], integers), scale, one)
+                let blocks = self.part(blocks.as_chunks().0, index, 4);
+                kernel.int8(blocks, integers, &mut sums);
+                (scale, one)
             }
             (Weights::Int4 { blocks, scale }, Activations::Int { integers, scale: one }) => {
-                (kernel.int4(&blocks.as_chunks().0[part(8)], integers), scale, one)
+                let blocks = self.part(blocks.as_chunks().0, index, 8);
+                kernel.int4(blocks, integers, &mut sums);
+                (scale, one)
             }
             // A network quantizes its activations exactly if its weights are quantized.
-            _ => return [[0.0; ROWS]; G],
+            _ => return,
         };
-        let scale: [[f32; ROWS]; G] = floats(scale, index);
-        each(|group, row| sums[group][row] as f32 * (scale[group][row] * one) + bias[group][row])
+        let scale = floats::<G>(scale, index);
+        for (((output, sum), scale), bias) in output.zip(sums.as_flattened()).zip(scale).zip(bias) {
+            *output = *sum as f32 * (scale * one) + bias;
+        }
+    }
+
+    /// The `index`-th group of rows among blocks of so many columns; none if there are not as many.
+    #[inline(always)]
+    fn part<'b, T>(&self, blocks: &'b [T], index: usize, width: usize) -> &'b [T] {
+        let part = index * self.columns / width..(index + 1) * self.columns / width;
+        blocks.get(part).unwrap_or_default()
     }
 
     /// Bytes in the model file.
@@ -100,8 +119,9 @@ impl Matrix<'_> {
     #[inline(always)]
     pub fn multiply<K: Kernel>(&self, kernel: K, activations: &Activations, output: &mut [f32]) {
         for (index, output) in output.chunks_mut(ROWS).enumerate() {
-            let [sums] = self.rows(kernel, index, activations);
-            output.copy_from_slice(&sums[..output.len()]);
+            let mut sums = [[0.0; ROWS]];
+            self.rows(kernel, index, activations, &mut sums);
+            output.iter_mut().zip(sums.as_flattened()).for_each(|(output, sum)| *output = *sum);
         }
     }
 }
@@ -111,22 +131,12 @@ impl Matrix<'_> {
 #[repr(C, align(4))]
 pub(crate) struct Aligned<T>(pub T);
 
-/// The `index`-th `G` × 16 floats.
+/// The `index`-th `G` × 16 floats; none if there are not as many.
 #[inline(always)]
-pub(crate) fn floats<const G: usize>(floats: &[[u8; 4]], index: usize) -> [[f32; ROWS]; G] {
-    let floats = &floats[index * G * ROWS..][..G * ROWS];
-    each(|group, row| f32::from_le_bytes(floats[group * ROWS + row]))
-}
-
-/// Something for each of `G` × 16 rows. A loop, because closures in `core::array::from_fn` are not
-/// always compiled for the kernel's instruction set.
-#[inline(always)]
-pub(crate) fn each<const G: usize>(f: impl Fn(usize, usize) -> f32) -> [[f32; ROWS]; G] {
-    let mut rows = [[0.0; ROWS]; G];
-    for (group, rows) in rows.iter_mut().enumerate() {
-        for (row, value) in rows.iter_mut().enumerate() {
-            *value = f(group, row);
-        }
-    }
-    rows
+pub(crate) fn floats<const G: usize>(
+    floats: &[[u8; 4]],
+    index: usize,
+) -> impl Iterator<Item = f32> {
+    let floats = floats.get(index * G * ROWS..(index + 1) * G * ROWS).unwrap_or_default();
+    floats.iter().map(|&bytes| f32::from_le_bytes(bytes))
 }

@@ -56,6 +56,9 @@ pub enum ModelError {
     /// The model has more layers or hidden units than the generator has room for.
     #[error("the model is larger than the buffers of this generator")]
     TooLarge,
+    /// The model does not lie on whole words, as this board's kernel needs it.
+    #[error("the model does not start at a multiple of 4 bytes")]
+    Misaligned,
 }
 
 /// Precision of the stored weights.
@@ -97,7 +100,7 @@ impl fmt::Display for Precision {
 
 /// A checked view of a model file: nothing is copied, so the bytes may lie in flash or in a
 /// memory-mapped file. They should start at a multiple of 64 bytes: some kernels are faster then,
-/// and Cortex-M plays a file that does not even start at a multiple of 4 with the portable one.
+/// and Cortex-M takes none that does not start at a multiple of 4.
 ///
 /// Every index that playing takes is checked here once; a file that passes cannot make the player
 /// panic, whatever its weights are.
@@ -196,9 +199,10 @@ impl<'a> Model<'a> {
         let file = Tensors { header, precision };
         let outputs = Tensors { header, precision: precision.of_outputs() };
         let mut lstm = [None; MAX_LAYERS];
-        for (layer, name) in LSTM_NAMES.iter().enumerate().take(layers) {
+        let named = lstm.iter_mut().zip(&LSTM_NAMES).take(layers);
+        for (layer, (matrix, name)) in named.enumerate() {
             let columns = if layer == 0 { hidden } else { 2 * hidden };
-            lstm[layer] = Some(file.matrix(name, hidden.div_ceil(ROWS), GATES, columns)?);
+            *matrix = Some(file.matrix(name, hidden.div_ceil(ROWS), GATES, columns)?);
         }
         let heads = Heads {
             pitch_hidden: file.matrix(&PITCH_HIDDEN, pitch_hidden.div_ceil(ROWS), 1, hidden)?,
@@ -320,7 +324,7 @@ impl<'a> Tensors<'a> {
         let tensor: Tensor = self.header.tensor(name)?.ok_or(wrong)?;
         let size = shape.iter().product::<usize>() * width;
         let fits = tensor.dtype == dtype
-            && tensor.shape[..tensor.rank] == *shape
+            && tensor.shape.get(..tensor.rank) == Some(shape)
             && tensor.data.len() == size;
         if fits { Ok(tensor.data) } else { Err(wrong) }
     }

@@ -3,8 +3,8 @@
 use core::ops::Range;
 
 use crate::kernels::{Integers, Isa, Kernel, ROWS, Work};
-use crate::math::{round, sigmoid, tanh};
-use crate::matrix::{Activations, Aligned, Matrix, ONE, each, floats};
+use crate::math::{nearest, round};
+use crate::matrix::{Activations, Aligned, Matrix, ONE, floats};
 use crate::model::{BOS, Input, MAX_PITCH_HIDDEN, Model, ModelError, PITCHES, Precision, Table};
 use crate::note::Note;
 
@@ -52,6 +52,11 @@ pub(crate) struct Token {
     duration: f32,
 }
 
+impl Token {
+    /// What starts every sequence.
+    const BOS: Self = Self { pitch: BOS, step: 0.0, duration: 0.0 };
+}
+
 #[cfg(feature = "std")]
 impl Token {
     /// As words, to be handed to another thread.
@@ -75,7 +80,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
     /// A network that has heard the start of a sequence and nothing else.
     ///
     /// # Errors
-    /// [`ModelError::TooLarge`] if the model does not fit the buffers.
+    /// As those of [`Network::on`].
     pub fn new(model: &'m Model<'m>) -> Result<Self, ModelError> {
         Self::on(Isa::best(), model)
     }
@@ -83,7 +88,8 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
     /// The same on a given instruction set, for those who compare them.
     ///
     /// # Errors
-    /// [`ModelError::TooLarge`] if the model does not fit the buffers.
+    /// [`ModelError::TooLarge`] if the model does not fit the buffers; [`ModelError::Misaligned`] on
+    /// Cortex-M if it does not lie on whole words.
     pub fn on(isa: Isa, model: &'m Model<'m>) -> Result<Self, ModelError> {
         if model.layers > LAYERS || model.hidden > HIDDEN {
             return Err(ModelError::TooLarge);
@@ -94,12 +100,12 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
                 Scratch::Int { values: Aligned([[0; HIDDEN]; 2]), total: 0 }
             }
         };
-        // The loops for Cortex-M load whole words.
-        let fits = model.is_aligned() || !cfg!(target_arch = "arm");
-        let isa = if fits { isa } else { Isa::PORTABLE };
+        if isa.needs_whole_words() && !model.is_aligned() {
+            return Err(ModelError::Misaligned);
+        }
         let zeros = [[0.0; HIDDEN]; LAYERS];
         let mut network = Self { model, hidden: zeros, cell: zeros, scratch, isa };
-        network.hear_token(Token { pitch: BOS, step: 0.0, duration: 0.0 });
+        network.hear_token(Token::BOS);
         Ok(network)
     }
 
@@ -107,7 +113,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
     pub fn restart(&mut self) {
         self.hidden = [[0.0; HIDDEN]; LAYERS];
         self.cell = [[0.0; HIDDEN]; LAYERS];
-        self.hear_token(Token { pitch: BOS, step: 0.0, duration: 0.0 });
+        self.hear_token(Token::BOS);
     }
 
     /// Advances the state by one note, its times as they are: not a number among them would stay
@@ -119,8 +125,8 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
     /// Hidden and cell state of a layer, as wide as the model; `None` past the last layer.
     pub fn state(&self, layer: usize) -> Option<(&[f32], &[f32])> {
         let width = self.model.hidden;
-        (layer < self.model.layers)
-            .then(|| (&self.hidden[layer][..width], &self.cell[layer][..width]))
+        let there = layer < self.model.layers;
+        there.then(|| (part(&self.hidden, layer, width), part(&self.cell, layer, width)))
     }
 
     /// Lets several networks hear a note each, as [`hear`](Self::hear) would one by one, only
@@ -129,14 +135,14 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
     /// Networks of different models hear one by one. Those without a note hear nothing.
     pub fn hear_together<N: AsMut<Self>>(networks: &mut [N], notes: &[Note]) {
         let count = networks.len().min(notes.len());
-        let networks = &mut networks[..count];
+        let networks = networks.get_mut(..count).unwrap_or_default();
         let Some((first, rest)) = networks.split_first_mut() else { return };
         let Self { model, isa, .. } = *first.as_mut();
         if rest.iter_mut().any(|network| !core::ptr::eq(network.as_mut().model, model)) {
             let each = networks.iter_mut().zip(notes);
             return each.for_each(|(network, note)| network.as_mut().hear(note));
         }
-        let tokens = |index: usize| Token::from(&notes[index]);
+        let tokens = |index: usize| notes.get(index).map_or(Token::BOS, Token::from);
         let exchange = |_: usize, _: &mut [f32]| {};
         isa.run(Hear { model, networks, tokens, units: 0..model.hidden, exchange });
     }
@@ -176,8 +182,9 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
 
     /// Visits the cells of some units, layer by layer.
     pub(crate) fn cells(&mut self, units: Range<usize>, visit: impl FnMut(&mut f32)) {
-        let layers = self.cell[..self.model.layers].iter_mut();
-        layers.flat_map(|cell| &mut cell[units.clone()]).for_each(visit);
+        let layers = self.cell.iter_mut().take(self.model.layers);
+        let cells = layers.filter_map(|cell| cell.get_mut(units.clone()));
+        cells.flatten().for_each(visit);
     }
 }
 
@@ -214,6 +221,7 @@ where
     #[inline(always)]
     fn with<K: Kernel>(self, kernel: K) {
         let Self { model, networks, tokens, units, mut exchange } = self;
+        let mut gates = [[0.0; UNITS]; 4];
         for (layer, matrix) in model.lstm.iter().flatten().enumerate() {
             for network in &mut *networks {
                 network.as_mut().begin_layer(kernel, layer);
@@ -221,13 +229,13 @@ where
             for chunk in units.start / UNITS..units.end / UNITS {
                 for (index, network) in networks.iter_mut().enumerate() {
                     let heard = (layer == 0).then(|| (&model.input, tokens(index)));
-                    network.as_mut().update_chunk(kernel, matrix, layer, chunk, heard);
+                    network.as_mut().update_chunk(kernel, matrix, layer, chunk, heard, &mut gates);
                 }
             }
             for network in &mut *networks {
                 let network = network.as_mut();
                 network.end_layer(layer);
-                exchange(layer, &mut network.hidden[layer][..model.hidden]);
+                exchange(layer, part_mut(&mut network.hidden, layer, model.hidden));
             }
         }
     }
@@ -239,18 +247,22 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
     fn begin_layer<K: Kernel>(&mut self, kernel: K, layer: usize) {
         let width = self.model.hidden;
         let Scratch::Int { values, total } = &mut self.scratch else { return };
-        let values = &mut values.0.as_flattened_mut()[..columns(layer, width)];
-        let inputs = &self.hidden[layer.saturating_sub(1)..=layer];
-        for (values, hidden) in values.chunks_exact_mut(width).zip(inputs) {
-            quantize(&hidden[..width], ONE, values);
+        let mut rest = values.0.as_flattened_mut();
+        *total = 0;
+        for input in layer.saturating_sub(1)..=layer {
+            let Some((values, more)) = rest.split_at_mut_checked(width) else { return };
+            *total += quantize(part(&self.hidden, input, width), ONE, values);
+            rest = more;
         }
-        *total = arrange(kernel, self.model.precision, values);
+        let values = values.0.as_flattened_mut().get_mut(..columns(layer, width));
+        arrange(kernel, self.model.precision, values.unwrap_or_default());
     }
 
     /// Computes [`UNITS`] units of a layer: their gates in one pass over their weights, then their
     /// cells.
     ///
     /// `heard` is there in the first layer: the token adds to the gates through the input table.
+    /// `gates` is room for them.
     #[inline(always)]
     fn update_chunk<K: Kernel>(
         &mut self,
@@ -259,60 +271,71 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
         layer: usize,
         chunk: usize,
         heard: Option<(&Input, Token)>,
+        gates: &mut [[f32; UNITS]; 4],
     ) {
         let width = self.model.hidden;
         let activations = match &self.scratch {
             // The layer's input is the hidden state of the layer below, already new.
             Scratch::Float(_) => Activations::Float(match layer.checked_sub(1) {
-                Some(below) => [&self.hidden[below][..width], &self.hidden[layer][..width]],
-                None => [&[], &self.hidden[layer][..width]],
+                Some(below) => [below, layer].map(|layer| part(&self.hidden, layer, width)),
+                None => [&[], part(&self.hidden, layer, width)],
             }),
             Scratch::Int { values, total } => {
-                let values = &values.0.as_flattened()[..columns(layer, width)];
-                let integers = Integers { values, total: *total };
+                let values = values.0.as_flattened().get(..columns(layer, width));
+                let integers = Integers { values: values.unwrap_or_default(), total: *total };
                 Activations::Int { integers, scale: 1.0 / ONE }
             }
         };
         // PyTorch's order of gates: input, forget, candidate, output.
-        let mut gates = matrix.rows(kernel, chunk, &activations);
+        matrix.rows(kernel, chunk, &activations, gates);
         if let Some((input, token)) = heard {
-            let heard = input.gates(&token, chunk);
-            gates = each(|gate, unit| gates[gate][unit] + heard[gate][unit]);
+            input.add(&token, chunk, gates);
         }
-        let [i, f, g, o] = gates;
         let new = match &mut self.scratch {
             Scratch::Float(new) => new,
             // The units read the old hidden state as integers: it may be replaced.
-            Scratch::Int { .. } => &mut self.hidden[layer],
+            Scratch::Int { .. } => part_mut(&mut self.hidden, layer, width),
         };
         let hidden = new.as_chunks_mut::<UNITS>().0.get_mut(chunk);
-        let cell = self.cell[layer].as_chunks_mut::<UNITS>().0.get_mut(chunk);
+        let cell = part_mut(&mut self.cell, layer, width).as_chunks_mut::<UNITS>().0.get_mut(chunk);
         let (Some(hidden), Some(cell)) = (hidden, cell) else { return };
-        let (i, f, g, o) = (i.map(sigmoid), f.map(sigmoid), g.map(tanh), o.map(sigmoid));
-        for unit in 0..UNITS {
-            cell[unit] = f[unit] * cell[unit] + i[unit] * g[unit];
-        }
-        let squashed = cell.map(tanh);
-        for unit in 0..UNITS {
-            hidden[unit] = o[unit] * squashed[unit];
-        }
+        kernel.cells(gates, cell, hidden);
     }
 
     /// Makes a layer's new hidden state the one that others read.
     #[inline(always)]
     fn end_layer(&mut self, layer: usize) {
-        let hidden = &mut self.hidden[layer][..self.model.hidden];
+        let hidden = part_mut(&mut self.hidden, layer, self.model.hidden);
         match &self.scratch {
-            Scratch::Float(new) => hidden.copy_from_slice(&new[..hidden.len()]),
+            Scratch::Float(new) => {
+                hidden.iter_mut().zip(new).for_each(|(hidden, new)| *hidden = *new);
+            }
             Scratch::Int { .. } => {
                 for value in hidden {
                     // Only absurd weights or times give no number; machines differ in its bits.
                     let number = if value.is_nan() { 0.0 } else { *value };
-                    *value = round(number * ONE) as f32 / ONE;
+                    *value = nearest(number * ONE) / ONE;
                 }
             }
         }
     }
+}
+
+/// A layer's part of a state; nothing if there is no such layer or no such width. A model whose
+/// network could be made has both.
+#[inline(always)]
+fn part<const HIDDEN: usize>(state: &[[f32; HIDDEN]], layer: usize, width: usize) -> &[f32] {
+    state.get(layer).and_then(|state| state.get(..width)).unwrap_or_default()
+}
+
+/// [`part`], to be changed.
+#[inline(always)]
+fn part_mut<const HIDDEN: usize>(
+    state: &mut [[f32; HIDDEN]],
+    layer: usize,
+    width: usize,
+) -> &mut [f32] {
+    state.get_mut(layer).and_then(|state| state.get_mut(..width)).unwrap_or_default()
 }
 
 /// Columns of a layer's matrix: its input and its own hidden state.
@@ -320,39 +343,40 @@ fn columns(layer: usize, width: usize) -> usize {
     if layer == 0 { width } else { 2 * width }
 }
 
-/// Arranges activations as the kernel takes them; returns their sum.
+/// Arranges activations as the kernel takes them.
 #[inline(always)]
-fn arrange<K: Kernel>(kernel: K, precision: Precision, values: &mut [i16]) -> i32 {
-    let total = values.iter().map(|&value| i32::from(value)).sum();
+fn arrange<K: Kernel>(kernel: K, precision: Precision, values: &mut [i16]) {
     match precision {
         Precision::Float => {}
         Precision::Int8 => kernel.arrange_int8(values),
         Precision::Int4 => kernel.arrange_int4(values),
     }
-    total
 }
 
 impl Input<'_> {
-    /// What hearing a token adds to the gates of sixteen units of the first layer.
+    /// Adds what hearing a token adds to the gates of sixteen units of the first layer.
     #[inline(always)]
-    fn gates(&self, token: &Token, chunk: usize) -> [[f32; UNITS]; 4] {
+    fn add(&self, token: &Token, chunk: usize, gates: &mut [[f32; UNITS]; 4]) {
         let row = usize::from(token.pitch);
         let at = row * (self.step.len() / (4 * UNITS)) + chunk;
-        let pitch: [[f32; UNITS]; 4] = match &self.pitch {
-            Table::Float(values) => floats(values, at),
-            Table::Int8 { values, scale } => {
-                let scale = f32::from_le_bytes(scale[row]);
-                let values = &values[4 * UNITS * at..][..4 * UNITS];
-                each(|gate, unit| f32::from(values[gate * UNITS + unit] as i8) * scale)
+        let times = floats::<4>(self.step, chunk).zip(floats::<4>(self.duration, chunk));
+        let inputs = gates.as_flattened_mut().iter_mut().zip(times);
+        match &self.pitch {
+            Table::Float(values) => {
+                for ((gate, (step, duration)), pitch) in inputs.zip(floats::<4>(values, at)) {
+                    *gate += pitch + step * token.step + duration * token.duration;
+                }
             }
-        };
-        let step: [[f32; UNITS]; 4] = floats(self.step, chunk);
-        let duration: [[f32; UNITS]; 4] = floats(self.duration, chunk);
-        each(|gate, unit| {
-            pitch[gate][unit]
-                + step[gate][unit] * token.step
-                + duration[gate][unit] * token.duration
-        })
+            Table::Int8 { values, scale } => {
+                let scale = scale.get(row).map_or(0.0, |&scale| f32::from_le_bytes(scale));
+                let values = values.get(4 * UNITS * at..4 * UNITS * (at + 1));
+                let values = values.unwrap_or_default();
+                for ((gate, (step, duration)), &pitch) in inputs.zip(values) {
+                    let pitch = f32::from(pitch as i8) * scale;
+                    *gate += pitch + step * token.step + duration * token.duration;
+                }
+            }
+        }
     }
 }
 
@@ -366,13 +390,13 @@ impl<const LAYERS: usize, const HIDDEN: usize> Work for Predict<'_, '_, LAYERS, 
     fn with<K: Kernel>(self, kernel: K) -> Prediction {
         let model = self.0.model;
         let heads = &model.heads;
-        let top = &self.0.hidden[model.layers - 1][..model.hidden];
+        let top = part(&self.0.hidden, model.layers.wrapping_sub(1), model.hidden);
         // Between them, scaling neither overflows nor divides by nothing.
         const LIMITS: (f32, f32) = (1e-30, 1e30);
         let mut prediction = Prediction { pitch: [0.0; PITCHES], step: 0.0, duration: 0.0 };
         let mut inner = [0.0; MAX_PITCH_HIDDEN];
         // Behind the last unit come padding rows of the matrix: zeros.
-        let inner = &mut inner[..heads.pitch.columns];
+        let inner = inner.get_mut(..heads.pitch.columns).unwrap_or_default();
         let mut times = [0.0; ROWS];
         let mut quantized = Aligned([0; HIDDEN]);
         let mut quantized_inner = Aligned([0; MAX_PITCH_HIDDEN]);
@@ -383,7 +407,8 @@ impl<const LAYERS: usize, const HIDDEN: usize> Work for Predict<'_, '_, LAYERS, 
         let heard = activations(kernel, model.precision, top, 1.0, &mut quantized.0);
         heads.pitch_hidden.multiply(kernel, &heard, inner);
         for value in &mut *inner {
-            *value = if *value > 0.0 { value.min(LIMITS.1) } else { 0.0 };
+            let positive = if *value > 0.0 { *value } else { 0.0 };
+            *value = if positive > LIMITS.1 { LIMITS.1 } else { positive };
         }
         // Rectified values have no fixed range: the largest one becomes full scale.
         let largest = inner.iter().fold(0.0, |a, &b| if b > a { b } else { a });
@@ -407,18 +432,21 @@ fn activations<'x, K: Kernel>(
     if precision == Precision::Float {
         return Activations::Float([values, &[]]);
     }
-    let quantized = &mut quantized[..values.len()];
-    quantize(values, ONE / full, quantized);
-    let total = arrange(kernel, precision, quantized);
+    let quantized = quantized.get_mut(..values.len()).unwrap_or_default();
+    let total = quantize(values, ONE / full, quantized);
+    arrange(kernel, precision, quantized);
     Activations::Int { integers: Integers { values: quantized, total }, scale: full / ONE }
 }
 
-/// Rounds values times `scale` to integers of at most 14 bits.
+/// Rounds values times `scale` to integers of at most 14 bits; returns their sum.
 #[inline(always)]
-fn quantize(values: &[f32], scale: f32, quantized: &mut [i16]) {
+fn quantize(values: &[f32], scale: f32, quantized: &mut [i16]) -> i32 {
+    let mut total = 0i32;
     for (quantized, value) in quantized.iter_mut().zip(values) {
         *quantized = round(value * scale) as i16;
+        total = total.wrapping_add(i32::from(*quantized));
     }
+    total
 }
 
 /// The report's model plays within 16 KiB.

@@ -57,8 +57,8 @@ pub(crate) fn draw<const N: usize>(
     const { assert!(N > 0 && N <= 256) };
     let mut tokens: [u8; N] = core::array::from_fn(|token| token as u8);
     let logit = |token: &u8| {
-        let logit = logits[usize::from(*token)];
-        if logit.is_nan() { f32::NEG_INFINITY } else { logit }
+        let logit = logits.get(usize::from(*token)).copied();
+        logit.filter(|logit| !logit.is_nan()).unwrap_or(f32::NEG_INFINITY)
     };
     // Likelier first; of equals, the lower token.
     let by_likelihood = |a: &u8, b: &u8| match logit(b).total_cmp(&logit(a)) {
@@ -76,14 +76,14 @@ pub(crate) fn draw<const N: usize>(
     let mut kept = N;
     let truncates = sampling.top_k > 0 || sampling.top_p < 1.0;
     if truncates {
-        tokens.sort_unstable_by(by_likelihood);
+        sort(&mut tokens, by_likelihood);
         if sampling.top_k > 0 {
             kept = kept.min(usize::from(sampling.top_k));
         }
     }
     let mut weights = [0.0; N];
     let mut total = 0.0;
-    for (weight, token) in weights.iter_mut().zip(&tokens[..kept]) {
+    for (weight, token) in weights.iter_mut().zip(tokens.iter().take(kept)) {
         *weight = libm::expf((logit(token) - top) / sampling.temperature);
         total += *weight;
     }
@@ -91,15 +91,18 @@ pub(crate) fn draw<const N: usize>(
         let wanted = sampling.top_p * total;
         total = 0.0;
         let mut count = 0;
-        while count < kept && (count == 0 || total < wanted) {
-            total += weights[count];
+        for weight in weights.iter().take(kept) {
+            if count > 0 && total >= wanted {
+                break;
+            }
+            total += weight;
             count += 1;
         }
         kept = count;
     }
 
     let mut left = random.unit() * total;
-    for (weight, token) in weights.iter().zip(&tokens[..kept]) {
+    for (weight, token) in weights.iter().zip(tokens.iter().take(kept)) {
         if left < *weight {
             return *token;
         }
@@ -107,4 +110,18 @@ pub(crate) fn draw<const N: usize>(
     }
     // Rounding may leave a last crumb: it belongs to a token that can be drawn.
     likeliest
+}
+
+/// Sorts a few tokens, by insertion: `core`'s own sorting can panic and takes 10 KB of flash.
+fn sort(tokens: &mut [u8], order: impl Fn(&u8, &u8) -> Ordering) {
+    for end in 1..tokens.len() {
+        for at in (1..=end).rev() {
+            let pair = tokens.get_mut(at - 1..).and_then(|rest| rest.first_chunk_mut());
+            let Some([before, after]) = pair else { break };
+            if order(before, after) != Ordering::Greater {
+                break;
+            }
+            core::mem::swap(before, after);
+        }
+    }
 }

@@ -8,6 +8,8 @@
 
 use core::arch::asm;
 
+use crate::math::{sigmoid, tanh};
+
 use super::{Block, Integers, Kernel, ROWS, Work, ZERO_POINT, arrange_even_odd};
 
 /// The kernel of boards whose firmware turns on the feature `cortex-m-dsp`.
@@ -24,7 +26,7 @@ impl CortexM {
 /// Rows that the loops take at once.
 const QUAD: usize = 4;
 
-/// Adds to four sums the products of four rows with activations.
+/// Sums the products of four rows with activations. All four sums start from what the first holds.
 ///
 /// # Safety
 /// `weights` and `activations` point to whole words; from `weights` on, `steps` blocks follow, one
@@ -47,9 +49,10 @@ impl Kernel for CortexM {
         self,
         weights: &[[Block; G]],
         activations: Integers,
-    ) -> [[i32; ROWS]; G] {
+        sums: &mut [[i32; ROWS]; G],
+    ) {
         let multiply: Multiply = if G == 1 { int8::<64> } else { int8::<256> };
-        quads::<G, 4>(multiply, weights, activations, 0)
+        quads::<G, 4>(multiply, weights, activations, 0, sums);
     }
 
     #[inline(always)]
@@ -57,9 +60,21 @@ impl Kernel for CortexM {
         self,
         weights: &[[Block; G]],
         activations: Integers,
-    ) -> [[i32; ROWS]; G] {
+        sums: &mut [[i32; ROWS]; G],
+    ) {
         let multiply: Multiply = if G == 1 { int4::<64> } else { int4::<256> };
-        quads::<G, 8>(multiply, weights, activations, -ZERO_POINT * activations.total)
+        quads::<G, 8>(multiply, weights, activations, -ZERO_POINT * activations.total, sums);
+    }
+
+    /// Cell by cell: there are no vectors to fill, but registers for all of a cell's numbers.
+    #[inline(never)]
+    fn cells(self, gates: &[[f32; ROWS]; 4], state: &mut [f32; ROWS], output: &mut [f32; ROWS]) {
+        let [i, f, g, o] = gates;
+        let inputs = i.iter().zip(f).zip(g).zip(o);
+        for ((((i, f), g), o), (state, output)) in inputs.zip(state.iter_mut().zip(output)) {
+            *state = sigmoid(*f) * *state + sigmoid(*i) * tanh(*g);
+            *output = sigmoid(*o) * tanh(*state);
+        }
     }
 
     #[inline(always)]
@@ -68,30 +83,29 @@ impl Kernel for CortexM {
     }
 }
 
-/// Multiplies four rows after four rows.
-///
-/// # Panics
-/// If the slices do not fit each other, or do not lie on whole words: a network sees to that.
+/// Multiplies four rows after four rows. Slices that do not fit each other, or do not lie on whole
+/// words, give nothing: a network has neither.
 #[inline(always)]
 fn quads<const G: usize, const WIDTH: usize>(
     multiply: Multiply,
     weights: &[[Block; G]],
     activations: Integers,
     start: i32,
-) -> [[i32; ROWS]; G] {
+    sums: &mut [[i32; ROWS]; G],
+) {
     const { assert!(G == 1 || G == 4) };
     let values = activations.values;
-    let mut sums = [[start; ROWS]; G];
-    if values.is_empty() {
-        return sums;
+    let fit = values.len() == WIDTH * weights.len() && values.len().is_multiple_of(16);
+    let aligned =
+        values.as_ptr().cast::<u32>().is_aligned() && weights.as_ptr().cast::<u32>().is_aligned();
+    if values.is_empty() || !fit || !aligned {
+        return;
     }
-    assert!(values.len() == WIDTH * weights.len() && values.len().is_multiple_of(16));
-    assert!(values.as_ptr().cast::<u32>().is_aligned());
-    assert!(weights.as_ptr().cast::<u32>().is_aligned());
     for (group, sums) in sums.iter_mut().enumerate() {
         for (quad, sums) in sums.as_chunks_mut::<QUAD>().0.iter_mut().enumerate() {
+            sums[0] = start;
             let offset = group * size_of::<Block>() + quad * 4 * QUAD;
-            // SAFETY: as asserted; the stride is that of `[Block; G]`, and the quad lies in its
+            // SAFETY: as checked; the stride is that of `[Block; G]`, and the quad lies in its
             // first element.
             unsafe {
                 let weights = weights.as_ptr().cast::<u8>().add(offset);
@@ -99,10 +113,9 @@ fn quads<const G: usize, const WIDTH: usize>(
             }
         }
     }
-    sums
 }
 
-/// [`Multiply`] of bytes, four blocks a turn.
+/// [`Multiply`] of bytes, eight blocks a turn; the first turn may have four.
 #[inline(never)]
 unsafe fn int8<const STRIDE: usize>(
     weights: *const u8,
@@ -115,8 +128,19 @@ unsafe fn int8<const STRIDE: usize>(
     unsafe {
         asm!(
             "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11}}",
-            "ldm r3, {{r4, r5, r6, r7}}",
+            "ldr r4, [r3]",
+            "mov r5, r4",
+            "mov r6, r4",
+            "mov r7, r4",
+            "tst r2, #4",
+            "beq 2f",
+            "add r2, r2, #4",
+            "b 3f",
             "2:",
+            ".irp turn, 0, 1",
+            ".if \\turn == 1",
+            "3:",
+            ".endif",
             ".rept 4",
             "ldrd r10, r11, [r0, #8]",
             "ldrd r8, r9, [r0], #{stride}",
@@ -138,7 +162,8 @@ unsafe fn int8<const STRIDE: usize>(
             "sxtb16 r3, r11, ror #8",
             "smlad r7, r3, lr, r7",
             ".endr",
-            "subs r2, r2, #4",
+            ".endr",
+            "subs r2, r2, #8",
             "bne 2b",
             "pop {{r3}}",
             "stm r3, {{r4, r5, r6, r7}}",
@@ -154,7 +179,7 @@ unsafe fn int8<const STRIDE: usize>(
     }
 }
 
-/// [`Multiply`] of nibbles, four blocks a turn; the first turn may have two.
+/// [`Multiply`] of nibbles, eight blocks a turn; the first turn may have two, four or six.
 #[inline(never)]
 unsafe fn int4<const STRIDE: usize>(
     weights: *const u8,
@@ -170,15 +195,22 @@ unsafe fn int4<const STRIDE: usize>(
             "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11}}",
             "add r4, r1, r2, lsl #4",
             "push {{r4, r5}}",
-            "tst r2, #2",
+            "and r12, r2, #7",
             // Pairs of columns: bits 0 to 3 of both half words.
             "mov r2, #0x000f000f",
-            "ldm r3, {{r4, r5, r6, r7}}",
-            "bne 3f",
+            "ldr r4, [r3]",
+            "mov r5, r4",
+            "mov r6, r4",
+            "mov r7, r4",
+            "cmp r12, #4",
+            "bhi 3f",
+            "beq 4f",
+            "cmp r12, #2",
+            "beq 5f",
             "2:",
-            ".irp turn, 0, 1",
-            ".if \\turn == 1",
-            "3:",
+            ".irp turn, 2, 3, 4, 5",
+            ".if \\turn > 2",
+            "\\turn\\():",
             ".endif",
             ".rept 2",
             "ldrd r10, r11, [r0, #8]",

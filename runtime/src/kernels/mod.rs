@@ -11,9 +11,12 @@ mod aarch64;
 mod cortex_m;
 #[allow(unused_imports, unused_macros, reason = "not every target has such a kernel")]
 mod native;
+#[cfg_attr(all(target_arch = "arm", feature = "cortex-m-dsp"), allow(dead_code))]
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
+
+use crate::math::{sigmoid, tanh};
 
 /// What a nibble of weight 0 holds.
 pub(crate) const ZERO_POINT: i32 = 8;
@@ -54,7 +57,8 @@ pub(crate) trait Kernel: Copy {
         self,
         weights: &[[Block; G]],
         activations: Integers,
-    ) -> [[i32; ROWS]; G];
+        sums: &mut [[i32; ROWS]; G],
+    );
 
     /// Multiplies `G` × 16 rows of nibbles, less 8 each, with activations. There are `G` blocks for
     /// each 8 of them.
@@ -62,7 +66,8 @@ pub(crate) trait Kernel: Copy {
         self,
         weights: &[[Block; G]],
         activations: Integers,
-    ) -> [[i32; ROWS]; G];
+        sums: &mut [[i32; ROWS]; G],
+    );
 
     /// Multiplies `G` × 16 rows of floats with activations, in the one defined order. The
     /// activations are two vectors, one after the other, each a multiple of 4 long.
@@ -73,6 +78,26 @@ pub(crate) trait Kernel: Copy {
         values: [&[f32]; 2],
     ) -> [[f32; ROWS]; G] {
         portable::float(weights, values)
+    }
+
+    /// Updates sixteen LSTM cells: from their gates, in PyTorch's order (input, forget, candidate,
+    /// output), before the activation functions, their new state and output.
+    #[inline(always)]
+    fn cells(
+        self,
+        [i, f, g, o]: &[[f32; ROWS]; 4],
+        state: &mut [f32; ROWS],
+        output: &mut [f32; ROWS],
+    ) {
+        // Function by function: compilers make vectors of that.
+        let (i, f, g, o) = (i.map(sigmoid), f.map(sigmoid), g.map(tanh), o.map(sigmoid));
+        for unit in 0..ROWS {
+            state[unit] = f[unit] * state[unit] + i[unit] * g[unit];
+        }
+        let squashed = state.map(tanh);
+        for unit in 0..ROWS {
+            output[unit] = o[unit] * squashed[unit];
+        }
     }
 
     /// Runs `work` compiled for this instruction set.
@@ -136,12 +161,20 @@ choices! {
     Neon: aarch64::Neon, "neon";
     #[cfg(all(target_arch = "arm", feature = "cortex-m-dsp"))]
     CortexM: cortex_m::CortexM, "cortex-m-dsp";
+    // Boards have no flash for a second copy of everything.
+    #[cfg(not(all(target_arch = "arm", feature = "cortex-m-dsp")))]
     Portable: portable::Portable, "portable";
 }
 
 impl Isa {
-    /// What every machine has.
+    /// What every machine has but those whose firmware has chosen its kernel when compiling.
+    #[cfg(not(all(target_arch = "arm", feature = "cortex-m-dsp")))]
     pub const PORTABLE: Self = Self(Choice::Portable(portable::Portable));
+
+    #[cfg(not(all(target_arch = "arm", feature = "cortex-m-dsp")))]
+    const LAST: Self = Self::PORTABLE;
+    #[cfg(all(target_arch = "arm", feature = "cortex-m-dsp"))]
+    const LAST: Self = Self(Choice::CortexM(cortex_m::CortexM));
 
     /// All that this machine has, the fastest first. Hosts look once they run; without `std` it is
     /// decided when compiling.
@@ -151,7 +184,7 @@ impl Isa {
 
     /// The fastest that this machine has.
     pub fn best() -> Self {
-        Self::available().next().unwrap_or(Self::PORTABLE)
+        Self::available().next().unwrap_or(Self::LAST)
     }
 
     /// Its name, in lower case.
@@ -163,6 +196,11 @@ impl Isa {
     /// that a network's speed is measured against.
     pub fn read(self, bytes: &[u8]) -> u64 {
         self.run(Read(bytes))
+    }
+
+    /// Whether its loops take only weights that lie on whole words.
+    pub(crate) fn needs_whole_words(self) -> bool {
+        cfg!(all(target_arch = "arm", feature = "cortex-m-dsp"))
     }
 
     /// Runs work on this instruction set.
@@ -239,10 +277,11 @@ mod tests {
             let (mut for_bytes, mut for_nibbles) = (values.to_vec(), values.to_vec());
             kernel.arrange_int8(&mut for_bytes);
             kernel.arrange_int4(&mut for_nibbles);
-            [
-                kernel.int8(bytes, Integers { values: &for_bytes, total }),
-                kernel.int4(nibbles, Integers { values: &for_nibbles, total }),
-            ]
+            let mut sums = [[[1; ROWS]; G]; 2];
+            let [of_bytes, of_nibbles] = &mut sums;
+            kernel.int8(bytes, Integers { values: &for_bytes, total }, of_bytes);
+            kernel.int4(nibbles, Integers { values: &for_nibbles, total }, of_nibbles);
+            sums
         }
     }
 

@@ -44,9 +44,10 @@ macro_rules! kernel {
                 self,
                 weights: &[[Block; G]],
                 activations: Integers,
-            ) -> [[i32; ROWS]; G] {
+                sums: &mut [[i32; ROWS]; G],
+            ) {
                 // SAFETY: `self` exists only where these features do.
-                unsafe { int8(weights, activations) }
+                *sums = unsafe { int8(weights, activations) };
             }
 
             #[inline(always)]
@@ -54,9 +55,10 @@ macro_rules! kernel {
                 self,
                 weights: &[[Block; G]],
                 activations: Integers,
-            ) -> [[i32; ROWS]; G] {
+                sums: &mut [[i32; ROWS]; G],
+            ) {
                 // SAFETY: `self` exists only where these features do.
-                unsafe { int4(weights, activations) }
+                *sums = unsafe { int4(weights, activations) };
             }
 
             #[inline(always)]

@@ -24,8 +24,9 @@ impl Kernel for Portable {
         self,
         weights: &[[Block; G]],
         activations: Integers,
-    ) -> [[i32; ROWS]; G] {
-        let mut sums = [[0i32; ROWS]; G];
+        sums: &mut [[i32; ROWS]; G],
+    ) {
+        *sums = [[0; ROWS]; G];
         for (blocks, values) in weights.iter().zip(activations.values.as_chunks::<4>().0) {
             for (sums, block) in sums.iter_mut().zip(blocks) {
                 for (sum, columns) in sums.iter_mut().zip(block.as_chunks::<4>().0) {
@@ -36,7 +37,6 @@ impl Kernel for Portable {
                 }
             }
         }
-        sums
     }
 
     #[inline(always)]
@@ -44,8 +44,9 @@ impl Kernel for Portable {
         self,
         weights: &[[Block; G]],
         activations: Integers,
-    ) -> [[i32; ROWS]; G] {
-        let mut sums = [[-ZERO_POINT * activations.total; ROWS]; G];
+        sums: &mut [[i32; ROWS]; G],
+    ) {
+        *sums = [[-ZERO_POINT * activations.total; ROWS]; G];
         for (blocks, values) in weights.iter().zip(activations.values.as_chunks::<8>().0) {
             for (sums, block) in sums.iter_mut().zip(blocks) {
                 for (sum, word) in sums.iter_mut().zip(block.as_chunks::<4>().0) {
@@ -58,7 +59,6 @@ impl Kernel for Portable {
                 }
             }
         }
-        sums
     }
 
     #[inline(always)]
@@ -79,7 +79,7 @@ pub(super) fn float<const G: usize>(
         let mut rest = weights.as_chunks::<4>().0;
         for values in values {
             let values = values.as_chunks::<4>().0;
-            let (columns, later) = rest.split_at(values.len());
+            let (columns, later) = rest.split_at_checked(values.len()).unwrap_or_default();
             for (columns, values) in columns.iter().zip(values) {
                 for ((sums, column), value) in sums.iter_mut().zip(columns).zip(values) {
                     let weights = column[group].map(f32::from_le_bytes);

@@ -1,0 +1,87 @@
+//! What the parts of a note take, by precision and instruction set: `cargo bench`.
+//!
+//! `tools bench` measures whole notes beside the machine's bandwidth; this tells where they go.
+#![allow(clippy::unwrap_used, reason = "the bundled models open")]
+
+use std::sync::LazyLock;
+
+use divan::{Bencher, counter::ItemsCount};
+use pianola_runtime::{Generator, Isa, Model, Network, Note, Sampling};
+
+fn main() {
+    divan::main();
+}
+
+/// A model file on a boundary of cache lines, as mapped files are.
+#[repr(C, align(64))]
+struct Aligned<T: ?Sized>(T);
+
+static INT8: &Aligned<[u8]> = &Aligned(*include_bytes!("../../models/report-int8.safetensors"));
+static INT4: &Aligned<[u8]> = &Aligned(*include_bytes!("../../models/report-int4.safetensors"));
+
+/// A bundled model on one of this machine's instruction sets.
+#[derive(Clone, Copy)]
+struct Case {
+    model: &'static Model<'static>,
+    isa: Isa,
+}
+
+impl Case {
+    fn all() -> impl Iterator<Item = Self> {
+        static MODELS: LazyLock<[Model; 2]> =
+            LazyLock::new(|| [INT8, INT4].map(|file| Model::from_bytes(&file.0).unwrap()));
+        MODELS.iter().flat_map(|model| Isa::available().map(move |isa| Self { model, isa }))
+    }
+
+    fn network(self) -> Network<'static> {
+        Network::on(self.isa, self.model).unwrap()
+    }
+}
+
+impl std::fmt::Display for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{}, {}", self.model.precision(), self.isa.name())
+    }
+}
+
+const NOTE: Note = Note { pitch: 60, velocity: 80, step: 0.2, duration: 0.3 };
+
+/// The layers: a note is heard.
+#[divan::bench(args = Case::all())]
+fn hear(bencher: Bencher, case: &Case) {
+    let mut network = case.network();
+    bencher.bench_local(|| network.hear(&NOTE));
+}
+
+/// The same for sixteen pieces that share each weight, by piece.
+#[divan::bench(args = Case::all())]
+fn hear_16_together(bencher: Bencher, case: &Case) {
+    let mut networks = vec![case.network(); 16];
+    let notes = [NOTE; 16];
+    bencher
+        .counter(ItemsCount::new(16usize))
+        .bench_local(|| Network::hear_together(&mut networks, &notes));
+}
+
+/// The heads.
+#[divan::bench(args = Case::all())]
+fn predict(bencher: Bencher, case: &Case) {
+    let network = case.network();
+    bencher.bench_local(|| network.predict());
+}
+
+/// A whole note: heads, draw and layers; with and without sorting the tokens.
+#[divan::bench(args = Case::all(), consts = [false, true])]
+fn note<const SORTED: bool>(bencher: Bencher, case: &Case) {
+    let top_p = if SORTED { 0.95 } else { 1.0 };
+    let sampling = Sampling { top_p, ..Sampling::default() };
+    let mut generator: Generator = Generator::of(case.network(), 1);
+    bencher.bench_local(|| generator.next_note(&sampling));
+}
+
+/// Opening a model file: its header and its checksum.
+#[divan::bench(args = ["int8", "int4"])]
+fn open(bencher: Bencher, precision: &str) {
+    let file = if precision == "int8" { &INT8.0 } else { &INT4.0 };
+    bencher.bench(|| Model::from_bytes(file).unwrap().checksum());
+}

@@ -58,9 +58,25 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     /// [`Note::playable_seconds`] makes them playable, and it is the note as played that is heard.
     /// BOS is never drawn.
     pub fn next_note(&mut self, sampling: &Sampling) -> Note {
-        let note = self.draw(sampling);
-        self.network.hear(&note);
+        self.next_note_meanwhile(sampling, || {})
+    }
+
+    /// As [`next_note`](Self::next_note), and calls `meanwhile` more than a hundred times on the way,
+    /// about evenly: a board sends its messages in time while it makes up the next note.
+    pub fn next_note_meanwhile(
+        &mut self,
+        sampling: &Sampling,
+        mut meanwhile: impl FnMut(),
+    ) -> Note {
+        let note = self.draw(sampling, &mut meanwhile);
+        self.network.hear_meanwhile(&note, meanwhile);
         note
+    }
+
+    /// As [`hear`](Self::hear), with a `meanwhile` as that of
+    /// [`next_note_meanwhile`](Self::next_note_meanwhile).
+    pub fn hear_meanwhile(&mut self, note: &Note, meanwhile: impl FnMut()) {
+        self.network.hear_meanwhile(&note.playable(), meanwhile);
     }
 
     /// The next note of each of several pieces, as [`next_note`](Self::next_note) would make them
@@ -69,7 +85,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     /// place for their note make up none.
     pub fn next_notes(generators: &mut [Self], sampling: &Sampling, notes: &mut [Note]) {
         for (generator, note) in generators.iter_mut().zip(&mut *notes) {
-            *note = generator.draw(sampling);
+            *note = generator.draw(sampling, || {});
         }
         Network::hear_together(generators, notes);
     }
@@ -81,8 +97,8 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     }
 
     /// Draws the next note; it is not yet heard.
-    pub(crate) fn draw(&mut self, sampling: &Sampling) -> Note {
-        let prediction = self.network.predict();
+    pub(crate) fn draw(&mut self, sampling: &Sampling, meanwhile: impl FnMut()) -> Note {
+        let prediction = self.network.predict_meanwhile(meanwhile);
         let playable: &[f32; PLAYABLE] = match prediction.pitch.first_chunk() {
             Some(playable) => playable,
             None => &[0.0; PLAYABLE],

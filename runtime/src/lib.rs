@@ -31,8 +31,9 @@
 //! | [`Model`] | a checked view of a model file, `&[u8]` in, no copy |
 //! | [`Generator`] | notes one by one: [`hear`](Generator::hear), [`next_note`](Generator::next_note), [`restart`](Generator::restart); of several pieces [together](Generator::next_notes) |
 //! | `Pair` | (`std`) a generator on two threads |
-//! | [`Sampling`] | temperature, top-k and top-p; may change between two notes |
+//! | [`Sampling`] | temperature, top-k, top-p and [`Scale`]; may change between two notes |
 //! | [`Note`] | pitch, velocity, step and duration |
+//! | [`Player`] | notes in, MIDI messages out, each at its time |
 //! | [`Isa`] | the instruction sets, for those who compare them; otherwise the fastest is chosen |
 //! | [`Network`] | the forward pass alone, for those who measure: [`predict`](Network::predict), [`hear`](Network::hear), [`state`](Network::state) |
 //!
@@ -57,7 +58,9 @@ mod matrix;
 mod model;
 mod network;
 mod note;
+mod player;
 mod sampling;
+mod scale;
 
 pub use generator::Generator;
 pub use kernels::Isa;
@@ -69,7 +72,9 @@ pub use network::{Network, Prediction};
 pub use note::Note;
 #[cfg(feature = "std")]
 pub use pair::Pair;
+pub use player::{Message, Micros, Player};
 pub use sampling::Sampling;
+pub use scale::Scale;
 
 #[cfg(feature = "std")]
 pub mod corpus;

@@ -115,13 +115,20 @@ impl Matrix<'_> {
     }
 
     /// All rows' sums, of a matrix whose blocks stand alone; of padding rows, as many as `output`
-    /// has room for.
+    /// has room for. Calls `meanwhile` after every 16.
     #[inline(always)]
-    pub fn multiply<K: Kernel>(&self, kernel: K, activations: &Activations, output: &mut [f32]) {
+    pub fn multiply<K: Kernel>(
+        &self,
+        kernel: K,
+        activations: &Activations,
+        output: &mut [f32],
+        meanwhile: &mut impl FnMut(),
+    ) {
         for (index, output) in output.chunks_mut(ROWS).enumerate() {
             let mut sums = [[0.0; ROWS]];
             self.rows(kernel, index, activations, &mut sums);
             output.iter_mut().zip(sums.as_flattened()).for_each(|(output, sum)| *output = *sum);
+            meanwhile();
         }
     }
 }

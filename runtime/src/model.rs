@@ -61,6 +61,24 @@ pub enum ModelError {
     Misaligned,
 }
 
+impl ModelError {
+    /// The cause in a few words, for boards, which do not format text.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Self::Truncated => "cut short",
+            Self::TrailingBytes => "bytes behind its end",
+            Self::NotAModel => "no model here",
+            Self::BadHeader => "damaged header",
+            Self::Version => "another format version",
+            Self::Checksum => "damaged",
+            Self::Unsupported => "unknown architecture",
+            Self::Tensor(name) => name,
+            Self::TooLarge => "too large",
+            Self::Misaligned => "not on whole words",
+        }
+    }
+}
+
 /// Precision of the stored weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
@@ -218,6 +236,18 @@ impl<'a> Model<'a> {
             duration: file.floats(INPUT_DURATION, &[hidden / ROWS, 4, ROWS])?,
         };
         Ok(Self { layers, hidden, precision, checksum, input, lstm, heads })
+    }
+
+    /// Checks and views the model file that starts a region of flash: its header says where it ends,
+    /// and what lies behind it does not matter.
+    ///
+    /// # Errors
+    /// [`ModelError`] says what is wrong with the file. Erased flash is [`ModelError::NotAModel`].
+    pub fn in_region(region: &'a [u8]) -> Result<Self, ModelError> {
+        let header = Header::read(region)?;
+        let spare = header.data_len().checked_sub(header.end()?).ok_or(ModelError::Truncated)?;
+        let file = region.get(..region.len() - spare).ok_or(ModelError::Truncated)?;
+        Self::from_bytes(file)
     }
 
     /// Number of LSTM layers.

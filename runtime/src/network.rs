@@ -143,12 +143,18 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
             return each.for_each(|(network, note)| network.as_mut().hear(note));
         }
         let tokens = |index: usize| notes.get(index).map_or(Token::BOS, Token::from);
-        let exchange = |_: usize, _: &mut [f32]| {};
-        isa.run(Hear { model, networks, tokens, units: 0..model.hidden, exchange });
+        let (units, exchange) = (0..model.hidden, |_: usize, _: &mut [f32]| {});
+        isa.run(Hear { model, networks, tokens, units, exchange, meanwhile: || {} });
+    }
+
+    /// As [`hear`](Self::hear), and calls `meanwhile` a hundred times or so on the way, about
+    /// evenly: for boards that have more to see to.
+    pub fn hear_meanwhile(&mut self, note: &Note, meanwhile: impl FnMut()) {
+        self.hear_part(Token::from(note), 0..self.model.hidden, |_, _| {}, meanwhile);
     }
 
     fn hear_token(&mut self, token: Token) {
-        self.hear_part(token, 0..self.model.hidden, |_, _| {});
+        self.hear_part(token, 0..self.model.hidden, |_, _| {}, || {});
     }
 
     /// Hears a token, but computes only some units of each layer, whole chunks of them; `exchange`
@@ -158,14 +164,22 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
         token: Token,
         units: Range<usize>,
         exchange: impl FnMut(usize, &mut [f32]),
+        meanwhile: impl FnMut(),
     ) {
         let Self { model, isa, .. } = *self;
-        isa.run(Hear { model, networks: &mut [self], tokens: |_| token, units, exchange });
+        let (networks, tokens) = (&mut [self], |_| token);
+        isa.run(Hear { model, networks, tokens, units, exchange, meanwhile });
     }
 
     /// What the next note is expected to be.
     pub fn predict(&self) -> Prediction {
-        self.isa.run(Predict(self))
+        self.predict_meanwhile(|| {})
+    }
+
+    /// As [`predict`](Self::predict), and calls `meanwhile` on the way as
+    /// [`hear_meanwhile`](Self::hear_meanwhile) does.
+    pub fn predict_meanwhile(&self, meanwhile: impl FnMut()) -> Prediction {
+        self.isa.run(Predict { network: self, meanwhile })
     }
 }
 
@@ -198,7 +212,7 @@ impl<const LAYERS: usize, const HIDDEN: usize> AsMut<Self> for Network<'_, LAYER
 pub(crate) const UNITS: usize = ROWS;
 
 /// Advances networks of one model by one token each.
-struct Hear<'n, 'm, N, T, E, const LAYERS: usize, const HIDDEN: usize> {
+struct Hear<'n, 'm, N, T, E, M, const LAYERS: usize, const HIDDEN: usize> {
     model: &'m Model<'m>,
     networks: &'n mut [N],
     /// The token of each.
@@ -207,20 +221,23 @@ struct Hear<'n, 'm, N, T, E, const LAYERS: usize, const HIDDEN: usize> {
     units: Range<usize>,
     /// Completes a layer's new hidden state where these are not all units.
     exchange: E,
+    /// Called between chunks.
+    meanwhile: M,
 }
 
-impl<'m, N, T, E, const LAYERS: usize, const HIDDEN: usize> Work
-    for Hear<'_, 'm, N, T, E, LAYERS, HIDDEN>
+impl<'m, N, T, E, M, const LAYERS: usize, const HIDDEN: usize> Work
+    for Hear<'_, 'm, N, T, E, M, LAYERS, HIDDEN>
 where
     N: AsMut<Network<'m, LAYERS, HIDDEN>>,
     T: Fn(usize) -> Token,
     E: FnMut(usize, &mut [f32]),
+    M: FnMut(),
 {
     type Output = ();
 
     #[inline(always)]
     fn with<K: Kernel>(self, kernel: K) {
-        let Self { model, networks, tokens, units, mut exchange } = self;
+        let Self { model, networks, tokens, units, mut exchange, mut meanwhile } = self;
         let mut gates = [[0.0; UNITS]; 4];
         for (layer, matrix) in model.lstm.iter().flatten().enumerate() {
             for network in &mut *networks {
@@ -231,6 +248,7 @@ where
                     let heard = (layer == 0).then(|| (&model.input, tokens(index)));
                     network.as_mut().update_chunk(kernel, matrix, layer, chunk, heard, &mut gates);
                 }
+                meanwhile();
             }
             for network in &mut *networks {
                 let network = network.as_mut();
@@ -381,16 +399,23 @@ impl Input<'_> {
 }
 
 /// Runs a network's heads.
-struct Predict<'n, 'm, const LAYERS: usize, const HIDDEN: usize>(&'n Network<'m, LAYERS, HIDDEN>);
+struct Predict<'n, 'm, M, const LAYERS: usize, const HIDDEN: usize> {
+    network: &'n Network<'m, LAYERS, HIDDEN>,
+    /// Called between blocks of rows.
+    meanwhile: M,
+}
 
-impl<const LAYERS: usize, const HIDDEN: usize> Work for Predict<'_, '_, LAYERS, HIDDEN> {
+impl<M: FnMut(), const LAYERS: usize, const HIDDEN: usize> Work
+    for Predict<'_, '_, M, LAYERS, HIDDEN>
+{
     type Output = Prediction;
 
     #[inline(always)]
     fn with<K: Kernel>(self, kernel: K) -> Prediction {
-        let model = self.0.model;
+        let Self { network, mut meanwhile } = self;
+        let model = network.model;
         let heads = &model.heads;
-        let top = part(&self.0.hidden, model.layers.wrapping_sub(1), model.hidden);
+        let top = part(&network.hidden, model.layers.wrapping_sub(1), model.hidden);
         // Between them, scaling neither overflows nor divides by nothing.
         const LIMITS: (f32, f32) = (1e-30, 1e30);
         let mut prediction = Prediction { pitch: [0.0; PITCHES], step: 0.0, duration: 0.0 };
@@ -403,9 +428,9 @@ impl<const LAYERS: usize, const HIDDEN: usize> Work for Predict<'_, '_, LAYERS, 
 
         let outputs = model.precision.of_outputs();
         let heard = activations(kernel, outputs, top, 1.0, &mut quantized.0);
-        heads.times.multiply(kernel, &heard, &mut times);
+        heads.times.multiply(kernel, &heard, &mut times, &mut meanwhile);
         let heard = activations(kernel, model.precision, top, 1.0, &mut quantized.0);
-        heads.pitch_hidden.multiply(kernel, &heard, inner);
+        heads.pitch_hidden.multiply(kernel, &heard, inner, &mut meanwhile);
         for value in &mut *inner {
             let positive = if *value > 0.0 { *value } else { 0.0 };
             *value = if positive > LIMITS.1 { LIMITS.1 } else { positive };
@@ -414,7 +439,7 @@ impl<const LAYERS: usize, const HIDDEN: usize> Work for Predict<'_, '_, LAYERS, 
         let largest = inner.iter().fold(0.0, |a, &b| if b > a { b } else { a });
         let largest = if largest > LIMITS.0 { largest } else { 1.0 };
         let inner = activations(kernel, outputs, inner, largest, &mut quantized_inner.0);
-        heads.pitch.multiply(kernel, &inner, &mut prediction.pitch);
+        heads.pitch.multiply(kernel, &inner, &mut prediction.pitch, &mut meanwhile);
         [prediction.step, prediction.duration, ..] = times;
         prediction
     }

@@ -141,7 +141,7 @@ impl<'scope, 'm: 'scope, const LAYERS: usize, const HIDDEN: usize>
 
     /// As [`Generator::next_note`].
     pub fn next_note(&mut self, sampling: &Sampling) -> Note {
-        let note = self.generator.draw(sampling);
+        let note = self.generator.draw(sampling, || {});
         self.hear(&note);
         note
     }
@@ -178,9 +178,10 @@ impl Helper {
         }
         let mut late = false;
         let first = self.note.wrapping_sub(1).wrapping_mul(network.layers() as u32);
-        network.hear_part(token, Half::Lower.of(network.width()), |layer, hidden| {
+        let exchange = |layer: usize, hidden: &mut [f32]| {
             late |= self.link.exchange(Half::Lower, first.wrapping_add(layer as u32), hidden);
-        });
+        };
+        network.hear_part(token, Half::Lower.of(network.width()), exchange, || {});
         // Who had to be woken may be late.
         if late && !asleep {
             self.late += 2;
@@ -255,10 +256,11 @@ fn help<const LAYERS: usize, const HIDDEN: usize>(
             break;
         }
         let token = Token::from_bits([0, 1, 2].map(|at| link.token[at].load(Ordering::Relaxed)));
-        network.hear_part(token, units.clone(), |_, hidden| {
+        let exchange = |_: usize, hidden: &mut [f32]| {
             link.exchange(Half::Upper, layers, hidden);
             layers = layers.wrapping_add(1);
-        });
+        };
+        network.hear_part(token, units.clone(), exchange, || {});
     }
     let mut cells = link.cells.iter();
     network.cells(units, |cell| {

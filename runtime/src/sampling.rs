@@ -2,6 +2,7 @@
 
 use core::cmp::Ordering;
 
+use crate::scale::Scale;
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::Rng;
 
@@ -16,12 +17,14 @@ pub struct Sampling {
     /// Draw only among the fewest likeliest tokens that have this much probability together; 1
     /// for all. The likeliest always takes part.
     pub top_p: f32,
+    /// Draw only pitches of this scale.
+    pub scale: Scale,
 }
 
 impl Default for Sampling {
     /// The model's own distribution.
     fn default() -> Self {
-        Self { temperature: 1.0, top_k: 0, top_p: 1.0 }
+        Self { temperature: 1.0, top_k: 0, top_p: 1.0, scale: Scale::CHROMATIC }
     }
 }
 
@@ -47,8 +50,8 @@ impl Random {
     }
 }
 
-/// Draws a token. `N` is the number of tokens, at most 256; logits that are not numbers are never
-/// drawn unless nothing else is there.
+/// Draws a token, a pitch. `N` is the number of tokens, at most 256; logits that are not numbers are
+/// never drawn unless nothing else is there.
 pub(crate) fn draw<const N: usize>(
     logits: &[f32; N],
     sampling: &Sampling,
@@ -58,7 +61,8 @@ pub(crate) fn draw<const N: usize>(
     let mut tokens: [u8; N] = core::array::from_fn(|token| token as u8);
     let logit = |token: &u8| {
         let logit = logits.get(usize::from(*token)).copied();
-        logit.filter(|logit| !logit.is_nan()).unwrap_or(f32::NEG_INFINITY)
+        let drawn = |logit: &f32| !logit.is_nan() && sampling.scale.contains(*token);
+        logit.filter(drawn).unwrap_or(f32::NEG_INFINITY)
     };
     // Likelier first; of equals, the lower token.
     let by_likelihood = |a: &u8, b: &u8| match logit(b).total_cmp(&logit(a)) {

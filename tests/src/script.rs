@@ -51,7 +51,7 @@ pub fn fingerprint(file: &[u8]) -> Result<u32, ModelError> {
     let mut generator: Generator = Generator::new(model, SEED)?;
     for n in 0..notes {
         let sampling = match n % 4 {
-            0 => Sampling { temperature: 0.7, top_k: 20, top_p: 0.9 },
+            0 => Sampling { temperature: 0.7, top_k: 20, top_p: 0.9, ..Sampling::default() },
             _ => Sampling::default(),
         };
         let note = generator.next_note(&sampling);

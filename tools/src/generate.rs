@@ -92,8 +92,12 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         eprintln!("seed {seed}");
         seed
     });
-    let sampling =
-        Sampling { temperature: options.temperature, top_k: options.top_k, top_p: options.top_p };
+    let sampling = Sampling {
+        temperature: options.temperature,
+        top_k: options.top_k,
+        top_p: options.top_p,
+        ..Sampling::default()
+    };
     let name = |seed: u64| format!("piece-{seed}.mid");
     let path = |seed: u64| match (&options.out, options.count) {
         (Some(out), 1) if !out.is_dir() => out.clone(),

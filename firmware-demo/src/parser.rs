@@ -1,0 +1,74 @@
+//! MIDI messages out of a stream of bytes.
+//!
+//! `midly`'s parser keeps bounds checks that could panic, and makes notes of messages cut short; on a
+//! board with a loose plug neither may happen.
+
+/// Puts bytes together to channel messages. Running status is understood; system messages but
+/// real-time ones are skipped.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parser {
+    /// Status of the message that data bytes belong to; 0 for none that is of interest.
+    status: u8,
+    /// Its first data byte, if that is there.
+    first: Option<u8>,
+}
+
+impl Parser {
+    /// Takes a byte; returns the message it completes: status and data, those it does not have 0.
+    pub fn feed(&mut self, byte: u8) -> Option<[u8; 3]> {
+        match byte {
+            // Real-time messages are a byte, and may stand in the middle of another message.
+            0xf8..=0xff => return Some([byte, 0, 0]),
+            0x80..=0xf7 => {
+                let channel = byte < 0xf0;
+                *self = Self { status: if channel { byte } else { 0 }, first: None };
+            }
+            data => {
+                let single = matches!(self.status & 0xf0, 0xc0 | 0xd0);
+                match (self.status, self.first) {
+                    (0, _) => {}
+                    (status, None) if single => return Some([status, data, 0]),
+                    (_, None) => self.first = Some(data),
+                    (status, Some(first)) => {
+                        self.first = None;
+                        return Some([status, first, data]);
+                    }
+                }
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    extern crate std;
+    use std::vec::Vec;
+
+    fn messages(bytes: &[u8]) -> Vec<[u8; 3]> {
+        let mut parser = Parser::default();
+        bytes.iter().filter_map(|&byte| parser.feed(byte)).collect()
+    }
+
+    #[test]
+    fn running_status_and_real_time_messages_are_understood() {
+        let bytes = [0x90, 60, 80, 62, 0xfa, 81, 0xc0, 5, 6, 0x80, 60, 0];
+        let expected = [
+            [0x90, 60, 80],
+            [0xfa, 0, 0],
+            [0x90, 62, 81],
+            [0xc0, 5, 0],
+            [0xc0, 6, 0],
+            [0x80, 60, 0],
+        ];
+        assert_eq!(messages(&bytes), expected);
+    }
+
+    #[test]
+    fn what_is_cut_short_or_not_for_us_is_skipped() {
+        let exclusive = [0xf0, 1, 2, 3, 0xf7, 4, 5];
+        assert!(messages(&exclusive).is_empty());
+        assert_eq!(messages(&[1, 2, 0x90, 60, 0x90, 61, 5]), [[0x90, 61, 5]]);
+    }
+}

@@ -1,0 +1,59 @@
+//! Sets of pitch classes.
+
+/// The pitch classes that may be played, in all octaves.
+///
+/// ```
+/// use pianola_runtime::Scale;
+/// let g_major = Scale::major(7);
+/// assert!(g_major.contains(66) && !g_major.contains(65)); // F sharp, F
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scale(u16);
+
+impl Scale {
+    /// All twelve.
+    pub const CHROMATIC: Self = Self(0xfff);
+
+    /// The major scale on a pitch class, 0 for C.
+    pub const fn major(root: u8) -> Self {
+        Self::on(root, 0b1010_1011_0101)
+    }
+
+    /// The natural minor scale on a pitch class, 0 for C.
+    pub const fn minor(root: u8) -> Self {
+        Self::on(root, 0b0101_1010_1101)
+    }
+
+    /// The major pentatonic scale on a pitch class, 0 for C.
+    pub const fn pentatonic(root: u8) -> Self {
+        Self::on(root, 0b0010_1001_0101)
+    }
+
+    /// Whether a pitch belongs to it.
+    pub const fn contains(self, pitch: u8) -> bool {
+        self.0 >> (pitch % 12) & 1 == 1
+    }
+
+    /// Moves steps, of which bit 0 is the root, to a pitch class.
+    const fn on(root: u8, steps: u16) -> Self {
+        let shifted = (steps as u32) << (root % 12);
+        Self((shifted | shifted >> 12) as u16 & 0xfff)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn scales_have_their_pitch_classes() {
+        let classes = |scale: Scale| (0..12).filter(|&pitch| scale.contains(pitch)).collect();
+        let of: [Vec<u8>; 4] =
+            [Scale::major(0), Scale::major(7), Scale::minor(9), Scale::pentatonic(10)].map(classes);
+        assert_eq!(of[0], [0, 2, 4, 5, 7, 9, 11]);
+        assert_eq!(of[1], [0, 2, 4, 6, 7, 9, 11]);
+        assert_eq!(of[2], of[0]);
+        assert_eq!(of[3], [0, 2, 5, 7, 10]);
+    }
+}

@@ -1,0 +1,182 @@
+//! The player: what starts ends, at its time, whatever comes.
+#![allow(clippy::unwrap_used)]
+
+use pianola_runtime::{Message, Micros, Note, Player};
+use proptest::prelude::*;
+
+/// A player with few places, so that they run out.
+type Small = Player<4, 3>;
+
+fn note() -> impl Strategy<Value = Note> {
+    // Few pitches, so that they meet; chords, and notes of no length.
+    let times = || prop_oneof![Just(0.0), 0.001f32..2.0, Just(f32::NAN), Just(-1.0)];
+    (58u8..64, any::<u8>(), times(), times()).prop_map(|(pitch, velocity, step, duration)| Note {
+        pitch,
+        velocity,
+        step,
+        duration,
+    })
+}
+
+/// What may happen to a player.
+#[derive(Clone, Debug)]
+enum Event {
+    Push(Note),
+    /// Time passes, with the port open or stalled.
+    Pass(Micros, bool),
+    Stop,
+    Panic,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        8 => note().prop_map(Event::Push),
+        8 => (0u64..3_000_000, prop::bool::weighted(0.8)).prop_map(|(time, open)| Event::Pass(time, open)),
+        1 => Just(Event::Stop),
+        1 => Just(Event::Panic),
+    ]
+}
+
+/// Listens as an instrument does.
+#[derive(Default)]
+struct Instrument {
+    sounding: Vec<u8>,
+}
+
+impl Instrument {
+    fn hear(&mut self, message: Message) {
+        if let Some(pitch) = message.started() {
+            assert!(!self.sounding.contains(&pitch), "{pitch} starts twice");
+            assert!((1..128).contains(&message.0[2]), "{message:?}");
+            self.sounding.push(pitch);
+        }
+        if let Some(pitch) = message.ended() {
+            self.sounding.retain(|&other| other != pitch);
+        }
+    }
+}
+
+/// Takes what is due up to a time, each message at its own.
+fn play(player: &mut Small, instrument: &mut Instrument, from: Micros, to: Micros) {
+    let mut now = from;
+    while let Some(due) = player.due().filter(|&due| due <= to) {
+        now = now.max(due);
+        while let Some(message) = player.next(now) {
+            instrument.hear(message);
+            assert!(instrument.sounding.len() <= 3);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_starts_ends(events in prop::collection::vec(event(), 0..200)) {
+        let (mut player, mut instrument, mut now) = (Small::new(0), Instrument::default(), 0);
+        for event in events {
+            match event {
+                Event::Push(note) => {
+                    player.push(&note, now);
+                }
+                Event::Pass(time, open) => {
+                    if open {
+                        play(&mut player, &mut instrument, now, now + time);
+                    }
+                    now += time;
+                }
+                Event::Stop => player.stop(now),
+                Event::Panic => player.panic(now),
+            }
+        }
+        player.stop(now);
+        play(&mut player, &mut instrument, now, Micros::MAX);
+        prop_assert!(instrument.sounding.is_empty() && player.sounding() == 0);
+        prop_assert_eq!(player.due(), None);
+    }
+
+    /// With voices enough and taken in time, every note starts and ends when it should.
+    #[test]
+    fn notes_keep_their_times(notes in prop::collection::vec(note(), 1..100)) {
+        let mut player: Player = Player::new(0);
+        while player.next(0).is_some() {}
+        let (mut now, mut notes) = (0, notes.into_iter().peekable());
+        let mut onset = Player::<32, 32>::LEAD;
+        let mut expected = Vec::new();
+        let mut started = Vec::new();
+        while notes.peek().is_some() || player.due().is_some() {
+            while player.wants_note(now) && let Some(note) = notes.next() {
+                let playable = note.playable();
+                onset += (playable.step * 1e6) as Micros;
+                expected.push((onset, playable.pitch));
+                prop_assert!(player.push(&note, now));
+            }
+            now = player.due().unwrap();
+            while let Some(message) = player.next(now) {
+                started.extend(message.started().map(|pitch| (now, pitch)));
+            }
+        }
+        prop_assert_eq!(started, expected);
+    }
+
+    /// After the port was stalled, what waited is not made up for: onsets keep their distances.
+    #[test]
+    fn late_music_slows_down(stall in 20_000u64..5_000_000) {
+        let mut player: Player = Player::new(0);
+        while player.next(0).is_some() {}
+        for pitch in 60..70 {
+            player.push(&Note { pitch, velocity: 80, step: 0.1, duration: 0.05 }, 0);
+        }
+        let mut now = player.due().unwrap() + stall;
+        let mut onsets = Vec::new();
+        while player.due().is_some() {
+            while let Some(message) = player.next(now) {
+                onsets.extend(message.started().map(|_| now));
+            }
+            now = player.due().unwrap_or(now).max(now);
+        }
+        prop_assert_eq!(onsets.len(), 10);
+        prop_assert!(onsets.windows(2).all(|pair| pair[1] - pair[0] == 100_000), "{:?}", onsets);
+    }
+}
+
+#[test]
+fn it_begins_by_silencing_every_pitch() {
+    let mut player = Small::new(5);
+    let messages: Vec<_> = std::iter::from_fn(|| player.next(5)).map(|message| message.0).collect();
+    assert_eq!(messages[..2], [[0xb0, 120, 0], [0xb0, 123, 0]]);
+    let offs: Vec<_> = (0..128).map(|pitch| [0x80, pitch, 64]).collect();
+    assert_eq!(messages[2..], offs);
+}
+
+#[test]
+fn a_note_without_a_voice_ends_the_one_that_would_end_soonest() {
+    let mut player = Small::new(0);
+    while player.next(0).is_some() {}
+    for (pitch, duration) in [(60, 3.0), (61, 1.0), (62, 2.0), (63, 1.0)] {
+        assert!(player.push(&Note { pitch, velocity: 80, step: 0.0, duration }, 0));
+    }
+    assert!(!player.push(&Note { pitch: 64, velocity: 80, step: 0.0, duration: 1.0 }, 0));
+    let now = player.due().unwrap();
+    let messages: Vec<_> = std::iter::from_fn(|| player.next(now)).collect();
+    let pitches: Vec<_> = messages.iter().map(|message| (message.0[0], message.0[1])).collect();
+    assert_eq!(pitches, [(0x90, 60), (0x90, 61), (0x90, 62), (0x80, 61), (0x90, 63)]);
+}
+
+#[test]
+fn a_pitch_that_sounds_is_ended_before_it_starts_again() {
+    let mut player = Small::new(0);
+    while player.next(0).is_some() {}
+    player.push(&Note { pitch: 60, velocity: 80, step: 0.0, duration: 5.0 }, 0);
+    player.push(&Note { pitch: 60, velocity: 90, step: 1.0, duration: 1.0 }, 0);
+    let mut times = Vec::new();
+    while let Some(now) = player.due() {
+        times.extend(std::iter::from_fn(|| player.next(now)).map(|message| (now, message.0)));
+    }
+    let lead = Small::LEAD;
+    let expected = [
+        (lead, [0x90, 60, 80]),
+        (lead + 1_000_000, [0x80, 60, 64]),
+        (lead + 1_000_000, [0x90, 60, 90]),
+        (lead + 2_000_000, [0x80, 60, 64]),
+    ];
+    assert_eq!(times, expected);
+}

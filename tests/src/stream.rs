@@ -1,0 +1,32 @@
+//! The MIDI messages of a piece, each at its time: what a board must send.
+
+use pianola_firmware::Controls;
+use pianola_runtime::{Generator, Message, Micros, Model, ModelError, Player};
+
+/// Plays a piece on this machine, which is never late: all messages from power on until so many
+/// notes have started, and when each is due.
+///
+/// # Errors
+/// As those of [`Generator::new`].
+pub fn played(
+    model: &Model,
+    seed: u64,
+    notes: usize,
+    controls: &Controls,
+) -> Result<Vec<(Micros, Message)>, ModelError> {
+    let mut generator: Generator = Generator::new(model, seed)?;
+    let mut player: Player = Player::new(0);
+    let mut messages = Vec::new();
+    let (mut now, mut started) = (0, 0);
+    while started < notes {
+        while player.wants_note(now) {
+            player.push(&controls.shape(&generator.next_note(&controls.sampling)), now);
+        }
+        now = player.due().unwrap_or(now).max(now);
+        while let Some(message) = player.next(now).filter(|_| started < notes) {
+            started += usize::from(message.started().is_some());
+            messages.push((now, message));
+        }
+    }
+    Ok(messages)
+}

@@ -1,0 +1,377 @@
+//! The application of the boards, on a board made of software: its notes, its faults, its controls.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::VecDeque;
+
+use pianola_firmware::{Board, Controls, Knobs, blinks, run};
+use pianola_runtime::{Message, Micros, Model, ModelError};
+use pianola_tests::stream::played;
+use rand_pcg::Pcg32;
+use rand_pcg::rand_core::Rng;
+
+const MODEL: &[u8] = include_bytes!("../../models/report-int4.safetensors");
+
+/// Messages of a player that has been powered on, before it plays.
+const SILENCING: usize = 130;
+
+/// A board whose time passes as it is looked at.
+#[derive(Default)]
+struct Mock {
+    time: Micros,
+    seed: u64,
+    /// All bytes sent, and when.
+    sent: Vec<(Micros, u8)>,
+    /// Bytes that come in, each at its time.
+    coming: VecDeque<(Micros, u8)>,
+    knobs: Knobs,
+    /// When the button is held down.
+    pressed: Option<std::ops::Range<Micros>>,
+    /// When the port takes nothing.
+    stalled: Vec<std::ops::Range<Micros>>,
+    /// The light's changes.
+    light: Vec<(Micros, bool)>,
+    reports: Vec<ModelError>,
+    /// When it is switched off.
+    off: Micros,
+    fed: Micros,
+}
+
+impl Mock {
+    fn until(off: Micros) -> Self {
+        Self { off, seed: 42, ..Self::default() }
+    }
+
+    /// Bytes that come in at a time.
+    fn receive_at(mut self, time: Micros, bytes: &[u8]) -> Self {
+        self.coming.extend(bytes.iter().map(|&byte| (time, byte)));
+        self
+    }
+
+    fn runs(mut self) -> Self {
+        run(&mut self, MODEL);
+        self
+    }
+
+    /// All messages sent, each with the time of its first byte.
+    fn messages(&self) -> Vec<(Micros, Message)> {
+        let messages = self.sent.chunks_exact(3);
+        messages.map(|bytes| (bytes[0].0, Message([bytes[0].1, bytes[1].1, bytes[2].1]))).collect()
+    }
+
+    /// Pitches that start, and when.
+    fn starts(&self) -> Vec<(Micros, u8)> {
+        let messages = self.messages().into_iter();
+        messages.filter_map(|(time, message)| Some((time, message.started()?))).collect()
+    }
+}
+
+impl Board for Mock {
+    fn now(&mut self) -> Micros {
+        self.time += 2;
+        self.time
+    }
+
+    fn seed(&mut self) -> u64 {
+        self.seed += 1;
+        self.seed - 1
+    }
+
+    fn send(&mut self, byte: u8) -> bool {
+        let open = !self.stalled.iter().any(|stall| stall.contains(&self.time));
+        if open {
+            self.sent.push((self.time, byte));
+        }
+        open
+    }
+
+    fn receive(&mut self) -> Option<u8> {
+        let due = self.coming.front().is_some_and(|(time, _)| *time <= self.time);
+        due.then(|| self.coming.pop_front()).flatten().map(|(_, byte)| byte)
+    }
+
+    fn knobs(&mut self) -> Knobs {
+        self.knobs
+    }
+
+    fn button(&mut self) -> bool {
+        self.pressed.as_ref().is_some_and(|pressed| pressed.contains(&self.time))
+    }
+
+    fn light(&mut self, on: bool) {
+        if self.light.last().is_none_or(|&(_, last)| last != on) {
+            self.light.push((self.time, on));
+        }
+    }
+
+    fn feed_watchdog(&mut self) {
+        assert!(self.time - self.fed < 20_000, "the watchdog has waited since {}", self.fed);
+        self.fed = self.time;
+    }
+
+    fn report(&mut self, error: &ModelError) {
+        self.reports.push(*error);
+    }
+
+    fn idle(&mut self) {
+        self.time += 250;
+    }
+
+    fn is_on(&self) -> bool {
+        self.time < self.off
+    }
+}
+
+const SECOND: Micros = 1_000_000;
+
+/// What sounds after some messages; none may start what sounds.
+fn sounding(messages: &[(Micros, Message)]) -> Vec<u8> {
+    let mut sounding: Vec<u8> = Vec::new();
+    for (time, message) in messages {
+        if let Some(pitch) = message.started() {
+            assert!(!sounding.contains(&pitch), "{pitch} starts twice at {time}");
+            sounding.push(pitch);
+        }
+        if let Some(pitch) = message.ended() {
+            sounding.retain(|&other| other != pitch);
+        }
+    }
+    sounding
+}
+
+#[test]
+fn a_board_sends_what_the_host_plays() {
+    let board = Mock::until(60 * SECOND).runs();
+    let messages = board.messages();
+    let count = board.starts().len();
+    assert!(count > 100, "{count} notes in a minute");
+    let model = Model::from_bytes(MODEL).unwrap();
+    let expected = played(&model, 42, count, &Controls::default()).unwrap();
+    let bytes = |messages: &[(Micros, Message)]| -> Vec<_> {
+        messages.iter().map(|(_, message)| message.0).collect()
+    };
+    assert_eq!(bytes(&messages)[..expected.len()], bytes(&expected));
+    // Each at its time, counted from the first.
+    let times = messages.iter().zip(&expected).skip(SILENCING);
+    let mut delays = times.map(|((time, _), (due, _))| time - due);
+    let first = delays.next().unwrap();
+    assert!(delays.all(|delay| delay.abs_diff(first) < 1000));
+}
+
+/// Ten thousand notes, during which everything happens that may.
+#[test]
+fn what_starts_ends_whatever_happens() {
+    let mut rng = Pcg32::new(7, 7);
+    let (mut messages, mut notes, mut start) = (Vec::new(), 0, 0);
+    while notes < 10_000 {
+        let mut board = Mock::until(start + 200 * SECOND);
+        (board.time, board.fed, board.seed) = (start, start, notes as u64);
+        let mut time = start;
+        while time < board.off {
+            time += u64::from(rng.next_u32() % 20) * SECOND / 2;
+            match rng.next_u32() % 5 {
+                // The receiver stalls the port, for a moment or for long.
+                0 => board.stalled.push(time..time + u64::from(rng.next_u32() % 30) * 100_000),
+                // Panic, then play on.
+                1 => board = board.receive_at(time, &[0xb0, 123, 0, 0xfb]),
+                // More than any buffer holds: keys that nobody releases, then noise.
+                2 => {
+                    let keys = (0..60).flat_map(|key| [0x90, key, 80]).collect::<Vec<_>>();
+                    let noise = (0..2000).map(|_| rng.next_u32() as u8 & 0x7f).collect::<Vec<_>>();
+                    board = board.receive_at(time, &keys).receive_at(time, &noise);
+                }
+                3 => board = board.receive_at(time, &[0xfc, 0xfa]),
+                _ => board.pressed = Some(time..time + 50_000),
+            }
+        }
+        // And a reset, wherever it is.
+        board = board.runs();
+        // A message that the reset has cut short is completed by the status of the next.
+        notes += board.starts().len();
+        start = board.time;
+        messages.extend(board.messages());
+    }
+    // The last one is stopped.
+    let mut board = Mock::until(start + 3 * SECOND).receive_at(start, &[0xfc]);
+    (board.time, board.fed) = (start, start);
+    messages.extend(board.runs().messages());
+    assert!(sounding(&messages).is_empty());
+}
+
+/// A stalled port delays music; it does not come all at once afterwards.
+#[test]
+fn a_stall_is_not_made_up_for() {
+    let free = Mock::until(20 * SECOND).runs().starts();
+    let mut board = Mock::until(30 * SECOND);
+    board.stalled.push(5 * SECOND..15 * SECOND);
+    let stalled = board.runs().starts();
+    let before = free.iter().take_while(|(time, _)| *time < 5 * SECOND).count();
+    assert!(before > 5 && stalled.len() > before + 10);
+    let delay = stalled[before].0 - free[before].0;
+    assert!(delay > 9 * SECOND);
+    for (free, stalled) in free.iter().zip(&stalled).skip(before).take(10) {
+        assert_eq!(free.1, stalled.1);
+        assert!((stalled.0 - free.0).abs_diff(delay) < 12_000, "{free:?} {stalled:?}");
+    }
+}
+
+#[test]
+fn a_changed_byte_is_refused_or_changes_nothing() {
+    // As flash has it: erased behind the model.
+    let mut region = MODEL.to_vec();
+    region.resize(MODEL.len() + 300_000, 0xff);
+    let plays = |region: &[u8]| {
+        let mut board = Mock::until(700_000);
+        run(&mut board, region);
+        board
+    };
+    let untouched = plays(&region);
+    assert!(!untouched.starts().is_empty());
+    let mut rng = Pcg32::new(3, 3);
+    let (mut refused, mut padding) = (0, 0);
+    for _ in 0..1000 {
+        let at = rng.next_u32() as usize % region.len();
+        let change = (rng.next_u32() % 255 + 1) as u8;
+        region[at] ^= change;
+        let board = plays(&region);
+        region[at] ^= change;
+        if at < MODEL.len() {
+            assert!(board.starts().is_empty(), "plays with byte {at} changed by {change:#x}");
+            assert_eq!(board.reports.len(), 1);
+            refused += 1;
+        } else {
+            assert_eq!(board.sent, untouched.sent);
+            padding += 1;
+        }
+    }
+    assert!(refused > 800 && padding > 20, "{refused} refused, {padding} in the padding");
+}
+
+#[test]
+fn a_region_without_a_model_is_silent_and_says_so() {
+    let erased = vec![0xff; 100_000];
+    let mut truncated = MODEL[..MODEL.len() / 2].to_vec();
+    let cut = truncated.clone();
+    truncated.resize(MODEL.len() + 1000, 0xff);
+    let cases = [
+        (&erased[..], ModelError::NotAModel),
+        (&[], ModelError::Truncated),
+        (&cut, ModelError::Truncated),
+        (&truncated, ModelError::Checksum),
+    ];
+    for (region, error) in cases {
+        let mut board = Mock::until(10 * SECOND);
+        run(&mut board, region);
+        assert_eq!(board.reports, [error]);
+        // It has silenced what may have sounded, and no more.
+        assert_eq!(board.messages().len(), SILENCING);
+        assert!(board.starts().is_empty());
+        // The light blinks so often between pauses of a second or more.
+        let ons: Vec<Micros> =
+            board.light.iter().filter(|(_, on)| *on).map(|&(time, _)| time).collect();
+        let pause = ons.windows(2).position(|pair| pair[1] - pair[0] > SECOND);
+        assert_eq!(pause.map(|last| last + 1), Some(usize::from(blinks(&error))), "{error:?}");
+    }
+}
+
+#[test]
+fn messages_start_stop_and_silence() {
+    // Stop: what sounds ends at once, and nothing starts.
+    let board = Mock::until(10 * SECOND).receive_at(3 * SECOND, &[0xfc]).runs();
+    assert!(!board.starts().is_empty());
+    assert!(board.starts().iter().all(|(time, _)| *time < 3 * SECOND + 1000));
+    let by_then: Vec<_> =
+        board.messages().into_iter().filter(|(time, _)| *time < 3 * SECOND + 2000).collect();
+    assert!(sounding(&by_then).is_empty());
+
+    // Continue: it goes on.
+    let board =
+        Mock::until(10 * SECOND).receive_at(3 * SECOND, &[0xfc]).receive_at(5 * SECOND, &[0xfb]);
+    let starts = board.runs().starts();
+    assert!(!starts.iter().any(|(time, _)| (3 * SECOND + 1000..5 * SECOND).contains(time)));
+    assert!(starts.iter().any(|(time, _)| *time > 5 * SECOND));
+
+    // Panic: every pitch is silenced.
+    let board = Mock::until(5 * SECOND).receive_at(3 * SECOND, &[0xb0, 120, 0]).runs();
+    let after = board.messages().into_iter().filter(|(time, _)| *time >= 3 * SECOND);
+    assert_eq!(after.count(), SILENCING);
+
+    // The button and Start: another piece, as after power on, from the next seed.
+    let mut pressed = Mock::until(8 * SECOND);
+    pressed.pressed = Some(3 * SECOND..3 * SECOND + 100_000);
+    let started = Mock::until(8 * SECOND).receive_at(3 * SECOND, &[0xfa]);
+    let model = Model::from_bytes(MODEL).unwrap();
+    let second: Vec<u8> = played(&model, 43, 5, &Controls::default())
+        .unwrap()
+        .iter()
+        .filter_map(|(_, message)| message.started())
+        .collect();
+    for board in [pressed, started] {
+        let starts = board.runs().starts();
+        let new = starts.iter().skip_while(|(time, _)| *time < 3 * SECOND + 1000);
+        assert_eq!(new.map(|(_, pitch)| *pitch).take(5).collect::<Vec<_>>(), second);
+    }
+}
+
+#[test]
+fn controls_change_what_follows() {
+    let plain = Mock::until(20 * SECOND).runs().starts();
+    let controlled = |number, value| {
+        Mock::until(20 * SECOND).receive_at(0, &[0xb5, number, value]).runs().starts()
+    };
+
+    let transposed = controlled(Controls::TRANSPOSITION, 64 + 5);
+    assert_eq!(plain.len(), transposed.len());
+    assert!(plain.iter().zip(&transposed).all(|(plain, up)| plain.1 + 5 == up.1));
+
+    let dense = controlled(Controls::DENSITY, 127);
+    let ratio = dense.len() as f64 / plain.len() as f64;
+    assert!((1.7..2.3).contains(&ratio), "{ratio}");
+
+    // C sharp major.
+    let scale = controlled(Controls::SCALE, 2);
+    assert!(scale.len() > 20);
+    assert!(scale.iter().all(|(_, pitch)| [0, 1, 3, 5, 6, 8, 10].contains(&(pitch % 12))));
+
+    let likeliest = controlled(Controls::TEMPERATURE, 0);
+    let other_seed = {
+        let mut board = Mock::until(20 * SECOND).receive_at(0, &[0xb0, Controls::TEMPERATURE, 0]);
+        board.seed = 5;
+        board.runs().starts()
+    };
+    assert_eq!(likeliest, other_seed);
+    assert_ne!(likeliest, plain);
+}
+
+#[test]
+fn knobs_turn_what_controllers_turn() {
+    let mut board = Mock::until(20 * SECOND);
+    board.knobs = Knobs { temperature: Some(0), density: Some(127) };
+    let turned = board.runs().starts();
+    let messages = [0xb0, Controls::TEMPERATURE, 0, Controls::DENSITY, 127];
+    let sent = Mock::until(20 * SECOND).receive_at(0, &messages).runs().starts();
+    let pitches =
+        |starts: &[(Micros, u8)]| -> Vec<u8> { starts.iter().map(|&(_, pitch)| pitch).collect() };
+    assert!(turned.len() > 40);
+    assert_eq!(pitches(&turned), pitches(&sent));
+}
+
+/// What is played on the keys is what the model goes on from.
+#[test]
+fn notes_played_in_prime_the_model() {
+    let keys = |from: u8| {
+        let mut board = Mock::until(12 * SECOND).receive_at(1000, &[0xfc]);
+        for note in 0..8u8 {
+            let time = SECOND / 4 * (1 + Micros::from(note));
+            board = board.receive_at(time, &[0x90, from + note, 70]);
+            board = board.receive_at(time + 200_000, &[0x80, from + note, 0]);
+        }
+        board.receive_at(3 * SECOND, &[0xfb]).runs().starts()
+    };
+    let (low, high) = (keys(50), keys(80));
+    assert!(low.len() > 10 && high.len() > 10);
+    assert!(low.iter().all(|(time, _)| *time >= 3 * SECOND));
+    let mean = |starts: &[(Micros, u8)]| {
+        starts.iter().take(10).map(|&(_, pitch)| f64::from(pitch)).sum::<f64>() / 10.0
+    };
+    assert!(mean(&low) + 5.0 < mean(&high), "{} {}", mean(&low), mean(&high));
+}

@@ -28,7 +28,8 @@ fn play(board: &mut impl Board, port: &mut Port, mut generator: Generator) {
         port.serve(board);
         if port.wish.take() == Some(Wish::NewPiece) {
             port.stop(board.now());
-            generator.restart(board.seed());
+            let seed = board.seed();
+            generator.restart_meanwhile(seed, || port.serve(board));
             port.playing = true;
         }
         if let Some(note) = port.keys.next() {

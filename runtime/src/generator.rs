@@ -41,7 +41,13 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
 
     /// Starts another piece: forgets what was heard and takes a new seed.
     pub fn restart(&mut self, seed: u64) {
-        self.network.restart();
+        self.restart_meanwhile(seed, || {});
+    }
+
+    /// As [`restart`](Self::restart), with a `meanwhile` as that of
+    /// [`next_note_meanwhile`](Self::next_note_meanwhile).
+    pub fn restart_meanwhile(&mut self, seed: u64, meanwhile: impl FnMut()) {
+        self.network.restart_meanwhile(meanwhile);
         self.random = Random::new(seed);
     }
 

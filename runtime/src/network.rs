@@ -111,9 +111,15 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
 
     /// Forgets everything and starts a sequence.
     pub fn restart(&mut self) {
+        self.restart_meanwhile(|| {});
+    }
+
+    /// As [`restart`](Self::restart), with a `meanwhile` as that of
+    /// [`hear_meanwhile`](Self::hear_meanwhile).
+    pub fn restart_meanwhile(&mut self, meanwhile: impl FnMut()) {
         self.hidden = [[0.0; HIDDEN]; LAYERS];
         self.cell = [[0.0; HIDDEN]; LAYERS];
-        self.hear_token(Token::BOS);
+        self.hear_part(Token::BOS, 0..self.model.hidden, |_, _| {}, meanwhile);
     }
 
     /// Advances the state by one note, its times as they are: not a number among them would stay

@@ -180,3 +180,15 @@ fn a_pitch_that_sounds_is_ended_before_it_starts_again() {
     ];
     assert_eq!(times, expected);
 }
+
+#[test]
+fn of_messages_due_together_ends_come_first() {
+    let mut player = Small::new(0);
+    while player.next(0).is_some() {}
+    player.push(&Note { pitch: 60, velocity: 80, step: 0.0, duration: 0.5 }, 0);
+    player.push(&Note { pitch: 61, velocity: 80, step: 0.5, duration: 0.5 }, 0);
+    let now = player.due().unwrap();
+    assert_eq!(player.next(now).unwrap().started(), Some(60));
+    assert_eq!(player.next(now + 500_000).unwrap().ended(), Some(60));
+    assert_eq!(player.next(now + 500_000).unwrap().started(), Some(61));
+}

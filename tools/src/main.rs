@@ -1,12 +1,14 @@
-//! Pianola's tools: make music, pack models, measure them.
+//! Pianola's tools: make music, pack models, measure them, put them on boards.
 #![deny(unsafe_code)]
 
 mod bench;
 mod evaluate;
 mod export;
+mod flash;
 mod generate;
 mod inspect;
 mod model_file;
+mod uf2;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -34,6 +36,8 @@ enum Command {
     Bench(bench::Options),
     /// Print what a model file holds.
     Inspect(inspect::Options),
+    /// Put firmware and a model on a board, or into a UF2 file for it.
+    Flash(flash::Options),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
         Command::Evaluate(options) => evaluate::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Inspect(options) => inspect::run(&options),
+        Command::Flash(options) => flash::run(&options),
     };
     let printed = result.and_then(|report| match io::stdout().write_all(report.as_bytes()) {
         // Whoever reads this has seen enough.

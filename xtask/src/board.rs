@@ -9,18 +9,21 @@ use crate::no_std::cargo_for;
 use crate::shell::{captured, cargo, need, root, run_under};
 
 /// A board that QEMU emulates.
-struct Board {
+pub struct Board {
     /// Its processor, as its counts go by.
-    core: &'static str,
+    pub core: &'static str,
     /// Its processor, as the compiler knows it.
-    cpu: &'static str,
-    machine: &'static str,
-    target: &'static str,
-    /// Where the program looks for the model, as its memory map in `tests/board` says.
-    model_region: u32,
+    pub cpu: &'static str,
+    /// Its name in QEMU.
+    pub machine: &'static str,
+    /// Its target for the compiler.
+    pub target: &'static str,
+    /// Where programs look for the model, as their memory maps say.
+    pub model_region: u32,
 }
 
-const BOARDS: [Board; 2] = [
+/// The boards that programs are tried on.
+pub const BOARDS: [Board; 2] = [
     Board {
         core: "cortex-m4f",
         cpu: "cortex-m4",

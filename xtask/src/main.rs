@@ -2,6 +2,8 @@
 
 mod aarch64;
 mod board;
+mod emulated;
+mod firmware;
 mod instructions;
 mod libtorch;
 mod no_std;
@@ -29,6 +31,14 @@ enum Command {
     NoStd,
     /// Play a script on emulated boards (QEMU): each must compute what this machine does.
     Board,
+    /// Play the firmware on emulated boards (QEMU): it must send what this machine does.
+    Emulated,
+    /// Build the firmware of a board, and print where it lies.
+    Firmware {
+        /// Board to build it for.
+        #[arg(value_enum)]
+        board: firmware::Board,
+    },
     /// Test the kernels for 64-bit Arm, emulated (QEMU): pieces must be those of this machine.
     Aarch64,
     /// Count instructions per note, on emulated boards and here (Valgrind), and fail if a count
@@ -46,6 +56,8 @@ fn main() -> ExitCode {
         Command::Libtorch => libtorch::print_exports(),
         Command::NoStd => no_std::build(),
         Command::Board => board::run().map(drop),
+        Command::Emulated => emulated::run(),
+        Command::Firmware { board } => firmware::run(board),
         Command::Aarch64 => aarch64::run(),
         Command::Instructions { bless } => instructions::run(bless),
     };

@@ -19,6 +19,29 @@ pub fn build() -> anyhow::Result<()> {
     run(cargo.args(["--no-default-features", "--target", TARGET]))
 }
 
+/// Programs for boards: workspaces of their own, and their targets.
+const PROGRAMS: [(&str, &str); 3] = [
+    ("tests/board", TARGET),
+    ("firmware-demo/mps2", TARGET),
+    ("firmware-demo/pico2", "thumbv8m.main-none-eabihf"),
+];
+
+/// Checks formatting and lints of the programs for boards.
+pub fn lint() -> anyhow::Result<()> {
+    for (folder, target) in PROGRAMS {
+        let manifest = format!("{folder}/Cargo.toml");
+        run(cargo().args(["fmt", "--check", "--manifest-path", &manifest]))?;
+        let mut clippy = cargo_for(target)?;
+        if clippy.get_program() != cargo().get_program() {
+            println!("NOT LINTED: {folder}, for there is no clippy beside Debian's compiler");
+            continue;
+        }
+        clippy.args(["clippy", "--release", "--manifest-path", &manifest, "--target", target]);
+        run(clippy.args(["--target-dir", "target/board", "--", "-D", "warnings"]))?;
+    }
+    Ok(())
+}
+
 /// A `cargo` that can build for a target: the usual one if rustup has the target, else Debian's,
 /// which builds `core`, or all of `std`, from its sources.
 pub fn cargo_for(target: &str) -> anyhow::Result<Command> {

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use anyhow::{Context, ensure};
 
 use crate::shell::{cache, cargo, program, run as start, succeeds};
-use crate::{aarch64, instructions, libtorch, no_std};
+use crate::{aarch64, emulated, instructions, libtorch, no_std};
 
 /// Runs all checks; stops at the first that fails.
 pub fn run() -> anyhow::Result<()> {
@@ -24,7 +24,9 @@ pub fn run() -> anyhow::Result<()> {
     start(cargo().arg("test"))?;
 
     no_std::build()?;
+    no_std::lint()?;
     instructions::run(false)?;
+    emulated::run()?;
     aarch64::run()?;
     miri()?;
 

@@ -1,0 +1,32 @@
+//! The firmware of real boards, built for `tools flash`.
+
+use anyhow::ensure;
+use clap::ValueEnum;
+
+use crate::no_std::cargo_for;
+use crate::shell::{root, run as start};
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Board {
+    /// Raspberry Pi Pico 2, and boards wired as it is.
+    Pico2,
+}
+
+/// Builds the firmware of a board and prints the path of the ELF file, alone on standard output.
+pub fn run(board: Board) -> anyhow::Result<()> {
+    let (folder, package, target) = match board {
+        Board::Pico2 => ("firmware-demo/pico2", "pianola-pico2", "thumbv8m.main-none-eabihf"),
+    };
+    let built = root().join("target/firmware");
+    let mut cargo = cargo_for(target)?;
+    // In its folder: there lies the configuration that names its processor and linker script.
+    cargo.current_dir(root().join(folder));
+    cargo
+        .args(["build", "--release", "--manifest-path"])
+        .arg(root().join(folder).join("Cargo.toml"));
+    start(cargo.args(["--target", target, "--target-dir"]).arg(&built))?;
+    let elf = built.join(target).join("release").join(package);
+    ensure!(elf.exists(), "no {} after the build", elf.display());
+    println!("{}", elf.display());
+    Ok(())
+}

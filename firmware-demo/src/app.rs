@@ -32,7 +32,7 @@ fn play(board: &mut impl Board, port: &mut Port, mut generator: Generator) {
             generator.restart_meanwhile(seed, || port.serve(board));
             port.playing = true;
         }
-        if let Some(note) = port.keys.next() {
+        if let Some(note) = port.keys.next(board.now()) {
             generator.hear_meanwhile(&note, || port.serve(board));
         } else if port.playing && port.player.wants_note(board.now()) {
             let sampling = port.controls.sampling;

@@ -40,12 +40,45 @@ impl Keys {
         }
     }
 
-    /// The next note to be heard, if those before it are over.
-    pub fn next(&mut self) -> Option<Note> {
+    /// The next note to be heard, if those before it are over. A key that is held for longer than
+    /// any note lasts is over too: its release may never come.
+    pub fn next(&mut self, now: Micros) -> Option<Note> {
+        const LONGEST: Micros = Note::MAX_SECONDS as Micros * 1_000_000;
         let Key { pitch, velocity, onset, step, release } = *self.pressed.front()?;
-        let duration = release?.saturating_sub(onset);
+        let forgotten = (now.saturating_sub(onset) > LONGEST).then_some(now);
+        let duration = release.or(forgotten)?.saturating_sub(onset);
         self.pressed.pop_front();
         let seconds = |micros: Micros| micros as f32 / 1e6;
         Some(Note { pitch, velocity, step: seconds(step), duration: seconds(duration) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_are_heard_in_the_order_of_their_onsets_with_their_times() {
+        let mut keys = Keys::default();
+        keys.press(60, 80, 1_000_000);
+        keys.press(64, 90, 1_500_000);
+        keys.release(64, 2_000_000);
+        assert_eq!(keys.next(2_000_000), None);
+        keys.release(60, 3_000_000);
+        let heard = [keys.next(3_000_000), keys.next(3_000_000), keys.next(3_000_000)];
+        let first = Note { pitch: 60, velocity: 80, step: 0.0, duration: 2.0 };
+        let second = Note { pitch: 64, velocity: 90, step: 0.5, duration: 0.5 };
+        assert_eq!(heard, [Some(first), Some(second), None]);
+    }
+
+    #[test]
+    fn a_key_whose_release_is_lost_does_not_block_the_others() {
+        let mut keys = Keys::default();
+        keys.press(60, 80, 0);
+        keys.press(64, 90, 1_000_000);
+        keys.release(64, 2_000_000);
+        assert_eq!(keys.next(14_000_000), None);
+        assert!(keys.next(16_000_000).is_some_and(|note| note.pitch == 60));
+        assert!(keys.next(16_000_000).is_some_and(|note| note.pitch == 64));
     }
 }

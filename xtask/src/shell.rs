@@ -77,9 +77,9 @@ pub fn need(name: &str, packages: &str) -> anyhow::Result<()> {
 /// helped.
 pub fn install(packages: &[&str]) {
     if succeeds(program("sh").args(["-c", "test $(id -u) = 0"]))
-        && run(program("apt-get").args(["update", "-qq"])).is_ok()
+        && captured(program("apt-get").args(["update", "-qq"])).is_ok()
     {
-        let _ = run(program("apt-get").args(["install", "-y", "-qq"]).args(packages));
+        let _ = captured(program("apt-get").args(["install", "-y", "-qq"]).args(packages));
     }
 }
 

@@ -1,17 +1,17 @@
 //! The application: makes up notes ahead of their time, and plays them.
 
-use pianola_runtime::{Generator, Model, ModelError};
+use pianola_runtime::{Generator, Micros, Model, ModelError};
 
 use crate::board::Board;
 use crate::fault;
-use crate::port::{Port, Wish};
+use crate::keys::Keys;
+use crate::port::Port;
 
 /// Plays from the model that lies at the start of `region` in flash, until the board is switched
 /// off. If there is none that can be played, the board says why, and is silent.
 pub fn run(board: &mut impl Board, region: &[u8]) {
     let mut port = Port::new(board.now());
-    // Whatever a reset has left sounding ends before the model is checked, which takes a while.
-    port.send(board);
+    silence(board, &mut port);
     let error = match Model::in_region(region) {
         Ok(model) => match Generator::new(&model, board.seed()) {
             Ok(generator) => return play(board, &mut port, generator),
@@ -22,15 +22,30 @@ pub fn run(board: &mut impl Board, region: &[u8]) {
     refuse(board, &mut port, &error);
 }
 
+/// Ends whatever a reset has left sounding, before the model is checked, which takes a while. A port
+/// that is stalled is not waited for.
+fn silence(board: &mut impl Board, port: &mut Port) {
+    /// What the messages take at 31,250 baud, and a half.
+    const PATIENCE: Micros = 190_000;
+    let start = board.now();
+    while !port.is_quiet() && board.now() - start < PATIENCE && board.is_on() {
+        port.receive(board);
+        port.send(board);
+        board.idle();
+    }
+}
+
 fn play(board: &mut impl Board, port: &mut Port, mut generator: Generator) {
     port.player.stop(board.now());
     while board.is_on() {
         port.serve(board);
-        if port.wish.take() == Some(Wish::NewPiece) {
+        if port.new_piece {
             port.stop(board.now());
+            // Before the rest: who asks for silence in the meantime gets it.
+            port.playing = true;
+            port.keys = Keys::default();
             let seed = board.seed();
             generator.restart_meanwhile(seed, || port.serve(board));
-            port.playing = true;
         }
         if let Some(note) = port.keys.next(board.now()) {
             generator.hear_meanwhile(&note, || port.serve(board));
@@ -38,7 +53,7 @@ fn play(board: &mut impl Board, port: &mut Port, mut generator: Generator) {
             let sampling = port.controls.sampling;
             let note = generator.next_note_meanwhile(&sampling, || port.serve(board));
             // Someone may have asked for silence in the meantime.
-            if port.playing && port.wish.is_none() {
+            if port.playing && !port.new_piece {
                 port.player.push(&port.controls.shape(&note), board.now());
             }
         } else {

@@ -1,5 +1,5 @@
-//! The MIDI port: what is due goes out, what comes in is sorted. It never waits, and is served every
-//! few hundred microseconds, also while a note is being made up.
+//! The MIDI port: what is due goes out, what comes in is sorted. It never waits, and is served more
+//! than a hundred times while a note is being made up.
 
 use pianola_runtime::{Micros, Player};
 
@@ -13,8 +13,9 @@ pub(crate) struct Port {
     pub player: Player,
     pub controls: Controls,
     pub keys: Keys,
-    /// What someone has asked for, until the application sees to it.
-    pub wish: Option<Wish>,
+    /// Whether someone has asked for another piece: that takes the generator, and so waits until it
+    /// has made up its note.
+    pub new_piece: bool,
     /// Whether notes are to be played.
     pub playing: bool,
     incoming: Parser,
@@ -22,12 +23,6 @@ pub(crate) struct Port {
     outgoing: ([u8; 3], usize),
     knobs: Knobs,
     button: Button,
-}
-
-/// What takes the generator, and so waits until it has made up its note.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
-    NewPiece,
 }
 
 /// A button whose contacts bounce.
@@ -59,7 +54,7 @@ impl Port {
             player: Player::new(now),
             controls: Controls::default(),
             keys: Keys::default(),
-            wish: None,
+            new_piece: false,
             playing: true,
             incoming: Parser::default(),
             outgoing: ([0; 3], 3),
@@ -71,12 +66,17 @@ impl Port {
     /// Serves the board once.
     pub fn serve(&mut self, board: &mut impl Board) {
         board.feed_watchdog();
-        while let Some(byte) = board.receive() {
-            self.take(byte, board.now());
-        }
+        self.receive(board);
         self.look_at_the_panel(board);
         self.send(board);
         board.light(self.player.sounding() > 0);
+    }
+
+    /// Takes in what has come.
+    pub fn receive(&mut self, board: &mut impl Board) {
+        while let Some(byte) = board.receive() {
+            self.take(byte, board.now());
+        }
     }
 
     /// Sends what is due and has room.
@@ -94,32 +94,39 @@ impl Port {
         }
     }
 
+    /// Whether nothing is going out, nor will.
+    pub fn is_quiet(&self) -> bool {
+        self.outgoing.1 == self.outgoing.0.len() && self.player.due().is_none()
+    }
+
     /// Plays no more.
     pub fn stop(&mut self, now: Micros) {
-        self.playing = false;
+        (self.playing, self.new_piece) = (false, false);
         self.player.stop(now);
     }
 
     fn take(&mut self, byte: u8, now: Micros) {
         let Some(message) = self.incoming.feed(byte) else { return };
         match self.controls.take(message) {
-            Some(Event::Start) => self.wish = Some(Wish::NewPiece),
+            Some(Event::Start) => self.new_piece = true,
             Some(Event::Continue) if !self.playing => {
                 self.player.stop(now);
                 self.playing = true;
             }
             Some(Event::Stop) => self.stop(now),
-            Some(Event::Panic) => {
-                self.playing = false;
+            // Not again while the last one is under way: an instrument may send all back to us.
+            Some(Event::Panic) if !self.player.is_silencing() => {
+                self.stop(now);
                 self.player.panic(now);
+                self.keys = Keys::default();
             }
             Some(Event::Press(pitch, velocity)) => self.keys.press(pitch, velocity, now),
             Some(Event::Release(pitch)) => self.keys.release(pitch, now),
-            Some(Event::Continue) | None => {}
+            Some(Event::Continue | Event::Panic) | None => {}
         }
     }
 
-    /// A knob counts once it is turned: until then, what came by MIDI stands.
+    /// A knob counts at the start and when it is turned: in between, what came by MIDI stands.
     fn look_at_the_panel(&mut self, board: &mut impl Board) {
         let knobs = board.knobs();
         if knobs.temperature != self.knobs.temperature
@@ -134,7 +141,7 @@ impl Port {
         }
         self.knobs = knobs;
         if self.button.is_pressed(board.button(), board.now()) {
-            self.wish = Some(Wish::NewPiece);
+            self.new_piece = true;
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::model::{Model, ModelError};
 use crate::network::Network;
 use crate::note::Note;
 use crate::sampling::{Random, Sampling, draw};
+use crate::scale::Scale;
 
 /// Number of pitches that can be played: all tokens but BOS.
 const PLAYABLE: usize = 128;
@@ -105,12 +106,15 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     /// Draws the next note; it is not yet heard.
     pub(crate) fn draw(&mut self, sampling: &Sampling, meanwhile: impl FnMut()) -> Note {
         let prediction = self.network.predict_meanwhile(meanwhile);
-        let playable: &[f32; PLAYABLE] = match prediction.pitch.first_chunk() {
-            Some(playable) => playable,
-            None => &[0.0; PLAYABLE],
-        };
+        let mut logits = [0.0; PLAYABLE];
+        for (pitch, (logit, predicted)) in (0u8..).zip(logits.iter_mut().zip(prediction.pitch)) {
+            *logit = predicted;
+            if sampling.scale != Scale::CHROMATIC && !sampling.scale.contains(pitch) {
+                *logit = f32::NEG_INFINITY;
+            }
+        }
         let note = Note {
-            pitch: draw(playable, sampling, &mut self.random),
+            pitch: draw(&logits, sampling, &mut self.random),
             velocity: Note::DEFAULT_VELOCITY,
             step: prediction.step,
             duration: prediction.duration,

@@ -43,8 +43,9 @@ impl Message {
 /// - At most `AHEAD` notes wait for their time, and at most `VOICES` sound.
 /// - A note whose pitch sounds already ends that first.
 /// - A note for which there is no voice ends the one that would have ended soonest.
-/// - A note that comes too late, for it was made up too late or the port was stalled, delays all
-///   that follow it: music slows down, and never catches up in a burst.
+/// - A note that the port was stalled for delays all that follow: nothing catches up in a burst.
+/// - Where notes are made up more slowly than the music goes, the music slows down: all times are
+///   stretched until notes come early enough again, so that chords and rhythms stay what they are.
 /// - Ends are never dropped or delayed: what has started is ended, whatever happens.
 ///
 /// ```
@@ -67,6 +68,10 @@ pub struct Player<const AHEAD: usize = 32, const VOICES: usize = 32> {
     onset: Micros,
     /// How far the silencing of everything has come.
     silence: Option<Silence>,
+    /// How long ahead of their time notes are wanted.
+    look_ahead: Micros,
+    /// What times are stretched by, from 1.
+    stretch: f32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -98,6 +103,13 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
     /// Notes are wanted so long ahead of their time: a step that takes long then makes none late.
     pub const LOOK_AHEAD: Micros = 1_000_000;
 
+    /// The same once a note has come late: enough for the chords of a board that takes a quarter of
+    /// a second for each note.
+    const LONG_LOOK_AHEAD: Micros = 4_000_000;
+
+    /// Times are stretched by no more.
+    const LONGEST_STRETCH: f32 = 8.0;
+
     /// From the first note taken to its earliest onset, so that a few are made up before.
     pub const LEAD: Micros = 300_000;
 
@@ -107,22 +119,29 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
     /// A player that first silences whatever may sound: it may have been reset in the middle of a
     /// piece, or its instrument been plugged in while a note was held.
     pub fn new(now: Micros) -> Self {
-        let mut player =
-            Self { upcoming: Deque::new(), voices: [None; VOICES], onset: 0, silence: None };
+        let mut player = Self {
+            upcoming: Deque::new(),
+            voices: [None; VOICES],
+            onset: 0,
+            silence: None,
+            look_ahead: Self::LOOK_AHEAD,
+            stretch: 1.0,
+        };
         player.panic(now);
         player
     }
 
     /// Whether it is time to take another note.
     pub fn wants_note(&self, now: Micros) -> bool {
-        !self.upcoming.is_full() && self.onset < now + Self::LOOK_AHEAD
+        !self.upcoming.is_full() && self.onset < now + self.look_ahead
     }
 
     /// Takes a note, whose step counts from the onset of the note taken before. Returns whether
     /// there was room for it.
     pub fn push(&mut self, note: &Note, now: Micros) -> bool {
         let note = note.playable();
-        let micros = |seconds: f32| (seconds * 1e6) as Micros;
+        self.keep_up(note.step, now);
+        let micros = |seconds: f32| (seconds * self.stretch * 1e6) as Micros;
         let onset = (self.onset + micros(note.step)).max(now);
         let upcoming = Upcoming {
             onset,
@@ -135,6 +154,25 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
             self.onset = onset;
         }
         taken
+    }
+
+    /// Sets the stretch by how far ahead of its time the next note comes.
+    fn keep_up(&mut self, step: f32, now: Micros) {
+        let late = now > self.onset + (step * self.stretch * 1e6) as Micros;
+        if late {
+            self.look_ahead = Self::LONG_LOOK_AHEAD;
+        }
+        if self.look_ahead == Self::LOOK_AHEAD {
+            return;
+        }
+        let ahead = self.onset.saturating_sub(now);
+        // Short of notes, time goes slower by as much; it changes slowly, lest rhythms bend.
+        let wanted = self.look_ahead as f32 / ahead.max(1) as f32;
+        let wanted = wanted.clamp(1.0, Self::LONGEST_STRETCH);
+        self.stretch += (wanted - self.stretch) * 0.04;
+        if self.stretch < 1.01 {
+            (self.look_ahead, self.stretch) = (Self::LOOK_AHEAD, 1.0);
+        }
     }
 
     /// When the next message is due; `None` if there is none to come.
@@ -196,6 +234,11 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
         self.stop(now);
         self.voices = [None; VOICES];
         self.silence = Some(Silence::AllSoundOff);
+    }
+
+    /// Whether it is about to silence whatever may sound.
+    pub fn is_silencing(&self) -> bool {
+        self.silence.is_some()
     }
 
     /// Notes that sound.

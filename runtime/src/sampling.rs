@@ -50,8 +50,8 @@ impl Random {
     }
 }
 
-/// Draws a token, a pitch. `N` is the number of tokens, at most 256; logits that are not numbers are
-/// never drawn unless nothing else is there.
+/// Draws a token. `N` is the number of tokens, at most 256; logits that are not numbers are never
+/// drawn unless nothing else is there. The scale is left to the caller, who knows pitches.
 pub(crate) fn draw<const N: usize>(
     logits: &[f32; N],
     sampling: &Sampling,
@@ -61,8 +61,7 @@ pub(crate) fn draw<const N: usize>(
     let mut tokens: [u8; N] = core::array::from_fn(|token| token as u8);
     let logit = |token: &u8| {
         let logit = logits.get(usize::from(*token)).copied();
-        let drawn = |logit: &f32| !logit.is_nan() && sampling.scale.contains(*token);
-        logit.filter(drawn).unwrap_or(f32::NEG_INFINITY)
+        logit.filter(|logit| !logit.is_nan()).unwrap_or(f32::NEG_INFINITY)
     };
     // Likelier first; of equals, the lower token.
     let by_likelihood = |a: &u8, b: &u8| match logit(b).total_cmp(&logit(a)) {

@@ -100,21 +100,34 @@ proptest! {
         while player.next(0).is_some() {}
         let (mut now, mut notes) = (0, notes.into_iter().peekable());
         let mut onset = Player::<32, 32>::LEAD;
-        let mut expected = Vec::new();
-        let mut started = Vec::new();
+        let mut expected: Vec<(Micros, Micros, u8)> = Vec::new();
+        let (mut started, mut ended) = (Vec::new(), Vec::new());
         while notes.peek().is_some() || player.due().is_some() {
             while player.wants_note(now) && let Some(note) = notes.next() {
                 let playable = note.playable();
                 onset += (playable.step * 1e6) as Micros;
-                expected.push((onset, playable.pitch));
+                // A pitch that is struck again ends then.
+                for (_, end, pitch) in &mut expected {
+                    if *pitch == playable.pitch {
+                        *end = (*end).min(onset);
+                    }
+                }
+                let end = onset + (playable.duration * 1e6) as Micros;
+                expected.push((onset, end, playable.pitch));
                 prop_assert!(player.push(&note, now));
             }
             now = player.due().unwrap();
             while let Some(message) = player.next(now) {
                 started.extend(message.started().map(|pitch| (now, pitch)));
+                ended.extend(message.ended().map(|pitch| (now, pitch)));
             }
         }
-        prop_assert_eq!(started, expected);
+        let starts: Vec<_> = expected.iter().map(|&(start, _, pitch)| (start, pitch)).collect();
+        let mut ends: Vec<_> = expected.iter().map(|&(_, end, pitch)| (end, pitch)).collect();
+        ends.sort_unstable();
+        ended.sort_unstable();
+        prop_assert_eq!(started, starts);
+        prop_assert_eq!(ended, ends);
     }
 
     /// After the port was stalled, what waited is not made up for: onsets keep their distances.
@@ -191,4 +204,45 @@ fn of_messages_due_together_ends_come_first() {
     assert_eq!(player.next(now).unwrap().started(), Some(60));
     assert_eq!(player.next(now + 500_000).unwrap().ended(), Some(60));
     assert_eq!(player.next(now + 500_000).unwrap().started(), Some(61));
+}
+
+/// A board that takes 240 ms for a note of music that has seven a second.
+#[test]
+fn music_that_is_too_dense_slows_down_and_keeps_its_rhythm() {
+    const COST: Micros = 240_000;
+    // Three notes together, then two apart.
+    let steps = [0.2, 0.0, 0.0, 0.2, 0.4].into_iter().cycle();
+    let notes = steps.zip((40..90).cycle()).take(400);
+    let mut player: Player = Player::new(0);
+    while player.next(0).is_some() {}
+    let (mut now, mut onsets) = (0, Vec::new());
+    for (step, pitch) in notes {
+        let mut ready = now + COST;
+        while !player.wants_note(ready) {
+            ready += 1000;
+        }
+        // Messages are taken in time, also while a note is made up.
+        while let Some(due) = player.due().filter(|&due| due <= ready) {
+            now = now.max(due);
+            while let Some(message) = player.next(now) {
+                onsets.extend(message.started().map(|_| now));
+            }
+        }
+        now = ready;
+        assert!(player.push(&Note { pitch, velocity: 80, step, duration: 0.1 }, now));
+    }
+    // Once it has found its tempo.
+    let gaps: Vec<f64> = onsets.windows(2).map(|pair| (pair[1] - pair[0]) as f64 / 1e6).collect();
+    let bars: Vec<&[f64]> = gaps[99..].chunks_exact(5).collect();
+    assert!(bars.len() > 40);
+    for bar in bars {
+        let [first, together, also, short, long] = bar[..] else { continue };
+        assert!(together < 0.001 && also < 0.001, "{bar:?}");
+        assert!(
+            (1.8..2.2).contains(&(long / short)) && (0.8..1.25).contains(&(first / short)),
+            "{bar:?}"
+        );
+        let total: f64 = bar.iter().sum();
+        assert!((1.0..1.5).contains(&total), "{bar:?}");
+    }
 }

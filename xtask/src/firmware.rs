@@ -1,5 +1,7 @@
 //! The firmware of real boards, built for `tools flash`.
 
+use std::path::PathBuf;
+
 use anyhow::ensure;
 use clap::ValueEnum;
 
@@ -14,6 +16,12 @@ pub enum Board {
 
 /// Builds the firmware of a board and prints the path of the ELF file, alone on standard output.
 pub fn run(board: Board) -> anyhow::Result<()> {
+    println!("{}", build(board)?.display());
+    Ok(())
+}
+
+/// Builds the firmware of a board; returns the path of the ELF file.
+pub fn build(board: Board) -> anyhow::Result<PathBuf> {
     let (folder, package, target) = match board {
         Board::Pico2 => ("firmware-demo/pico2", "pianola-pico2", "thumbv8m.main-none-eabihf"),
     };
@@ -27,6 +35,5 @@ pub fn run(board: Board) -> anyhow::Result<()> {
     start(cargo.args(["--target", target, "--target-dir"]).arg(&built))?;
     let elf = built.join(target).join("release").join(package);
     ensure!(elf.exists(), "no {} after the build", elf.display());
-    println!("{}", elf.display());
-    Ok(())
+    Ok(elf)
 }

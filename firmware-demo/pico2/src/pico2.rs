@@ -145,14 +145,15 @@ impl Board for Pico2 {
         send(&self.midi, byte)
     }
 
-    /// A byte that has come damaged is none.
+    /// A byte that has come damaged ends its message, which is lost.
     fn receive(&mut self) -> Option<u8> {
         if self.midi.uartfr().read().rxfe().bit_is_set() {
             return None;
         }
         let data = self.midi.uartdr().read();
-        let damaged = data.fe().bit_is_set() || data.be().bit_is_set();
-        (!damaged).then(|| data.data().bits())
+        let damaged = data.fe().bit_is_set() || data.be().bit_is_set() || data.oe().bit_is_set();
+        // End of exclusive: no data bytes that follow belong to a status before it.
+        Some(if damaged { 0xf7 } else { data.data().bits() })
     }
 
     fn knobs(&mut self) -> Knobs {

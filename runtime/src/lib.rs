@@ -52,6 +52,7 @@
 
 mod generator;
 mod header;
+pub mod history;
 mod kernels;
 mod math;
 mod matrix;
@@ -61,6 +62,7 @@ mod note;
 mod player;
 mod sampling;
 mod scale;
+pub mod vocabulary;
 
 pub use generator::Generator;
 pub use kernels::Isa;

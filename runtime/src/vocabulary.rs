@@ -1,0 +1,93 @@
+//! The parts of a note as few enough values to choose among: a *bin* for each of its times, and one
+//! for its velocity.
+//!
+//! Times stand on a logarithmic scale, eight bins an octave of time, from 1/128 s to 16 s: a bin is
+//! the exponent and the first three bits of the fraction of an IEEE single. What is shorter has a bin
+//! of its own, 0, for the notes of a chord begin at once. Where in its bin a time lies is not the
+//! model's to say.
+
+/// Bins of a step or a duration.
+pub const TIME_BINS: usize = 1 + 11 * 8;
+
+/// Bins of a velocity, four velocities each.
+pub const VELOCITY_BINS: usize = 32;
+
+/// Bits of a single's fraction that a bin leaves open.
+const OPEN: u32 = 20;
+
+/// Bin 1 among all the bins of positive singles: where 1/128 s is.
+const FIRST: u32 = (1.0f32 / 128.0).to_bits() >> OPEN;
+
+/// The bin of a time in seconds. What is no number has bin 0.
+///
+/// ```
+/// use pianola_runtime::vocabulary::{TIME_BINS, time_bin};
+/// assert_eq!([0.0, 0.005, 1.0 / 128.0, 1.0, 1.12, 1.13].map(time_bin), [0, 0, 1, 57, 57, 58]);
+/// assert_eq!(usize::from(time_bin(15.0)), TIME_BINS - 1);
+/// ```
+#[inline]
+pub fn time_bin(seconds: f32) -> u8 {
+    if seconds.is_nan() || seconds <= 0.0 {
+        return 0;
+    }
+    let bin = (seconds.to_bits() >> OPEN).saturating_add(1).saturating_sub(FIRST);
+    bin.min(TIME_BINS as u32 - 1) as u8
+}
+
+/// A time in a bin, in seconds: bin 0 is no time at all, and in others `place`, its lowest 20 bits
+/// read as a fraction, says where between its ends.
+#[inline]
+pub fn seconds(bin: u8, place: u32) -> f32 {
+    match u32::from(bin).min(TIME_BINS as u32 - 1).checked_sub(1) {
+        Some(bin) => f32::from_bits((FIRST + bin) << OPEN | place & ((1 << OPEN) - 1)),
+        None => 0.0,
+    }
+}
+
+/// The bin of a MIDI velocity.
+#[inline]
+pub fn velocity_bin(velocity: u8) -> u8 {
+    velocity.min(127) / 4
+}
+
+/// A velocity in a bin: `place`, its lowest two bits, says which of the four, but for 0, which would
+/// be silence.
+#[inline]
+pub fn velocity(bin: u8, place: u32) -> u8 {
+    (bin.min(VELOCITY_BINS as u8 - 1) * 4 + (place & 3) as u8).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 1024 }))]
+
+        #[test]
+        fn what_a_bin_gives_is_in_it(bin in 0..TIME_BINS as u8, place: u32, velocity_place: u32) {
+            prop_assert_eq!(time_bin(seconds(bin, place)), bin);
+            let bin = bin.min(VELOCITY_BINS as u8 - 1);
+            prop_assert_eq!(velocity_bin(velocity(bin, velocity_place)), bin);
+        }
+
+        #[test]
+        fn bins_follow_time_and_are_an_eighth_of_an_octave_wide(a in 0f32..15.0, b in 0f32..15.0) {
+            let (a, b) = (a.min(b), a.max(b));
+            prop_assert!(time_bin(a) <= time_bin(b));
+            if time_bin(a) == time_bin(b) && time_bin(a) > 0 {
+                prop_assert!(b <= 1.125 * a);
+            }
+        }
+    }
+
+    #[test]
+    fn extremes_have_bins() {
+        let last = TIME_BINS as u8 - 1;
+        let times = [f32::NAN, -1.0, -0.0, f32::MIN_POSITIVE, 16.0, f32::MAX, f32::INFINITY];
+        assert_eq!(times.map(time_bin), [0, 0, 0, 0, last, last, last]);
+        assert_eq!([0, 1, 127, 255].map(velocity_bin), [0, 0, 31, 31]);
+        assert_eq!(seconds(255, u32::MAX), 16.0f32.next_down());
+    }
+}

@@ -64,7 +64,13 @@ impl Controls {
 
     fn turn(&mut self, controller: u8, value: u8) -> Option<Event> {
         match controller {
-            Self::TEMPERATURE => self.sampling.temperature = f32::from(value) / 64.0,
+            Self::TEMPERATURE => {
+                let temperature = f32::from(value) / 64.0;
+                let Sampling { pitch, time, velocity, .. } = &mut self.sampling;
+                for freedom in [pitch, time, velocity] {
+                    freedom.temperature = temperature;
+                }
+            }
             Self::DENSITY => self.density = f32::from(value.max(16)) / 64.0,
             Self::TRANSPOSITION => {
                 self.transposition = (value.clamp(40, 88) as i8).wrapping_sub(64);

@@ -6,7 +6,8 @@
 use std::sync::LazyLock;
 
 use divan::{Bencher, counter::ItemsCount};
-use pianola_runtime::{Generator, Isa, Model, Network, Note, Sampling};
+use pianola_runtime::history::Known;
+use pianola_runtime::{Freedom, Generator, Isa, Model, Network, Note, Sampling};
 
 fn main() {
     divan::main();
@@ -67,14 +68,16 @@ fn hear_16_together(bencher: Bencher, case: &Case) {
 #[divan::bench(args = Case::all())]
 fn predict(bencher: Bencher, case: &Case) {
     let network = case.network();
-    bencher.bench_local(|| network.predict());
+    bencher.bench_local(|| Known::of(&NOTE).map(|known| network.predict(known)));
 }
 
 /// A whole note: heads, draw and layers; with and without sorting the tokens.
 #[divan::bench(args = Case::all(), consts = [false, true])]
 fn note<const SORTED: bool>(bencher: Bencher, case: &Case) {
     let top_p = if SORTED { 0.95 } else { 1.0 };
-    let sampling = Sampling { top_p, ..Sampling::default() };
+    let freedom = Freedom { top_p, ..Freedom::at(1.0) };
+    let sampling =
+        Sampling { pitch: freedom, time: freedom, velocity: freedom, ..Sampling::default() };
     let mut generator: Generator = Generator::of(case.network(), 1);
     bencher.bench_local(|| generator.next_note(&sampling));
 }

@@ -1,5 +1,4 @@
-//! The report's way to measure a model: its loss on real music and how its own music is
-//! distributed.
+//! Measures a model: its loss on real music, and how its own music is distributed.
 
 use std::fmt;
 
@@ -7,8 +6,10 @@ use serde_json::{Value, json};
 
 use crate::corpus::SEGMENT;
 use crate::measures::{Binning, NoteHistograms};
+use crate::history::Known;
+use crate::vocabulary::{PARTS, bins};
 use crate::{
-    Generator, MAX_HIDDEN, MAX_LAYERS, Model, ModelError, Network, Note, PITCHES, Sampling,
+    Generator, MAX_HIDDEN, MAX_LAYERS, Model, ModelError, Network, Note, Prediction, Sampling,
 };
 
 /// Pieces sampled for the divergences.
@@ -20,7 +21,7 @@ pub const PIECE_NOTES: usize = 100;
 /// Temperature at which they are sampled.
 pub const TEMPERATURE: f32 = 0.8;
 
-/// Sums of the report's loss over notes.
+/// Sums of the report's loss over notes, for models that foretell times.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LossSum {
     /// Sums of the cross-entropy of the pitch (nats), and of the squared errors of step and
@@ -46,16 +47,18 @@ impl LossSum {
         for at in 0..SEGMENT {
             let notes: Vec<Note> = segments.iter().map(|segment| segment[at]).collect();
             for ((loss, network), note) in losses.iter_mut().zip(&networks).zip(&notes) {
-                let prediction = network.predict();
-                let squared = |predicted: f32, target: f32| f64::from(predicted - target).powi(2);
-                *loss = loss.plus(Self {
-                    sums: [
-                        cross_entropy(&prediction.pitch, note.pitch),
-                        squared(prediction.step, note.step),
-                        squared(prediction.duration, note.duration),
-                    ],
-                    notes: 1,
-                });
+                let squared = |known, target: f32| match network.predict(known) {
+                    Prediction::Seconds(seconds) => f64::from(seconds - target).powi(2),
+                    _ => f64::NAN,
+                };
+                let pitch = match network.predict(Known::Step(note.step)) {
+                    Prediction::Choice(logits) => cross_entropy(&logits, note.pitch),
+                    _ => f64::NAN,
+                };
+                let known = Known::Pitch(note.step, note.pitch);
+                let sums =
+                    [pitch, squared(Known::Nothing, note.step), squared(known, note.duration)];
+                *loss = loss.plus(Self { sums, notes: 1 });
             }
             Network::hear_together(&mut networks, &notes);
         }
@@ -75,28 +78,125 @@ impl LossSum {
     }
 }
 
-fn cross_entropy(logits: &[f32; PITCHES], pitch: u8) -> f64 {
+/// Negative log-probability of a choice, in nats.
+fn cross_entropy(logits: &[f32], chosen: u8) -> f64 {
     let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f64 = logits.iter().map(|&logit| f64::from(logit - top).exp()).sum();
-    sum.ln() - f64::from(logits[usize::from(pitch)] - top)
+    sum.ln() - f64::from(logits[usize::from(chosen)] - top)
 }
 
-/// The notes of the [`PIECES`] pieces sampled for the divergences, one piece after the other.
+/// Sums of the negative log-probabilities of notes, for models that choose all their parts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Nll {
+    /// Sums over notes, in nats, in the order of [`PARTS`].
+    pub sums: [f64; 4],
+    /// Notes summed over.
+    pub notes: usize,
+}
+
+impl Nll {
+    /// Predicts the notes of some songs, each heard from its start; together, so that they share each
+    /// weight that is fetched. Returns, for all songs together, the sums over all notes and over those
+    /// that are marked: a song has a mark for each note.
+    ///
+    /// # Errors
+    /// None: every model that can be read fits.
+    pub fn of_songs(
+        model: &Model,
+        songs: &[(&[Note], &[bool])],
+    ) -> Result<[Self; 2], ModelError> {
+        let start = Network::<MAX_LAYERS, MAX_HIDDEN>::new(model)?;
+        let mut networks = vec![start; songs.len()];
+        let mut songs = songs.to_vec();
+        let mut sums = [Self::default(); 2];
+        let mut at = 0;
+        loop {
+            for index in (0..songs.len()).rev() {
+                if songs[index].0.len() <= at {
+                    songs.swap_remove(index);
+                    networks.swap_remove(index);
+                }
+            }
+            if songs.is_empty() {
+                return Ok(sums);
+            }
+            let notes: Vec<Note> = songs.iter().map(|(notes, _)| notes[at]).collect();
+            for ((network, note), (_, marks)) in networks.iter().zip(&notes).zip(&songs) {
+                let nll = Self { sums: Self::of_note(network, note), notes: 1 };
+                sums[0] = sums[0].plus(nll);
+                if marks.get(at) == Some(&true) {
+                    sums[1] = sums[1].plus(nll);
+                }
+            }
+            Network::hear_together(&mut networks, &notes);
+            at += 1;
+        }
+    }
+
+    /// Of a single note; not a number where the model says nothing.
+    fn of_note<const L: usize, const H: usize>(network: &Network<L, H>, note: &Note) -> [f64; 4] {
+        let known = Known::of(note);
+        let bins = bins(note);
+        std::array::from_fn(|part| match network.predict(known[part]) {
+            Prediction::Choice(logits) => cross_entropy(&logits, bins[part]),
+            _ => f64::NAN,
+        })
+    }
+
+    /// Sums over both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        let sums = std::array::from_fn(|part| self.sums[part] + other.sums[part]);
+        Self { sums, notes: self.notes + other.notes }
+    }
+
+    /// Means per note, in nats, in the order of [`PARTS`].
+    pub fn mean(&self) -> [f64; 4] {
+        self.sums.map(|sum| sum / self.notes.max(1) as f64)
+    }
+}
+
+/// Nats per note as JSON, with their total.
+pub fn nats_to_json(nats: [f64; 4]) -> Value {
+    let mut json: serde_json::Map<_, _> =
+        PARTS.iter().zip(nats).map(|(part, nats)| (part.to_string(), json!(nats))).collect();
+    json.insert("total".into(), json!(nats.iter().sum::<f64>()));
+    Value::Object(json)
+}
+
+/// The notes of the [`PIECES`] pieces sampled for the report's divergences, one piece after the other:
+/// at its [`TEMPERATURE`].
 ///
 /// # Errors
 /// None: every model that can be read fits.
 pub fn sample_pieces(model: &Model) -> Result<Vec<Note>, ModelError> {
-    let mut generators = (0..PIECES)
-        .map(|piece| Generator::<MAX_LAYERS, MAX_HIDDEN>::new(model, piece))
+    let seeds: Vec<u64> = (0..PIECES).collect();
+    let pieces = compose(model, &seeds, PIECE_NOTES, &Sampling::at(TEMPERATURE))?;
+    Ok(pieces.concat())
+}
+
+/// Pieces from scratch, one for each seed, made together.
+///
+/// # Errors
+/// None: every model that can be read fits.
+pub fn compose(
+    model: &Model,
+    seeds: &[u64],
+    notes: usize,
+    sampling: &Sampling,
+) -> Result<Vec<Vec<Note>>, ModelError> {
+    let mut generators = seeds
+        .iter()
+        .map(|&seed| Generator::<MAX_LAYERS, MAX_HIDDEN>::new(model, seed))
         .collect::<Result<Vec<_>, _>>()?;
-    let sampling = Sampling { temperature: TEMPERATURE, ..Sampling::default() };
     let silence = Note { pitch: 0, velocity: 0, step: 0.0, duration: 0.0 };
-    let mut together = vec![vec![silence; generators.len()]; PIECE_NOTES];
-    for notes in &mut together {
-        Generator::next_notes(&mut generators, &sampling, notes);
+    let mut next = vec![silence; seeds.len()];
+    let mut pieces = vec![Vec::with_capacity(notes); seeds.len()];
+    for _ in 0..notes {
+        Generator::next_notes(&mut generators, sampling, &mut next);
+        pieces.iter_mut().zip(&next).for_each(|(piece, note)| piece.push(*note));
     }
-    let pieces = (0..generators.len()).flat_map(|piece| together.iter().map(move |n| n[piece]));
-    Ok(pieces.collect())
+    Ok(pieces)
 }
 
 /// Jensen–Shannon divergences between sampled and real notes.

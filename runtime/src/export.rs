@@ -7,12 +7,13 @@ use serde_json::json;
 
 use crate::kernels::ROWS;
 use crate::model::{
-    COLUMN_BLOCK, FORMAT_NAME, FORMAT_VERSION, GATES, INPUT_DURATION, INPUT_PITCH,
-    INPUT_PITCH_SCALE, INPUT_STEP, LSTM_NAMES, MatrixNames, PITCH, PITCH_HIDDEN, PITCHES,
-    Precision, TIMES, checksum,
+    COLUMN_BLOCK, FORMAT_NAME, FORMAT_VERSION, GATES, HEAD_NAMES, HeadNames, INPUT_DURATION,
+    INPUT_PITCH, INPUT_STEP, INPUT_VELOCITY, LSTM_NAMES, MatrixNames, Precision, TIMES, TableNames,
+    checksum,
 };
 use crate::quantize::{self, Integers};
-use crate::weights::{FloatWeights, ShapeError};
+use crate::vocabulary::PARTS;
+use crate::weights::{FloatWeights, HeadShapes, ShapeError};
 
 /// Why weights cannot be packed.
 #[derive(Debug, thiserror::Error)]
@@ -58,21 +59,36 @@ pub fn pack(weights: &FloatWeights, precision: Precision) -> Result<Packed, Expo
     let source = Source(weights);
     let mut writer = Writer { precision, tensors: Vec::new(), errors: Vec::new() };
 
-    // The pitch embedding is linear and feeds a linear layer: their product is a table.
+    // Embeddings are linear and feed a linear layer: their product is a table.
     let input_weights = source.matrix("rnn.weight_ih_l0")?;
-    let embedding = source.matrix("pitch_embedding_layer.weight")?;
-    let (embedded, times) = input_weights.split_at(Axis(1), shape.embedding);
-    // Summed in this order, not by a library whose order depends on the machine.
-    let table = Array2::from_shape_fn((PITCHES, 4 * hidden), |(pitch, gate)| {
-        let products = (0..shape.embedding)
-            .map(|at| f64::from(embedded[(gate, at)]) * f64::from(embedding[(at, pitch)]));
-        products.sum::<f64>() as f32
-    });
-    writer.table(&in_chunks(table.view(), hidden), hidden);
-    for (name, column) in [(INPUT_STEP, 0), (INPUT_DURATION, 1)] {
-        let column = times.slice_axis(Axis(1), Slice::from(column..=column)).reversed_axes();
-        let gates = in_chunks(column, hidden);
-        writer.floats(name, vec![hidden / ROWS, 4, ROWS], gates.iter().copied());
+    match shape.heads {
+        HeadShapes::Report { embedding, .. } => {
+            let (embedded, times) = input_weights.split_at(Axis(1), embedding);
+            let pitches = source.matrix("pitch_embedding_layer.weight")?;
+            let table = product(pitches.reversed_axes(), embedded);
+            // A model that hears little else hears this table's rounding: it stays in bytes.
+            writer.table(&INPUT_PITCH, &in_chunks(table.view(), hidden), hidden, Integers::BYTES);
+            for (names, column) in [(&INPUT_STEP, 0), (&INPUT_DURATION, 1)] {
+                let column = times.slice_axis(Axis(1), Slice::from(column..=column));
+                let gates = in_chunks(column.reversed_axes(), hidden);
+                writer.floats(names.rows, vec![hidden / ROWS, 4, ROWS], gates.iter().copied());
+            }
+        }
+        HeadShapes::Expressive { embedding, .. } => {
+            let tables = [&INPUT_STEP, &INPUT_PITCH, &INPUT_DURATION, &INPUT_VELOCITY];
+            let mut rest = input_weights;
+            for ((part, names), width) in PARTS.into_iter().zip(tables).zip(embedding) {
+                let (embedded, more) = rest.split_at(Axis(1), width);
+                rest = more;
+                let embeddings = source.matrix(&format!("embedding.{part}.weight"))?;
+                let table = product(embeddings, embedded);
+                let integers = match precision {
+                    Precision::Int4 => Integers::NIBBLES,
+                    _ => Integers::BYTES,
+                };
+                writer.table(names, &in_chunks(table.view(), hidden), hidden, integers);
+            }
+        }
     }
 
     for (layer, names) in LSTM_NAMES.iter().enumerate().take(shape.layers) {
@@ -86,35 +102,48 @@ pub fn pack(weights: &FloatWeights, precision: Precision) -> Result<Packed, Expo
         let bias = source.vector(&format!("rnn.bias_ih_l{layer}"))?
             + source.vector(&format!("rnn.bias_hh_l{layer}"))?;
         let order = gate_order(hidden);
-        writer.matrix(names, GATES, &rows.select(Axis(0), &order), &bias.select(Axis(0), &order));
+        let (rows, bias) = (rows.select(Axis(0), &order), bias.select(Axis(0), &order));
+        writer.matrix(names, GATES, &rows, &bias, precision);
     }
-    for (names, layer) in [(&PITCH_HIDDEN, "decoder_pitch1"), (&PITCH, "decoder_pitch2")] {
-        let rows = source.matrix(&format!("{layer}.weight"))?.to_owned();
-        writer.matrix(names, 1, &rows, &source.vector(&format!("{layer}.bias"))?);
-    }
-    let times = ["decoder_step", "decoder_duration"];
-    let [step, duration] = times.map(|layer| source.matrix(&format!("{layer}.weight")));
-    let [step_bias, duration_bias] = times.map(|layer| source.vector(&format!("{layer}.bias")));
-    writer.matrix(
-        &TIMES,
-        1,
-        &concatenate![Axis(0), step?, duration?],
-        &concatenate![Axis(0), step_bias?, duration_bias?],
-    );
-
-    let metadata = [
+    let mut metadata: BTreeMap<&str, String> = [
         ("architecture", "lstm".to_string()),
         ("format", FORMAT_NAME.to_string()),
-        ("heads", "report".to_string()),
         ("hidden", hidden.to_string()),
         ("layers", shape.layers.to_string()),
         ("parameters", shape.parameters().to_string()),
-        ("pitch_hidden", shape.pitch_hidden.to_string()),
         ("provenance", weights.provenance.clone()),
         ("version", FORMAT_VERSION.to_string()),
         ("weights", precision.name().to_string()),
-    ];
-    Ok(writer.finish(metadata.into()))
+    ]
+    .into();
+    match shape.heads {
+        HeadShapes::Report { pitch_hidden, .. } => {
+            metadata.insert("heads", "report".into());
+            let names = &HEAD_NAMES[1];
+            metadata.insert(names.width, pitch_hidden.to_string());
+            writer.dense(&names.hidden, &source, &["decoder_pitch1"], precision)?;
+            let outputs = precision.of_outputs();
+            writer.dense(&names.output, &source, &["decoder_pitch2"], outputs)?;
+            writer.dense(&TIMES, &source, &["decoder_step", "decoder_duration"], outputs)?;
+        }
+        HeadShapes::Expressive { hidden: widths, .. } => {
+            metadata.insert("heads", "expressive".into());
+            for ((part, names), width) in PARTS.into_iter().zip(&HEAD_NAMES).zip(widths) {
+                metadata.insert(names.width, width.to_string());
+                writer.head(names, &source, &format!("head.{part}"))?;
+            }
+        }
+    }
+    Ok(writer.finish(metadata))
+}
+
+/// The products of two matrices' rows, summed in this order, not by a library whose order depends on
+/// the machine.
+fn product(a: ArrayView2<f32>, b: ArrayView2<f32>) -> Array2<f32> {
+    Array2::from_shape_fn((a.nrows(), b.nrows()), |(row, column)| {
+        let products = a.row(row).into_iter().zip(b.row(column));
+        products.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>() as f32
+    })
 }
 
 /// The float weights, by name.
@@ -173,18 +202,82 @@ impl Writer {
         self.push(name, "F32", shape, values.flat_map(f32::to_le_bytes).collect());
     }
 
-    /// Writes the pitch table, one row for each token.
-    fn table(&mut self, rows: &Array2<f32>, hidden: usize) {
-        let shape = vec![rows.nrows(), hidden / ROWS, 4, ROWS];
-        match self.precision {
-            Precision::Float => self.floats(INPUT_PITCH, shape, rows.iter().copied()),
-            Precision::Int8 | Precision::Int4 => {
-                let (quantized, scales) = self.quantize(INPUT_PITCH, rows, Integers::BYTES);
-                let bytes = quantized.iter().map(|&value| value as u8).collect();
-                self.push(INPUT_PITCH, "I8", shape, bytes);
-                self.floats(INPUT_PITCH_SCALE, vec![scales.len()], scales.into_iter());
-            }
+    /// Writes an input table, one row for each value that is heard.
+    fn table(
+        &mut self,
+        names: &TableNames,
+        rows: &Array2<f32>,
+        hidden: usize,
+        integers: Integers,
+    ) {
+        let shape = |units| vec![rows.nrows(), hidden / ROWS, 4, units];
+        if self.precision == Precision::Float {
+            return self.floats(names.rows, shape(ROWS), rows.iter().copied());
         }
+        let (quantized, scales) = self.quantize(names.rows, rows, integers);
+        if integers == Integers::NIBBLES {
+            let raised: Vec<u8> = quantized.iter().map(|&value| (value + 8) as u8).collect();
+            let pairs = raised.as_chunks().0.iter().map(|&[even, odd]| even | odd << 4);
+            self.push(names.rows, "U8", shape(ROWS / 2), pairs.collect());
+        } else {
+            let bytes = quantized.iter().map(|&value| value as u8).collect();
+            self.push(names.rows, "I8", shape(ROWS), bytes);
+        }
+        self.floats(names.scale, vec![scales.len()], scales.into_iter());
+    }
+
+    /// Writes dense layers of the same inputs, one below the other.
+    fn dense(
+        &mut self,
+        names: &MatrixNames,
+        source: &Source,
+        layers: &[&str],
+        precision: Precision,
+    ) -> Result<(), ExportError> {
+        let (mut rows, mut bias) = (Vec::new(), Vec::new());
+        for layer in layers {
+            rows.push(source.matrix(&format!("{layer}.weight"))?);
+            bias.push(source.vector(&format!("{layer}.bias"))?);
+        }
+        let bias: Vec<_> = bias.iter().map(|bias| bias.view()).collect();
+        let apart = |_| ExportError::Tensor(layers.join(", "));
+        let rows = ndarray::concatenate(Axis(0), &rows).map_err(apart)?;
+        let bias = ndarray::concatenate(Axis(0), &bias).map_err(apart)?;
+        self.matrix(names, 1, &rows, &bias, precision);
+        Ok(())
+    }
+
+    /// Writes a head that chooses, with its features.
+    fn head(
+        &mut self,
+        names: &HeadNames,
+        source: &Source,
+        head: &str,
+    ) -> Result<(), ExportError> {
+        let precision = self.precision;
+        self.dense(&names.hidden, source, &[&format!("{head}.hidden")], precision)?;
+        let outputs = precision.of_outputs();
+        self.dense(&names.output, source, &[&format!("{head}.output")], outputs)?;
+        let rows = source.matrix(&format!("{head}.features.weight"))?;
+        let (height, width) = (rows.nrows(), rows.ncols().next_multiple_of(COLUMN_BLOCK));
+        let padded = |values: Array2<f32>| {
+            let mut padded = Array2::zeros((height, width));
+            padded.slice_mut(ndarray::s![.., ..values.ncols()]).assign(&values);
+            padded
+        };
+        let name = names.features.rows;
+        if precision == Precision::Float {
+            let rows = padded(rows.to_owned());
+            self.floats(name, vec![height, width], rows.iter().copied());
+            return Ok(());
+        }
+        // Columns have the scales: so sums of rows are sums of integers.
+        let columns = padded(rows.to_owned()).reversed_axes();
+        let (quantized, scales) = self.quantize(name, &columns, Integers::BYTES);
+        let bytes = quantized.t().iter().map(|&value| value as u8).collect();
+        self.push(name, "I8", vec![height, width], bytes);
+        self.floats(names.features.scale, vec![width], scales.into_iter());
+        Ok(())
     }
 
     /// Writes a matrix in which `together` blocks stand together, padded with zeros.
@@ -194,12 +287,11 @@ impl Writer {
         together: usize,
         rows: &Array2<f32>,
         bias: &Array1<f32>,
+        precision: Precision,
     ) {
         let height = together * ROWS;
         let groups = rows.nrows().div_ceil(height);
         let columns = rows.ncols().next_multiple_of(COLUMN_BLOCK);
-        let is_output = [PITCH.weight, TIMES.weight].contains(&names.weight);
-        let precision = if is_output { self.precision.of_outputs() } else { self.precision };
         let pad = |values: &Array1<f32>| {
             let mut padded = values.to_vec();
             padded.resize(groups * height, 0.0);

@@ -1,10 +1,12 @@
 //! Notes, one after the other.
 
+use crate::history::Known;
+use crate::loops::Loops;
 use crate::model::{Model, ModelError};
-use crate::network::Network;
+use crate::network::{Network, Prediction};
 use crate::note::Note;
 use crate::sampling::{Random, Sampling, draw};
-use crate::scale::Scale;
+use crate::vocabulary;
 
 /// Number of pitches that can be played: all tokens but BOS.
 const PLAYABLE: usize = 128;
@@ -16,6 +18,11 @@ const PLAYABLE: usize = 128;
 pub struct Generator<'m, const LAYERS: usize = 3, const HIDDEN: usize = 512> {
     network: Network<'m, LAYERS, HIDDEN>,
     random: Random,
+    loops: Loops,
+    /// Where in their bins steps and durations lie.
+    places: [u32; 2],
+    /// Seconds that the piece is behind the density asked for.
+    behind: f32,
 }
 
 impl<'m, const LAYERS: usize, const HIDDEN: usize> AsMut<Network<'m, LAYERS, HIDDEN>>
@@ -37,7 +44,8 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
 
     /// A generator that goes on from what a network has heard.
     pub fn of(network: Network<'m, LAYERS, HIDDEN>, seed: u64) -> Self {
-        Self { network, random: Random::new(seed) }
+        let random = Random::new(seed);
+        Self { network, random, loops: Loops::new(), places: [0; 2], behind: 0.0 }
     }
 
     /// Starts another piece: forgets what was heard and takes a new seed.
@@ -50,20 +58,21 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     pub fn restart_meanwhile(&mut self, seed: u64, meanwhile: impl FnMut()) {
         self.network.restart_meanwhile(meanwhile);
         self.random = Random::new(seed);
+        (self.loops, self.places, self.behind) = (Loops::new(), [0; 2], 0.0);
     }
 
     /// Hears a note that someone else played; the next notes go on from it.
     ///
     /// Its times are made playable first, as those of the model's own notes.
     pub fn hear(&mut self, note: &Note) {
-        self.network.hear(&note.playable());
+        self.hear_meanwhile(note, || {});
     }
 
     /// Makes up the next note, and hears it.
     ///
-    /// The model's times are regressions and may be negative or not finite:
-    /// [`Note::playable_seconds`] makes them playable, and it is the note as played that is heard.
-    /// BOS is never drawn.
+    /// Its parts are chosen in turn, each in view of those before it. The report's model foretells
+    /// times instead: they may be negative or not finite, [`Note::playable_seconds`] makes them
+    /// playable, and it is the note as played that is heard. BOS is never drawn.
     pub fn next_note(&mut self, sampling: &Sampling) -> Note {
         self.next_note_meanwhile(sampling, || {})
     }
@@ -83,6 +92,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     /// As [`hear`](Self::hear), with a `meanwhile` as that of
     /// [`next_note_meanwhile`](Self::next_note_meanwhile).
     pub fn hear_meanwhile(&mut self, note: &Note, meanwhile: impl FnMut()) {
+        self.loops.hear(note.pitch.min(127));
         self.network.hear_meanwhile(&note.playable(), meanwhile);
     }
 
@@ -103,22 +113,100 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         &self.network
     }
 
-    /// Draws the next note; it is not yet heard.
-    pub(crate) fn draw(&mut self, sampling: &Sampling, meanwhile: impl FnMut()) -> Note {
-        let prediction = self.network.predict_meanwhile(meanwhile);
-        let mut logits = [0.0; PLAYABLE];
-        for (pitch, (logit, predicted)) in (0u8..).zip(logits.iter_mut().zip(prediction.pitch)) {
-            *logit = predicted;
-            if sampling.scale != Scale::CHROMATIC && !sampling.scale.contains(pitch) {
-                *logit = f32::NEG_INFINITY;
-            }
-        }
-        let note = Note {
-            pitch: draw(&logits, sampling, &mut self.random),
-            velocity: Note::DEFAULT_VELOCITY,
-            step: prediction.step,
-            duration: prediction.duration,
+    /// Draws the next note; the network has not yet heard it.
+    pub(crate) fn draw(&mut self, sampling: &Sampling, mut meanwhile: impl FnMut()) -> Note {
+        let mut note =
+            Note { pitch: 0, velocity: Note::DEFAULT_VELOCITY, step: 0.0, duration: 0.0 };
+        note.step = match self.network.predict_meanwhile(Known::Nothing, &mut meanwhile) {
+            Prediction::Choice(logits) => self.draw_step(&logits, sampling),
+            Prediction::Seconds(seconds) => Note::playable_seconds(seconds),
+            Prediction::Unknown => 0.0,
         };
-        note.playable()
+        let known = Known::Step(note.step);
+        if let Prediction::Choice(logits) = self.network.predict_meanwhile(known, &mut meanwhile) {
+            note.pitch = self.draw_pitch(&logits, note.step, sampling);
+        }
+        let known = Known::Pitch(note.step, note.pitch);
+        note.duration = match self.network.predict_meanwhile(known, &mut meanwhile) {
+            Prediction::Choice(logits) => {
+                let bin = draw(&logits, &sampling.time, &mut self.random);
+                vocabulary::seconds(bin, self.place(1))
+            }
+            Prediction::Seconds(seconds) => seconds,
+            Prediction::Unknown => 0.0,
+        };
+        note.duration = Note::playable_seconds(note.duration);
+        let known = Known::Duration(note.step, note.pitch, note.duration);
+        if let Prediction::Choice(logits) = self.network.predict_meanwhile(known, &mut meanwhile) {
+            let bin = draw(&logits, &sampling.velocity, &mut self.random);
+            note.velocity = vocabulary::velocity(bin, self.random.bits());
+        }
+        self.loops.hear(note.pitch);
+        note
+    }
+
+    /// Draws a step, in seconds.
+    fn draw_step(&mut self, logits: &[f32], sampling: &Sampling) -> f32 {
+        let mut tilted = [f32::NEG_INFINITY; vocabulary::TIME_BINS];
+        let aimed = sampling.density > 0.0 && sampling.density.is_finite();
+        // What a bin more costs: bins go with the logarithm of time.
+        let tilt = if aimed { TILT * self.behind } else { 0.0 };
+        for (bin, (tilted, logit)) in (0u8..).zip(tilted.iter_mut().zip(logits)) {
+            *tilted = logit - tilt * f32::from(bin);
+        }
+        let bin = draw(&tilted, &sampling.time, &mut self.random);
+        let mut step = Note::playable_seconds(vocabulary::seconds(bin, self.place(0)));
+        if sampling.polyphony > 0 {
+            let free = self.network.history().free_in(usize::from(sampling.polyphony));
+            step = if free > step { Note::playable_seconds(free) } else { step };
+        }
+        self.behind = if aimed {
+            (self.behind + step - 1.0 / sampling.density).clamp(-MOST_BEHIND, MOST_BEHIND)
+        } else {
+            0.0
+        };
+        step
+    }
+
+    /// Draws a pitch: of those asked for, one that neither sounds at this very moment nor goes round in
+    /// circles; where there is none, any of those asked for; and where nothing fits, any at all.
+    fn draw_pitch(&mut self, logits: &[f32], step: f32, sampling: &Sampling) -> u8 {
+        let mut allowed = [f32::NEG_INFINITY; PLAYABLE];
+        let mut fill = |allow: &dyn Fn(u8) -> bool| {
+            let mut some = false;
+            for (pitch, (allowed, logit)) in (0u8..).zip(allowed.iter_mut().zip(logits)) {
+                let allow = allow(pitch);
+                *allowed = if allow { *logit } else { f32::NEG_INFINITY };
+                some |= allow;
+            }
+            some
+        };
+        let expressive = self.network.is_expressive();
+        let fresh = |pitch| {
+            !(expressive && self.network.history().is_struck(pitch, step))
+                && !(sampling.loop_guard && self.loops.forbids(pitch))
+        };
+        let _ = fill(&|pitch| sampling.has(pitch) && fresh(pitch))
+            || fill(&|pitch| sampling.has(pitch))
+            || fill(&|_| true);
+        draw(&allowed, &sampling.pitch, &mut self.random)
+    }
+
+    /// Where in its bin a step or a duration lies. It stays for some notes, so that an even run sounds
+    /// even and the notes of a chord end together.
+    fn place(&mut self, of: usize) -> u32 {
+        let bits = self.random.bits();
+        let Some(place) = self.places.get_mut(of) else { return 0 };
+        // One in sixteen is another place.
+        if bits >> 28 == 0 || *place == 0 {
+            *place = bits & 0x0fff_ffff;
+        }
+        *place
     }
 }
+
+/// What a bin of a step costs for each second that a piece is behind its density.
+const TILT: f32 = 0.05;
+
+/// Most seconds that a piece can be behind its density, or ahead.
+const MOST_BEHIND: f32 = 8.0;

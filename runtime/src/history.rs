@@ -38,6 +38,19 @@ pub enum Known {
     Duration(f32, u8, f32),
 }
 
+impl Known {
+    /// What is known of a note before each of its parts, in their order.
+    pub fn of(note: &Note) -> [Self; 4] {
+        let Note { pitch, step, duration, .. } = *note;
+        [
+            Self::Nothing,
+            Self::Step(step),
+            Self::Pitch(step, pitch),
+            Self::Duration(step, pitch, duration),
+        ]
+    }
+}
+
 /// Feature rows of each head, in the order in which its parts are chosen: step, pitch, duration,
 /// velocity.
 pub const FEATURES: [usize; 4] = [
@@ -118,6 +131,20 @@ impl History {
                 visit(rest - later);
             }
         }
+    }
+
+    /// Whether a pitch has been struck at the very moment that is some seconds after the last onset.
+    pub(crate) fn is_struck(&self, pitch: u8, later: f32) -> bool {
+        self.age.get(usize::from(pitch)).is_some_and(|age| age + later <= 0.0)
+    }
+
+    /// Seconds after the last onset until fewer than so many pitches sound.
+    pub(crate) fn free_in(&self, pitches: usize) -> f32 {
+        let ends = self.rest.iter().copied().filter(|&rest| rest > 0.0);
+        // The earliest end at which few enough are left.
+        let enough = ends.clone().filter(|&end| self.sounding_in(end) < pitches);
+        let earliest = enough.fold(f32::INFINITY, |earliest, end| earliest.min(end));
+        if ends.count() < pitches { 0.0 } else { earliest }
     }
 
     /// Pitches that still sound in some seconds.

@@ -15,7 +15,7 @@
 //!
 //! let mut generator: Generator = Generator::new(&model, 42)?; // seed 42
 //! generator.hear(&Note { pitch: 60, velocity: 80, step: 0.0, duration: 0.5 }); // or not
-//! let calm = Sampling { temperature: 0.9, ..Sampling::default() };
+//! let calm = Sampling::at(0.9);
 //! for _ in 0..3 {
 //!     let note = generator.next_note(&calm);
 //!     assert!(note.pitch < 128 && note.step >= 0.0 && note.duration >= 0.0);
@@ -54,6 +54,7 @@ mod generator;
 mod header;
 pub mod history;
 mod kernels;
+mod loops;
 mod math;
 mod matrix;
 mod model;
@@ -62,20 +63,21 @@ mod note;
 mod player;
 mod sampling;
 mod scale;
+mod table;
 pub mod vocabulary;
 
 pub use generator::Generator;
 pub use kernels::Isa;
 pub use model::{
-    BOS, FORMAT_VERSION, MAX_HIDDEN, MAX_LAYERS, MAX_PITCH_HIDDEN, Model, ModelError, PITCHES,
+    BOS, FORMAT_VERSION, MAX_HIDDEN, MAX_LAYERS, MAX_HEAD_HIDDEN, Model, ModelError, PITCHES,
     Precision,
 };
-pub use network::{Network, Prediction};
+pub use network::{Logits, Network, Prediction};
 pub use note::Note;
 #[cfg(feature = "std")]
 pub use pair::Pair;
 pub use player::{Message, Micros, Player};
-pub use sampling::Sampling;
+pub use sampling::{Freedom, Sampling};
 pub use scale::Scale;
 
 #[cfg(feature = "std")]

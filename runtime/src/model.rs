@@ -4,8 +4,11 @@ use core::cmp::Ordering;
 use core::fmt;
 
 use crate::header::{Header, Tensor};
+use crate::history::FEATURES;
 use crate::kernels::ROWS;
 use crate::matrix::{Matrix, Weights};
+use crate::table::{Features, Table};
+use crate::vocabulary::{CHOICES, TIME_BINS, VELOCITY_BINS};
 
 /// Version of the model file format that this crate reads and writes.
 pub const FORMAT_VERSION: u32 = 2;
@@ -16,8 +19,8 @@ pub const MAX_LAYERS: usize = 8;
 /// Most hidden units of an LSTM layer: 32-bit sums hold the products of twice as many columns.
 pub const MAX_HIDDEN: usize = 1024;
 
-/// Widest hidden layer of a pitch head.
-pub const MAX_PITCH_HIDDEN: usize = 512;
+/// Widest hidden layer of a head.
+pub const MAX_HEAD_HIDDEN: usize = 512;
 
 /// Number of pitch tokens: 128 note numbers and [`BOS`].
 pub const PITCHES: usize = 129;
@@ -134,37 +137,58 @@ pub struct Model<'a> {
     pub(crate) heads: Heads<'a>,
 }
 
-/// What the first layer adds to its gates for the note heard: a row of a table, made by
-/// multiplying the pitch embedding with the first layer's input weights at export, plus step and
-/// duration times their columns.
+/// What the first layer adds to its gates for the note heard: rows of tables, made by multiplying
+/// embeddings with the first layer's input weights at export. All in the order of the first layer's
+/// rows, `[rows, hidden / 16, 4, 16]`.
 #[derive(Clone, Debug)]
 pub(crate) struct Input<'a> {
-    /// Gate contributions of each pitch token, `[PITCHES, hidden / 16, 4, 16]`: in the order of the
-    /// first layer's rows.
+    /// Of each pitch token.
     pub pitch: Table<'a>,
-    /// Gate weights of the step, likewise.
-    pub step: &'a [[u8; 4]],
-    /// Gate weights of the duration, likewise.
-    pub duration: &'a [[u8; 4]],
+    /// Of the note's other parts.
+    pub rest: Rest<'a>,
 }
 
+/// What is heard of a note besides its pitch.
 #[derive(Clone, Debug)]
-pub(crate) enum Table<'a> {
-    Float(&'a [[u8; 4]]),
-    /// Signed bytes and a scale for each pitch token.
-    Int8 {
-        values: &'a [u8],
-        scale: &'a [[u8; 4]],
+pub(crate) enum Rest<'a> {
+    /// Step and duration in seconds, each times its gate weights.
+    Seconds { step: &'a [[u8; 4]], duration: &'a [[u8; 4]] },
+    /// The bins of step, duration and velocity: a row each.
+    Bins([Table<'a>; 3]),
+}
+
+/// What says how the next note will be.
+#[derive(Clone, Debug)]
+pub(crate) enum Heads<'a> {
+    /// The report's: a pitch is chosen, times are regressions.
+    Report {
+        pitch: Head<'a>,
+        /// Row 0 is the step, row 1 the duration.
+        times: Matrix<'a>,
     },
+    /// Step, pitch, duration and velocity are chosen in turn.
+    Expressive([Head<'a>; 4]),
 }
 
-/// The report's heads: pitch through a hidden layer, step and duration by regression.
+/// A head that chooses among bins: a rectified hidden layer of the LSTM's output and of features, and
+/// a dense layer.
 #[derive(Clone, Debug)]
-pub(crate) struct Heads<'a> {
-    pub pitch_hidden: Matrix<'a>,
-    pub pitch: Matrix<'a>,
-    /// Row 0 is the step, row 1 the duration.
-    pub times: Matrix<'a>,
+pub(crate) struct Head<'a> {
+    pub hidden: Matrix<'a>,
+    pub features: Option<Features<'a>>,
+    pub output: Matrix<'a>,
+    /// Bins to choose among.
+    pub choices: usize,
+}
+
+impl<'a> Heads<'a> {
+    fn matrices(&self) -> impl Iterator<Item = &Matrix<'a>> {
+        let (heads, times) = match self {
+            Self::Report { pitch, times } => (core::slice::from_ref(pitch), Some(times)),
+            Self::Expressive(heads) => (heads.as_slice(), None),
+        };
+        heads.iter().flat_map(|head| [&head.hidden, &head.output]).chain(times)
+    }
 }
 
 impl<'a> Model<'a> {
@@ -194,8 +218,6 @@ impl<'a> Model<'a> {
             return Err(ModelError::Checksum);
         }
 
-        let known =
-            header.metadata("architecture")? == b"lstm" && header.metadata("heads")? == b"report";
         let precision = match header.metadata("weights")? {
             b"f32" => Precision::Float,
             b"int8" => Precision::Int8,
@@ -204,37 +226,54 @@ impl<'a> Model<'a> {
         };
         let size = |key| parse(header.metadata(key)?).ok_or(ModelError::BadHeader);
         let (layers, hidden) = (size("layers")?, size("hidden")?);
-        let pitch_hidden = size("pitch_hidden")?;
         // Upper bounds keep every product of sizes far from overflow.
         let fits = (1..=MAX_LAYERS).contains(&layers)
             && (1..=MAX_HIDDEN).contains(&hidden)
-            && (1..=MAX_PITCH_HIDDEN).contains(&pitch_hidden)
             && hidden % COLUMN_BLOCK == 0;
-        if !known || !fits {
+        if header.metadata("architecture")? != b"lstm" || !fits {
             return Err(ModelError::Unsupported);
         }
 
         let file = Tensors { header, precision };
-        let outputs = Tensors { header, precision: precision.of_outputs() };
         let mut lstm = [None; MAX_LAYERS];
         let named = lstm.iter_mut().zip(&LSTM_NAMES).take(layers);
         for (layer, (matrix, name)) in named.enumerate() {
             let columns = if layer == 0 { hidden } else { 2 * hidden };
             *matrix = Some(file.matrix(name, hidden.div_ceil(ROWS), GATES, columns)?);
         }
-        let heads = Heads {
-            pitch_hidden: file.matrix(&PITCH_HIDDEN, pitch_hidden.div_ceil(ROWS), 1, hidden)?,
-            pitch: {
-                let columns = pitch_hidden.next_multiple_of(COLUMN_BLOCK);
-                outputs.matrix(&PITCH, PITCHES.div_ceil(ROWS), 1, columns)?
-            },
-            times: outputs.matrix(&TIMES, 1, 1, hidden)?,
+        let head = |names: &HeadNames, choices, features| {
+            let width = size(names.width)?;
+            if !(1..=MAX_HEAD_HIDDEN).contains(&width) {
+                return Err(ModelError::Unsupported);
+            }
+            file.head(names, hidden, width, choices, features)
         };
-        let input = Input {
-            pitch: file.table(hidden)?,
-            step: file.floats(INPUT_STEP, &[hidden / ROWS, 4, ROWS])?,
-            duration: file.floats(INPUT_DURATION, &[hidden / ROWS, 4, ROWS])?,
+        let gates = [hidden / ROWS, GATES, ROWS];
+        let pitch = file.table(&INPUT_PITCH, PITCHES, gates)?;
+        let (heads, rest) = match header.metadata("heads")? {
+            b"report" => {
+                let outputs = Tensors { header, precision: precision.of_outputs() };
+                let times = outputs.matrix(&TIMES, 1, 1, hidden)?;
+                let [step, duration] =
+                    [&INPUT_STEP, &INPUT_DURATION].map(|names| file.floats(names.rows, &gates));
+                (
+                    Heads::Report { pitch: head(&HEAD_NAMES[1], PITCHES, None)?, times },
+                    Rest::Seconds { step: step?, duration: duration? },
+                )
+            }
+            b"expressive" => {
+                let head = |at: usize| head(&HEAD_NAMES[at], CHOICES[at], Some(FEATURES[at]));
+                let heads = [head(0)?, head(1)?, head(2)?, head(3)?];
+                let rest = [
+                    file.table(&INPUT_STEP, TIME_BINS, gates)?,
+                    file.table(&INPUT_DURATION, TIME_BINS, gates)?,
+                    file.table(&INPUT_VELOCITY, VELOCITY_BINS, gates)?,
+                ];
+                (Heads::Expressive(heads), Rest::Bins(rest))
+            }
+            _ => return Err(ModelError::Unsupported),
         };
+        let input = Input { pitch, rest };
         Ok(Self { layers, hidden, precision, checksum, input, lstm, heads })
     }
 
@@ -265,9 +304,14 @@ impl<'a> Model<'a> {
         self.precision
     }
 
+    /// Whether it chooses all parts of a note, with times and velocities as distributions; else it
+    /// chooses pitches only.
+    pub fn is_expressive(&self) -> bool {
+        matches!(self.heads, Heads::Expressive(_))
+    }
+
     fn matrices(&self) -> impl Iterator<Item = &Matrix<'a>> {
-        let heads = [&self.heads.pitch_hidden, &self.heads.pitch, &self.heads.times];
-        self.lstm.iter().flatten().chain(heads)
+        self.lstm.iter().flatten().chain(self.heads.matrices())
     }
 
     /// Whether all weights lie on whole words.
@@ -275,15 +319,15 @@ impl<'a> Model<'a> {
         self.matrices().all(Matrix::is_aligned)
     }
 
-    /// Bytes of the file that one note takes: all matrices, and one row of the pitch table.
+    /// Bytes of the file that one note takes: all matrices, and the rows of the input's tables. The
+    /// few rows of features depend on the note.
     pub fn bytes_per_note(&self) -> usize {
         let matrices: usize = self.matrices().map(Matrix::bytes).sum();
-        let row = match self.input.pitch {
-            Table::Float(values) => values.as_flattened().len() / PITCHES,
-            Table::Int8 { values, .. } => values.len() / PITCHES + size_of::<f32>(),
+        let rest = match &self.input.rest {
+            Rest::Seconds { step, duration } => size_of_val(*step) + size_of_val(*duration),
+            Rest::Bins(tables) => tables.iter().map(Table::bytes_per_row).sum(),
         };
-        let times = (self.input.step.len() + self.input.duration.len()) * size_of::<f32>();
-        matrices + row + times
+        matrices + self.input.pitch.bytes_per_row() + rest
     }
 
     /// CRC-32 of the file, which names it: two files of one checksum play the same notes.
@@ -309,11 +353,11 @@ pub(crate) struct MatrixNames {
 }
 
 macro_rules! matrix_names {
-    ($name:literal) => {
+    ($($name:literal)+) => {
         MatrixNames {
-            weight: concat!($name, ".weight"),
-            scale: concat!($name, ".scale"),
-            bias: concat!($name, ".bias"),
+            weight: concat!($($name,)+ ".weight"),
+            scale: concat!($($name,)+ ".scale"),
+            bias: concat!($($name,)+ ".bias"),
         }
     };
 }
@@ -328,15 +372,49 @@ pub(crate) const LSTM_NAMES: [MatrixNames; MAX_LAYERS] = [
     matrix_names!("lstm.6"),
     matrix_names!("lstm.7"),
 ];
-pub(crate) const PITCH_HIDDEN: MatrixNames = matrix_names!("head.pitch.hidden");
-pub(crate) const PITCH: MatrixNames = matrix_names!("head.pitch");
 pub(crate) const TIMES: MatrixNames = matrix_names!("head.times");
-pub(crate) const INPUT_PITCH: &str = "input.pitch";
-pub(crate) const INPUT_PITCH_SCALE: &str = "input.pitch.scale";
-pub(crate) const INPUT_STEP: &str = "input.step";
-pub(crate) const INPUT_DURATION: &str = "input.duration";
+
+/// Names of a head's tensors, and of its width in the metadata.
+pub(crate) struct HeadNames {
+    pub width: &'static str,
+    pub hidden: MatrixNames,
+    pub features: TableNames,
+    pub output: MatrixNames,
+}
+
+/// Names of a table's tensors.
+pub(crate) struct TableNames {
+    pub rows: &'static str,
+    pub scale: &'static str,
+}
+
+macro_rules! table_names {
+    ($($name:literal)+) => {
+        TableNames { rows: concat!($($name),+), scale: concat!($($name,)+ ".scale") }
+    };
+}
+
+macro_rules! head_names {
+    ($part:literal) => {
+        HeadNames {
+            width: concat!($part, "_hidden"),
+            hidden: matrix_names!("head." $part ".hidden"),
+            features: table_names!("head." $part ".features"),
+            output: matrix_names!("head." $part),
+        }
+    };
+}
+
+/// The heads' names, in the order in which the parts of a note are chosen.
+pub(crate) const HEAD_NAMES: [HeadNames; 4] =
+    [head_names!("step"), head_names!("pitch"), head_names!("duration"), head_names!("velocity")];
+pub(crate) const INPUT_PITCH: TableNames = table_names!("input.pitch");
+pub(crate) const INPUT_STEP: TableNames = table_names!("input.step");
+pub(crate) const INPUT_DURATION: TableNames = table_names!("input.duration");
+pub(crate) const INPUT_VELOCITY: TableNames = table_names!("input.velocity");
 
 /// Tensors of a file whose matrices have one precision.
+#[derive(Clone, Copy)]
 struct Tensors<'a> {
     header: Header<'a>,
     precision: Precision,
@@ -391,13 +469,58 @@ impl<'a> Tensors<'a> {
         Ok(Matrix { weights, bias: self.floats(names.bias, &[groups, together, ROWS])?, columns })
     }
 
-    fn table(&self, hidden: usize) -> Result<Table<'a>, ModelError> {
-        let shape = [PITCHES, hidden / ROWS, 4, ROWS];
+    /// A table whose rows have a shape, and a scale each; in bytes or, as `U8`, in nibbles.
+    fn table(
+        &self,
+        names: &TableNames,
+        rows: usize,
+        [chunks, gates, units]: [usize; 3],
+    ) -> Result<Table<'a>, ModelError> {
+        let width = chunks * gates * units;
+        let shape = [rows, chunks, gates, units];
+        if self.precision == Precision::Float {
+            return Ok(Table::Float { values: self.floats(names.rows, &shape)?, width });
+        }
+        let scale = self.floats(names.scale, &[rows])?;
+        let nibbles = [rows, chunks, gates, units / 2];
+        Ok(match self.bytes(names.rows, U8, &nibbles) {
+            Ok(values) => Table::Int4 { values, scale, width },
+            Err(_) => Table::Int8 { values: self.bytes(names.rows, I8, &shape)?, scale, width },
+        })
+    }
+
+    /// A head of a width, with so many rows of features.
+    fn head(
+        &self,
+        names: &HeadNames,
+        hidden: usize,
+        width: usize,
+        choices: usize,
+        features: Option<usize>,
+    ) -> Result<Head<'a>, ModelError> {
+        let outputs = Self { precision: self.precision.of_outputs(), ..*self };
+        let columns = width.next_multiple_of(COLUMN_BLOCK);
+        Ok(Head {
+            hidden: self.matrix(&names.hidden, width.div_ceil(ROWS), 1, hidden)?,
+            features: features.map(|rows| self.features(&names.features, rows, columns)).transpose()?,
+            output: outputs.matrix(&names.output, choices.div_ceil(ROWS), 1, columns)?,
+            choices,
+        })
+    }
+
+    fn features(
+        &self,
+        names: &TableNames,
+        rows: usize,
+        width: usize,
+    ) -> Result<Features<'a>, ModelError> {
         Ok(match self.precision {
-            Precision::Float => Table::Float(self.floats(INPUT_PITCH, &shape)?),
-            Precision::Int8 | Precision::Int4 => Table::Int8 {
-                values: self.bytes(INPUT_PITCH, I8, &shape)?,
-                scale: self.floats(INPUT_PITCH_SCALE, &[PITCHES])?,
+            Precision::Float => {
+                Features::Float { values: self.floats(names.rows, &[rows, width])?, width }
+            }
+            Precision::Int8 | Precision::Int4 => Features::Int8 {
+                values: self.bytes(names.rows, I8, &[rows, width])?,
+                scale: self.floats(names.scale, &[width])?,
             },
         })
     }

@@ -1,22 +1,56 @@
 //! The forward pass: hears a note, and says what it expects next.
 
-use core::ops::Range;
+use core::ops::{Deref, Range};
 
+use crate::history::{History, Known};
 use crate::kernels::{Integers, Isa, Kernel, ROWS, Work};
 use crate::math::{nearest, round};
 use crate::matrix::{Activations, Aligned, Matrix, ONE, floats};
-use crate::model::{BOS, Input, MAX_PITCH_HIDDEN, Model, ModelError, PITCHES, Precision, Table};
+use crate::model::{
+    BOS, Head, Heads, Input, MAX_HEAD_HIDDEN, Model, ModelError, PITCHES, Precision, Rest,
+};
 use crate::note::Note;
+use crate::vocabulary::{time_bin, velocity_bin};
 
-/// What the network expects of the next note.
+/// What the network expects of a part of the next note.
 #[derive(Clone, Debug)]
-pub struct Prediction {
-    /// Unnormalised log-probabilities of the pitch tokens; the last is [`BOS`].
-    pub pitch: [f32; PITCHES],
-    /// Seconds from the note before; not yet made playable.
-    pub step: f32,
-    /// Seconds until the release; not yet made playable.
-    pub duration: f32,
+pub enum Prediction {
+    /// A value for each choice there is.
+    Choice(Logits),
+    /// A time in seconds, by regression; not yet made playable.
+    Seconds(f32),
+    /// Nothing: the model does not know this part of a note.
+    Unknown,
+}
+
+impl Prediction {
+    /// Its numbers: as many as there are choices, a time, or none.
+    pub fn values(&self) -> &[f32] {
+        match self {
+            Self::Choice(logits) => logits,
+            Self::Seconds(seconds) => core::slice::from_ref(seconds),
+            Self::Unknown => &[],
+        }
+    }
+}
+
+/// Unnormalised log-probabilities of choices: of pitch tokens, of which the report's model has
+/// [`BOS`] too, or of the bins of a time or a velocity.
+#[derive(Clone, Debug)]
+pub struct Logits {
+    values: [f32; LOGITS],
+    count: usize,
+}
+
+/// Most choices, in whole blocks of rows.
+const LOGITS: usize = PITCHES.next_multiple_of(ROWS);
+
+impl Deref for Logits {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        self.values.get(..self.count).unwrap_or_default()
+    }
 }
 
 /// A network in some state: everything heard so far, in fixed buffers.
@@ -31,6 +65,8 @@ pub struct Network<'m, const LAYERS: usize = 3, const HIDDEN: usize = 512> {
     /// Cell state of each layer.
     cell: [[f32; HIDDEN]; LAYERS],
     scratch: Scratch<HIDDEN>,
+    /// What the heads' features tell of.
+    history: History,
     isa: Isa,
 }
 
@@ -44,35 +80,32 @@ enum Scratch<const HIDDEN: usize> {
     Int { values: Aligned<[[i16; HIDDEN]; 2]>, total: i32 },
 }
 
-/// A token to hear: a pitch with its times.
+/// A token to hear: a note, or what starts every sequence.
 #[derive(Clone, Copy)]
-pub(crate) struct Token {
-    pitch: u8,
-    step: f32,
-    duration: f32,
-}
+pub(crate) struct Token(Note);
 
 impl Token {
     /// What starts every sequence.
-    const BOS: Self = Self { pitch: BOS, step: 0.0, duration: 0.0 };
+    const BOS: Self = Self(Note { pitch: BOS, velocity: 0, step: 0.0, duration: 0.0 });
 }
 
 #[cfg(feature = "std")]
 impl Token {
     /// As words, to be handed to another thread.
     pub fn to_bits(self) -> [u32; 3] {
-        [u32::from(self.pitch), self.step.to_bits(), self.duration.to_bits()]
+        let Note { pitch, velocity, step, duration } = self.0;
+        [u32::from(pitch) | u32::from(velocity) << 8, step.to_bits(), duration.to_bits()]
     }
 
-    pub fn from_bits([pitch, step, duration]: [u32; 3]) -> Self {
+    pub fn from_bits([key, step, duration]: [u32; 3]) -> Self {
         let (step, duration) = (f32::from_bits(step), f32::from_bits(duration));
-        Self { pitch: pitch as u8, step, duration }
+        Self(Note { pitch: key as u8, velocity: (key >> 8) as u8, step, duration })
     }
 }
 
 impl From<&Note> for Token {
     fn from(note: &Note) -> Self {
-        Self { pitch: note.pitch.min(127), step: note.step, duration: note.duration }
+        Self(Note { pitch: note.pitch.min(127), ..*note })
     }
 }
 
@@ -104,7 +137,8 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
             return Err(ModelError::Misaligned);
         }
         let zeros = [[0.0; HIDDEN]; LAYERS];
-        let mut network = Self { model, hidden: zeros, cell: zeros, scratch, isa };
+        let history = History::new();
+        let mut network = Self { model, hidden: zeros, cell: zeros, scratch, history, isa };
         network.hear_token(Token::BOS);
         Ok(network)
     }
@@ -119,6 +153,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
     pub fn restart_meanwhile(&mut self, meanwhile: impl FnMut()) {
         self.hidden = [[0.0; HIDDEN]; LAYERS];
         self.cell = [[0.0; HIDDEN]; LAYERS];
+        self.history = History::new();
         self.hear_part(Token::BOS, 0..self.model.hidden, |_, _| {}, meanwhile);
     }
 
@@ -149,6 +184,9 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
             return each.for_each(|(network, note)| network.as_mut().hear(note));
         }
         let tokens = |index: usize| notes.get(index).map_or(Token::BOS, Token::from);
+        for (index, network) in networks.iter_mut().enumerate() {
+            network.as_mut().note_down(tokens(index));
+        }
         let (units, exchange) = (0..model.hidden, |_: usize, _: &mut [f32]| {});
         isa.run(Hear { model, networks, tokens, units, exchange, meanwhile: || {} });
     }
@@ -172,20 +210,40 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
         exchange: impl FnMut(usize, &mut [f32]),
         meanwhile: impl FnMut(),
     ) {
+        self.note_down(token);
         let Self { model, isa, .. } = *self;
         let (networks, tokens) = (&mut [self], |_| token);
         isa.run(Hear { model, networks, tokens, units, exchange, meanwhile });
     }
 
-    /// What the next note is expected to be.
-    pub fn predict(&self) -> Prediction {
-        self.predict_meanwhile(|| {})
+    /// Keeps a note for the heads' features. BOS is none.
+    fn note_down(&mut self, Token(note): Token) {
+        if note.pitch != BOS {
+            self.history.hear(&note);
+        }
+    }
+
+    /// Whether its model chooses all parts of a note.
+    pub(crate) fn is_expressive(&self) -> bool {
+        self.model.is_expressive()
+    }
+
+    /// What has been heard, as the heads' features tell of it.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// What the next part of the next note is expected to be, given the parts before it.
+    ///
+    /// The report's heads expect each part as if the others were not known.
+    pub fn predict(&self, known: Known) -> Prediction {
+        self.predict_meanwhile(known, || {})
     }
 
     /// As [`predict`](Self::predict), and calls `meanwhile` on the way as
     /// [`hear_meanwhile`](Self::hear_meanwhile) does.
-    pub fn predict_meanwhile(&self, meanwhile: impl FnMut()) -> Prediction {
-        self.isa.run(Predict { network: self, meanwhile })
+    pub fn predict_meanwhile(&self, known: Known, meanwhile: impl FnMut()) -> Prediction {
+        self.isa.run(Predict { network: self, known, meanwhile })
     }
 }
 
@@ -380,33 +438,35 @@ fn arrange<K: Kernel>(kernel: K, precision: Precision, values: &mut [i16]) {
 impl Input<'_> {
     /// Adds what hearing a token adds to the gates of sixteen units of the first layer.
     #[inline(always)]
-    fn add(&self, token: &Token, chunk: usize, gates: &mut [[f32; UNITS]; 4]) {
-        let row = usize::from(token.pitch);
-        let at = row * (self.step.len() / (4 * UNITS)) + chunk;
-        let times = floats::<4>(self.step, chunk).zip(floats::<4>(self.duration, chunk));
-        let inputs = gates.as_flattened_mut().iter_mut().zip(times);
-        match &self.pitch {
-            Table::Float(values) => {
-                for ((gate, (step, duration)), pitch) in inputs.zip(floats::<4>(values, at)) {
-                    *gate += pitch + step * token.step + duration * token.duration;
+    fn add(&self, Token(note): &Token, chunk: usize, gates: &mut [[f32; UNITS]; 4]) {
+        let pitch = self.pitch.read::<4>(usize::from(note.pitch), chunk);
+        let gates = gates.as_flattened_mut().iter_mut().zip(pitch.as_flattened());
+        match &self.rest {
+            Rest::Seconds { step, duration } => {
+                let times = floats::<4>(step, chunk).zip(floats::<4>(duration, chunk));
+                for ((gate, pitch), (step, duration)) in gates.zip(times) {
+                    *gate += pitch + step * note.step + duration * note.duration;
                 }
             }
-            Table::Int8 { values, scale } => {
-                let scale = scale.get(row).map_or(0.0, |&scale| f32::from_le_bytes(scale));
-                let values = values.get(4 * UNITS * at..4 * UNITS * (at + 1));
-                let values = values.unwrap_or_default();
-                for ((gate, (step, duration)), &pitch) in inputs.zip(values) {
-                    let pitch = f32::from(pitch as i8) * scale;
-                    *gate += pitch + step * token.step + duration * token.duration;
+            Rest::Bins([step, duration, velocity]) => {
+                let step = step.read::<4>(usize::from(time_bin(note.step)), chunk);
+                let duration = duration.read::<4>(usize::from(time_bin(note.duration)), chunk);
+                let velocity = velocity.read::<4>(usize::from(velocity_bin(note.velocity)), chunk);
+                let times = step.as_flattened().iter().zip(duration.as_flattened());
+                let rest = times.zip(velocity.as_flattened());
+                for ((gate, pitch), ((step, duration), velocity)) in gates.zip(rest) {
+                    *gate += pitch + step + duration + velocity;
                 }
             }
         }
     }
 }
 
-/// Runs a network's heads.
+/// Runs one of a network's heads.
 struct Predict<'n, 'm, M, const LAYERS: usize, const HIDDEN: usize> {
     network: &'n Network<'m, LAYERS, HIDDEN>,
+    /// What is known of the note: this chooses the head.
+    known: Known,
     /// Called between blocks of rows.
     meanwhile: M,
 }
@@ -418,25 +478,66 @@ impl<M: FnMut(), const LAYERS: usize, const HIDDEN: usize> Work
 
     #[inline(always)]
     fn with<K: Kernel>(self, kernel: K) -> Prediction {
-        let Self { network, mut meanwhile } = self;
+        let Self { network, known, mut meanwhile } = self;
         let model = network.model;
-        let heads = &model.heads;
-        let top = part(&network.hidden, model.layers.wrapping_sub(1), model.hidden);
+        let head = match (&model.heads, known) {
+            (Heads::Expressive([step, ..]), Known::Nothing) => step,
+            (Heads::Expressive([_, pitch, ..]) | Heads::Report { pitch, .. }, Known::Step(_)) => {
+                pitch
+            }
+            (Heads::Expressive([_, _, duration, _]), Known::Pitch(..)) => duration,
+            (Heads::Expressive([.., velocity]), Known::Duration(..)) => velocity,
+            (Heads::Report { .. }, Known::Duration(..)) => return Prediction::Unknown,
+            (Heads::Report { times, .. }, Known::Nothing | Known::Pitch(..)) => {
+                let mut seconds = [0.0; ROWS];
+                let mut quantized = Aligned([0; HIDDEN]);
+                let precision = model.precision.of_outputs();
+                let heard = activations(kernel, precision, network.top(), 1.0, &mut quantized.0);
+                times.multiply(kernel, &heard, &mut seconds, &mut meanwhile);
+                let [step, duration, ..] = seconds;
+                return Prediction::Seconds(if known == Known::Nothing { step } else { duration });
+            }
+        };
+        let mut logits = Logits { values: [0.0; LOGITS], count: head.choices };
+        network.choose(kernel, head, known, &mut logits.values, &mut meanwhile);
+        Prediction::Choice(logits)
+    }
+}
+
+impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
+    /// The top layer's hidden state.
+    #[inline(always)]
+    fn top(&self) -> &[f32] {
+        part(&self.hidden, self.model.layers.wrapping_sub(1), self.model.hidden)
+    }
+
+    /// Runs a head that chooses.
+    #[inline(always)]
+    fn choose<K: Kernel>(
+        &self,
+        kernel: K,
+        head: &Head,
+        known: Known,
+        logits: &mut [f32],
+        meanwhile: &mut impl FnMut(),
+    ) {
         // Between them, scaling neither overflows nor divides by nothing.
         const LIMITS: (f32, f32) = (1e-30, 1e30);
-        let mut prediction = Prediction { pitch: [0.0; PITCHES], step: 0.0, duration: 0.0 };
-        let mut inner = [0.0; MAX_PITCH_HIDDEN];
+        let precision = self.model.precision;
+        let mut inner = [0.0; MAX_HEAD_HIDDEN];
         // Behind the last unit come padding rows of the matrix: zeros.
-        let inner = inner.get_mut(..heads.pitch.columns).unwrap_or_default();
-        let mut times = [0.0; ROWS];
+        let inner = inner.get_mut(..head.output.columns).unwrap_or_default();
         let mut quantized = Aligned([0; HIDDEN]);
-        let mut quantized_inner = Aligned([0; MAX_PITCH_HIDDEN]);
-
-        let outputs = model.precision.of_outputs();
-        let heard = activations(kernel, outputs, top, 1.0, &mut quantized.0);
-        heads.times.multiply(kernel, &heard, &mut times, &mut meanwhile);
-        let heard = activations(kernel, model.precision, top, 1.0, &mut quantized.0);
-        heads.pitch_hidden.multiply(kernel, &heard, inner, &mut meanwhile);
+        let heard = activations(kernel, precision, self.top(), 1.0, &mut quantized.0);
+        head.hidden.multiply(kernel, &heard, inner, meanwhile);
+        if let Some(features) = &head.features {
+            let mut sums = [0.0; MAX_HEAD_HIDDEN];
+            let sums = sums.get_mut(..inner.len()).unwrap_or_default();
+            self.history.features(known, |row| features.add(row, sums));
+            features.scale(sums);
+            inner.iter_mut().zip(&*sums).for_each(|(inner, sum)| *inner += sum);
+            meanwhile();
+        }
         for value in &mut *inner {
             let positive = if *value > 0.0 { *value } else { 0.0 };
             *value = if positive > LIMITS.1 { LIMITS.1 } else { positive };
@@ -444,10 +545,12 @@ impl<M: FnMut(), const LAYERS: usize, const HIDDEN: usize> Work
         // Rectified values have no fixed range: the largest one becomes full scale.
         let largest = inner.iter().fold(0.0, |a, &b| if b > a { b } else { a });
         let largest = if largest > LIMITS.0 { largest } else { 1.0 };
-        let inner = activations(kernel, outputs, inner, largest, &mut quantized_inner.0);
-        heads.pitch.multiply(kernel, &inner, &mut prediction.pitch, &mut meanwhile);
-        [prediction.step, prediction.duration, ..] = times;
-        prediction
+        let mut quantized = Aligned([0; MAX_HEAD_HIDDEN]);
+        let outputs = precision.of_outputs();
+        let inner = activations(kernel, outputs, inner, largest, &mut quantized.0);
+        let rows = head.choices.next_multiple_of(ROWS);
+        let logits = logits.get_mut(..rows).unwrap_or_default();
+        head.output.multiply(kernel, &inner, logits, meanwhile);
     }
 }
 
@@ -480,5 +583,5 @@ fn quantize(values: &[f32], scale: f32, quantized: &mut [i16]) -> i32 {
     total
 }
 
-/// The report's model plays within 16 KiB.
+/// A model of 3 layers of 512 plays within 16 KiB.
 const _: () = assert!(size_of::<crate::Generator>() <= 16 * 1024);

@@ -5,7 +5,7 @@ use ndarray::ArrayView1;
 use crate::kernels::ZERO_POINT;
 
 /// The integers that a weight may become.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Integers {
     least: f32,
     most: f32,

@@ -1,4 +1,4 @@
-//! Drawing a token from a distribution.
+//! Drawing a choice from a distribution.
 
 use core::cmp::Ordering;
 
@@ -6,25 +6,79 @@ use crate::scale::Scale;
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::Rng;
 
-/// How freely tokens are drawn.
+/// How freely one part of a note is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sampling {
+pub struct Freedom {
     /// Divides the log-probabilities: below 1 the likely becomes likelier, above 1 the unlikely.
-    /// At 0 (or below, or not a number) the likeliest token is taken.
+    /// At 0 (or below, or not a number) the likeliest choice is taken.
     pub temperature: f32,
-    /// Draw only among so many likeliest tokens; 0 for all.
+    /// Draw only among so many likeliest choices; 0 for all.
     pub top_k: u16,
-    /// Draw only among the fewest likeliest tokens that have this much probability together; 1
+    /// Draw only among the fewest likeliest choices that have this much probability together; 1
     /// for all. The likeliest always takes part.
     pub top_p: f32,
+}
+
+impl Freedom {
+    /// All choices, at a temperature.
+    pub const fn at(temperature: f32) -> Self {
+        Self { temperature, top_k: 0, top_p: 1.0 }
+    }
+}
+
+/// How notes are drawn; it may change between any two.
+///
+/// Models that choose pitches alone follow `pitch`, `scale`, `lowest`, `highest` and `loop_guard`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// How freely pitches are drawn.
+    pub pitch: Freedom,
+    /// How freely steps and durations are drawn.
+    pub time: Freedom,
+    /// How freely velocities are drawn.
+    pub velocity: Freedom,
     /// Draw only pitches of this scale.
     pub scale: Scale,
+    /// Lowest pitch to draw.
+    pub lowest: u8,
+    /// Highest pitch to draw.
+    pub highest: u8,
+    /// Most pitches that sound at once: the next waits until another ends. 0 for no limit.
+    pub polyphony: u8,
+    /// Notes a second that are aimed at: steps are drawn shorter the farther the piece is behind, and
+    /// longer the farther ahead. 0 for as many as the model means.
+    pub density: f32,
+    /// Whether to break a circle of up to 24 pitches that has gone round for long.
+    pub loop_guard: bool,
+}
+
+impl Sampling {
+    /// All parts at one temperature.
+    pub const fn at(temperature: f32) -> Self {
+        let freedom = Freedom::at(temperature);
+        Self {
+            pitch: freedom,
+            time: freedom,
+            velocity: freedom,
+            scale: Scale::CHROMATIC,
+            lowest: 0,
+            highest: 127,
+            polyphony: 0,
+            density: 0.0,
+            loop_guard: false,
+        }
+    }
+
+    /// Whether scale and register have a pitch.
+    pub(crate) fn has(&self, pitch: u8) -> bool {
+        (self.lowest..=self.highest).contains(&pitch) && self.scale.contains(pitch)
+    }
 }
 
 impl Default for Sampling {
     /// The model's own distribution.
     fn default() -> Self {
-        Self { temperature: 1.0, top_k: 0, top_p: 1.0, scale: Scale::CHROMATIC }
+        Self::at(1.0)
     }
 }
 
@@ -44,21 +98,26 @@ impl Random {
         Self(Pcg32::new(state ^ (state >> 31), Self::STREAM))
     }
 
+    /// 32 random bits.
+    pub fn bits(&mut self) -> u32 {
+        self.0.next_u32()
+    }
+
     /// Uniform in 0 to below 1, in steps of 2⁻²⁴.
     pub fn unit(&mut self) -> f32 {
-        (self.0.next_u32() >> 8) as f32 / (1 << 24) as f32
+        (self.bits() >> 8) as f32 / (1 << 24) as f32
     }
 }
 
-/// Draws a token. `N` is the number of tokens, at most 256; logits that are not numbers are never
-/// drawn unless nothing else is there. The scale is left to the caller, who knows pitches.
-pub(crate) fn draw<const N: usize>(
-    logits: &[f32; N],
-    sampling: &Sampling,
-    random: &mut Random,
-) -> u8 {
-    const { assert!(N > 0 && N <= 256) };
-    let mut tokens: [u8; N] = core::array::from_fn(|token| token as u8);
+/// Most choices there are.
+const MOST: usize = 128;
+
+/// Draws one of up to [`MOST`] choices. Logits that are not numbers are never drawn unless nothing else
+/// is there.
+pub(crate) fn draw(logits: &[f32], freedom: &Freedom, random: &mut Random) -> u8 {
+    let mut tokens: [u8; MOST] = core::array::from_fn(|token| token as u8);
+    let count = logits.len().min(MOST);
+    let tokens = tokens.get_mut(..count).unwrap_or_default();
     let logit = |token: &u8| {
         let logit = logits.get(usize::from(*token)).copied();
         logit.filter(|logit| !logit.is_nan()).unwrap_or(f32::NEG_INFINITY)
@@ -71,27 +130,27 @@ pub(crate) fn draw<const N: usize>(
     let likeliest = tokens.iter().copied().min_by(by_likelihood).unwrap_or(0);
     let top = logit(&likeliest);
     // Also where all is impossible or something is certain: there is nothing to weigh.
-    let greedy = sampling.temperature.is_nan() || sampling.temperature <= 0.0;
+    let greedy = freedom.temperature.is_nan() || freedom.temperature <= 0.0;
     if greedy || !top.is_finite() {
         return likeliest;
     }
 
-    let mut kept = N;
-    let truncates = sampling.top_k > 0 || sampling.top_p < 1.0;
+    let mut kept = count;
+    let truncates = freedom.top_k > 0 || freedom.top_p < 1.0;
     if truncates {
-        sort(&mut tokens, by_likelihood);
-        if sampling.top_k > 0 {
-            kept = kept.min(usize::from(sampling.top_k));
+        sort(tokens, by_likelihood);
+        if freedom.top_k > 0 {
+            kept = kept.min(usize::from(freedom.top_k));
         }
     }
-    let mut weights = [0.0; N];
+    let mut weights = [0.0; MOST];
     let mut total = 0.0;
     for (weight, token) in weights.iter_mut().zip(tokens.iter().take(kept)) {
-        *weight = libm::expf((logit(token) - top) / sampling.temperature);
+        *weight = libm::expf((logit(token) - top) / freedom.temperature);
         total += *weight;
     }
-    if sampling.top_p < 1.0 {
-        let wanted = sampling.top_p * total;
+    if freedom.top_p < 1.0 {
+        let wanted = freedom.top_p * total;
         total = 0.0;
         let mut count = 0;
         for weight in weights.iter().take(kept) {
@@ -111,7 +170,7 @@ pub(crate) fn draw<const N: usize>(
         }
         left -= weight;
     }
-    // Rounding may leave a last crumb: it belongs to a token that can be drawn.
+    // Rounding may leave a last crumb: it belongs to a choice that can be drawn.
     likeliest
 }
 

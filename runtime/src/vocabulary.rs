@@ -6,11 +6,19 @@
 //! of its own, 0, for the notes of a chord begin at once. Where in its bin a time lies is not the
 //! model's to say.
 
+use crate::note::Note;
+
 /// Bins of a step or a duration.
 pub const TIME_BINS: usize = 1 + 11 * 8;
 
 /// Bins of a velocity, four velocities each.
 pub const VELOCITY_BINS: usize = 32;
+
+/// The parts of a note in the order in which they are chosen.
+pub const PARTS: [&str; 4] = ["step", "pitch", "duration", "velocity"];
+
+/// How many values each part has.
+pub const CHOICES: [usize; 4] = [TIME_BINS, 128, TIME_BINS, VELOCITY_BINS];
 
 /// Bits of a single's fraction that a bin leaves open.
 const OPEN: u32 = 20;
@@ -55,6 +63,12 @@ pub fn velocity_bin(velocity: u8) -> u8 {
 #[inline]
 pub fn velocity(bin: u8, place: u32) -> u8 {
     (bin.min(VELOCITY_BINS as u8 - 1) * 4 + (place & 3) as u8).max(1)
+}
+
+/// The bins of a note's parts, in the order of [`PARTS`].
+pub fn bins(note: &Note) -> [u8; 4] {
+    let pitch = note.pitch.min(127);
+    [time_bin(note.step), pitch, time_bin(note.duration), velocity_bin(note.velocity)]
 }
 
 #[cfg(test)]

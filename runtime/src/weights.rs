@@ -7,56 +7,126 @@ use std::path::{Path, PathBuf};
 use ndarray::ArrayD;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use crate::model::{COLUMN_BLOCK, MAX_HIDDEN, MAX_LAYERS, MAX_PITCH_HIDDEN, PITCHES};
+use crate::history::FEATURES;
+use crate::model::{BOS, COLUMN_BLOCK, MAX_HEAD_HIDDEN, MAX_HIDDEN, MAX_LAYERS, PITCHES};
+use crate::vocabulary::{CHOICES, PARTS};
 
-/// Sizes of the report's network.
+/// Sizes of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// LSTM layers.
     pub layers: usize,
     /// Hidden units of each LSTM layer.
     pub hidden: usize,
-    /// Width of the pitch embedding.
-    pub embedding: usize,
-    /// Width of the pitch head's hidden layer.
-    pub pitch_hidden: usize,
+    /// What it hears and says.
+    pub heads: HeadShapes,
+}
+
+/// Sizes of what is below and above the LSTM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadShapes {
+    /// The report's: hears pitch, step and duration; chooses the pitch, and says times.
+    Report {
+        /// Width of the pitch embedding.
+        embedding: usize,
+        /// Width of the pitch head's hidden layer.
+        pitch_hidden: usize,
+    },
+    /// Hears and chooses the parts of a note in turn; all in the order of [`PARTS`].
+    Expressive {
+        /// Width of each part's embedding.
+        embedding: [usize; 4],
+        /// Width of each head's hidden layer.
+        hidden: [usize; 4],
+    },
 }
 
 impl Shape {
     /// The report's sizes: 5,736,029 parameters.
-    pub const REPORT: Self = Self { layers: 3, hidden: 512, embedding: 130, pitch_hidden: 300 };
+    pub const REPORT: Self = Self::report(3, 512, 130, 300);
+
+    /// The report's network in other sizes.
+    pub const fn report(
+        layers: usize,
+        hidden: usize,
+        embedding: usize,
+        pitch_hidden: usize,
+    ) -> Self {
+        Self { layers, hidden, heads: HeadShapes::Report { embedding, pitch_hidden } }
+    }
+
+    /// Those of the expressive model.
+    pub const EXPRESSIVE: Self = Self {
+        layers: 3,
+        hidden: 512,
+        heads: HeadShapes::Expressive {
+            embedding: [64, 128, 64, 32],
+            hidden: [192, 256, 192, 128],
+        },
+    };
+
+    /// Those of its smaller sister.
+    pub const SMALL: Self = Self {
+        layers: 3,
+        hidden: 256,
+        heads: HeadShapes::Expressive { embedding: [64, 128, 64, 32], hidden: [96, 160, 96, 64] },
+    };
 
     /// Whether a model file can hold such a network and the kernels can play it.
     ///
     /// # Errors
     /// [`ShapeError`] names the first size that is out of range.
     pub fn check(&self) -> Result<(), ShapeError> {
-        let Self { layers, hidden, embedding, pitch_hidden } = *self;
+        let Self { layers, hidden, heads } = *self;
         if !(1..=MAX_LAYERS).contains(&layers) {
             return Err(ShapeError::Layers(layers));
         }
         if !(1..=MAX_HIDDEN).contains(&hidden) || !hidden.is_multiple_of(COLUMN_BLOCK) {
             return Err(ShapeError::Hidden(hidden));
         }
-        if !(1..=MAX_EMBEDDING).contains(&embedding) {
-            return Err(ShapeError::Embedding(embedding));
+        let (embeddings, widths): (&[usize], &[usize]) = match &heads {
+            HeadShapes::Report { embedding, pitch_hidden } => {
+                (std::slice::from_ref(embedding), std::slice::from_ref(pitch_hidden))
+            }
+            HeadShapes::Expressive { embedding, hidden } => (embedding, hidden),
+        };
+        for &width in embeddings {
+            if !(1..=MAX_EMBEDDING).contains(&width) {
+                return Err(ShapeError::Embedding(width));
+            }
         }
-        if !(1..=MAX_PITCH_HIDDEN).contains(&pitch_hidden) {
-            return Err(ShapeError::PitchHidden(pitch_hidden));
+        for &width in widths {
+            if !(1..=MAX_HEAD_HIDDEN).contains(&width) {
+                return Err(ShapeError::HeadHidden(width));
+            }
         }
         Ok(())
     }
 
-    /// Inputs of an LSTM layer: the embedding, step and duration for the first, and the hidden
-    /// state below for the others.
+    /// Inputs of an LSTM layer: what is heard for the first, and the hidden state below for the
+    /// others.
     pub fn layer_input(&self, layer: usize) -> usize {
-        if layer == 0 { self.embedding + 2 } else { self.hidden }
+        match self.heads {
+            _ if layer > 0 => self.hidden,
+            HeadShapes::Report { embedding, .. } => embedding + 2,
+            HeadShapes::Expressive { embedding, .. } => embedding.iter().sum(),
+        }
     }
 
     /// Name and size of every tensor, in the order of PyTorch's state dict.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
-        let Self { hidden, embedding, pitch_hidden, .. } = *self;
-        let mut tensors = vec![("pitch_embedding_layer.weight".into(), vec![embedding, PITCHES])];
+        let hidden = self.hidden;
+        let mut tensors = Vec::new();
+        match self.heads {
+            HeadShapes::Report { embedding, .. } => {
+                tensors.push(("pitch_embedding_layer.weight".into(), vec![embedding, PITCHES]));
+            }
+            HeadShapes::Expressive { embedding, .. } => {
+                for ((part, width), heard) in PARTS.into_iter().zip(embedding).zip(HEARD) {
+                    tensors.push((format!("embedding.{part}.weight"), vec![heard, width]));
+                }
+            }
+        }
         for layer in 0..self.layers {
             let input = self.layer_input(layer);
             tensors.push((format!("rnn.weight_ih_l{layer}"), vec![4 * hidden, input]));
@@ -64,14 +134,27 @@ impl Shape {
             tensors.push((format!("rnn.bias_ih_l{layer}"), vec![4 * hidden]));
             tensors.push((format!("rnn.bias_hh_l{layer}"), vec![4 * hidden]));
         }
-        for (name, output, input) in [
-            ("decoder_pitch1", pitch_hidden, hidden),
-            ("decoder_pitch2", PITCHES, pitch_hidden),
-            ("decoder_step", 1, hidden),
-            ("decoder_duration", 1, hidden),
-        ] {
+        let mut dense = |name: &str, output, input| {
             tensors.push((format!("{name}.weight"), vec![output, input]));
             tensors.push((format!("{name}.bias"), vec![output]));
+        };
+        match self.heads {
+            HeadShapes::Report { pitch_hidden, .. } => {
+                dense("decoder_pitch1", pitch_hidden, hidden);
+                dense("decoder_pitch2", PITCHES, pitch_hidden);
+                dense("decoder_step", 1, hidden);
+                dense("decoder_duration", 1, hidden);
+            }
+            HeadShapes::Expressive { hidden: widths, .. } => {
+                for (head, part) in PARTS.into_iter().enumerate() {
+                    dense(&format!("head.{part}.hidden"), widths[head], hidden);
+                    dense(&format!("head.{part}.output"), CHOICES[head], widths[head]);
+                }
+                for (head, part) in PARTS.into_iter().enumerate() {
+                    let size = vec![FEATURES[head], widths[head]];
+                    tensors.push((format!("head.{part}.features.weight"), size));
+                }
+            }
         }
         tensors
     }
@@ -79,9 +162,13 @@ impl Shape {
     /// Number of inputs that a tensor's outputs sum over, which sets the scale of its
     /// initialisation; PyTorch takes the hidden width for all tensors of an LSTM.
     pub fn fan_in(&self, name: &str) -> usize {
-        match name.split('.').next() {
-            Some("pitch_embedding_layer") => PITCHES,
-            Some("decoder_pitch2") => self.pitch_hidden,
+        match (self.heads, name.split('.').collect::<Vec<_>>().as_slice()) {
+            (HeadShapes::Report { .. }, ["pitch_embedding_layer", _]) => PITCHES,
+            (HeadShapes::Report { pitch_hidden, .. }, ["decoder_pitch2", _]) => pitch_hidden,
+            (HeadShapes::Expressive { hidden, .. }, ["head", part, "output", _]) => {
+                let head = PARTS.iter().position(|name| name == part);
+                head.map_or(self.hidden, |head| hidden[head])
+            }
             _ => self.hidden,
         }
     }
@@ -92,6 +179,9 @@ impl Shape {
     }
 }
 
+/// What can be heard of each part: what can be chosen, and [`BOS`] in the place of a pitch.
+const HEARD: [usize; 4] = [CHOICES[0], BOS as usize + 1, CHOICES[2], CHOICES[3]];
+
 /// A size that no model file can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShapeError {
@@ -101,21 +191,21 @@ pub enum ShapeError {
     /// Hidden units of an LSTM layer.
     #[error("{0} hidden units; a model file holds multiples of {COLUMN_BLOCK} up to {MAX_HIDDEN}")]
     Hidden(usize),
-    /// Width of the pitch embedding.
-    #[error("a pitch embedding of {0}; it may be 1 to {MAX_EMBEDDING} wide")]
+    /// Width of an embedding.
+    #[error("an embedding of {0}; it may be 1 to {MAX_EMBEDDING} wide")]
     Embedding(usize),
-    /// Width of the pitch head's hidden layer.
-    #[error("a pitch head with {0} hidden units; a model file holds 1 to {MAX_PITCH_HIDDEN}")]
-    PitchHidden(usize),
+    /// Width of a head's hidden layer.
+    #[error("a head with {0} hidden units; a model file holds 1 to {MAX_HEAD_HIDDEN}")]
+    HeadHidden(usize),
 }
 
-/// Widest pitch embedding; a wider one than there are pitches would learn nothing more.
+/// Widest embedding; a wider one than there are pitches would learn nothing more.
 const MAX_EMBEDDING: usize = 1024;
 
 /// The file of the best weights in a run's folder.
 pub const RUN_WEIGHTS: &str = "weights.safetensors";
 
-/// The float weights of the report's network.
+/// The float weights of a network.
 #[derive(Clone, Debug)]
 pub struct FloatWeights {
     /// Sizes, read off the tensors.
@@ -139,7 +229,7 @@ pub enum WeightsError {
     #[error(transparent)]
     Shape(#[from] ShapeError),
     /// A tensor the network needs is not there.
-    #[error("no tensor `{0}`: not the weights of a report-architecture network")]
+    #[error("no tensor `{0}`: not the weights of a network that Pianola knows")]
     Missing(String),
     /// A tensor has another size than the rest of the network asks for.
     #[error("tensor `{name}` has size {found:?}, expected {expected:?}")]
@@ -181,13 +271,29 @@ impl FloatWeights {
             let size = file.tensor(name).ok().and_then(|tensor| tensor.shape().get(axis).copied());
             size.ok_or_else(|| WeightsError::Missing(name.into()))
         };
+        let widths = |prefix: &str, suffix: &str, axis: usize| {
+            let mut widths = [0; 4];
+            for (width, part) in widths.iter_mut().zip(PARTS) {
+                *width = size(&format!("{prefix}.{part}.{suffix}"), axis)?;
+            }
+            Ok::<_, WeightsError>(widths)
+        };
         let shape = Shape {
             layers: (0..=MAX_LAYERS)
                 .take_while(|layer| file.tensor(&format!("rnn.weight_hh_l{layer}")).is_ok())
                 .count(),
             hidden: size("rnn.weight_hh_l0", 1)?,
-            embedding: size("pitch_embedding_layer.weight", 0)?,
-            pitch_hidden: size("decoder_pitch1.weight", 0)?,
+            heads: if file.tensor("head.pitch.output.weight").is_ok() {
+                HeadShapes::Expressive {
+                    embedding: widths("embedding", "weight", 1)?,
+                    hidden: widths("head", "hidden.weight", 0)?,
+                }
+            } else {
+                HeadShapes::Report {
+                    embedding: size("pitch_embedding_layer.weight", 0)?,
+                    pitch_hidden: size("decoder_pitch1.weight", 0)?,
+                }
+            },
         };
         shape.check()?;
         let mut tensors = BTreeMap::new();

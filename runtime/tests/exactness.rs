@@ -5,6 +5,7 @@ mod common;
 
 use common::random_weights;
 use pianola_runtime::export::pack;
+use pianola_runtime::history::Known;
 use pianola_runtime::weights::Shape;
 use pianola_runtime::{Generator, Isa, Model, Network, Note, Pair, Precision, Sampling};
 
@@ -12,9 +13,9 @@ const PRECISIONS: [Precision; 3] = [Precision::Float, Precision::Int8, Precision
 
 /// Sizes that are no multiple of most vectors, and how many notes to compare.
 const SHAPES: [(Shape, u32); 3] = [
-    (Shape { layers: 1, hidden: 16, embedding: 7, pitch_hidden: 1 }, 2000),
-    (Shape { layers: 2, hidden: 48, embedding: 7, pitch_hidden: 21 }, 1000),
-    (Shape { layers: 3, hidden: 304, embedding: 7, pitch_hidden: 300 }, 20),
+    (Shape::report(1, 16, 7, 1), 2000),
+    (Shape::report(2, 48, 7, 21), 1000),
+    (Shape::report(3, 304, 7, 300), 20),
 ];
 
 fn scripted(index: u32) -> Note {
@@ -28,11 +29,12 @@ fn scripted(index: u32) -> Note {
 
 /// All states and predictions, bit for bit.
 fn bits(network: &Network) -> Vec<u32> {
-    let prediction = network.predict();
     let states = (0..).map_while(|layer| network.state(layer));
-    let states: Vec<f32> = states.flat_map(|(hidden, cell)| [hidden, cell].concat()).collect();
-    let floats = states.iter().chain(&prediction.pitch);
-    floats.chain([&prediction.step, &prediction.duration]).map(|value| value.to_bits()).collect()
+    let mut floats: Vec<f32> = states.flat_map(|(hidden, cell)| [hidden, cell].concat()).collect();
+    for known in Known::of(&scripted(9)) {
+        floats.extend(network.predict(known).values());
+    }
+    floats.into_iter().map(f32::to_bits).collect()
 }
 
 fn every_instruction_set_agrees(file: &[u8], notes: u32) {

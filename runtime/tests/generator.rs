@@ -5,7 +5,8 @@ mod common;
 
 use common::{SMALL, random_weights, small_model};
 use pianola_runtime::export::pack;
-use pianola_runtime::{BOS, Generator, Model, Network, Note, Precision, Sampling};
+use pianola_runtime::history::Known;
+use pianola_runtime::{BOS, Freedom, Generator, Model, Network, Note, Precision, Sampling};
 
 const NOTES: usize = if cfg!(miri) { 3 } else { 500 };
 
@@ -52,13 +53,15 @@ fn what_is_heard_changes_what_is_played() {
     let bytes = small_model(Precision::Float);
     let model = Model::from_bytes(&bytes).unwrap();
     let mut network: Network<2, 32> = Network::new(&model).unwrap();
-    let before = network.predict();
+    let pitches =
+        |network: &Network<2, 32>| network.predict(Known::Step(0.0)).values().to_vec();
+    let before = pitches(&network);
     network.hear(&Note { pitch: 60, velocity: 80, step: 0.1, duration: 0.2 });
-    let after = network.predict();
-    assert_ne!(before.pitch, after.pitch);
+    let after = pitches(&network);
+    assert_ne!(before, after);
     let mut other: Network<2, 32> = Network::new(&model).unwrap();
     other.hear(&Note { pitch: 60, velocity: 80, step: 0.1, duration: 0.3 });
-    assert_ne!(after.pitch, other.predict().pitch);
+    assert_ne!(after, pitches(&other));
 }
 
 /// A model whose heads' biases are set, with all other weights small.
@@ -79,7 +82,7 @@ fn bos_is_never_played() {
         _ => None,
     });
     for temperature in [0.0, 1.0, 100.0] {
-        let sampling = Sampling { temperature, ..Sampling::default() };
+        let sampling = Sampling::at(temperature);
         assert!(piece(&bytes, 1, &sampling).iter().all(|note| note.pitch < BOS));
     }
 }
@@ -123,22 +126,23 @@ fn shares(sampling: &Sampling) -> [f64; 4] {
 #[cfg_attr(miri, ignore = "statistics need many notes")]
 fn pitches_are_drawn_as_often_as_asked() {
     // 4000 draws: three standard deviations are below 0.024.
-    let close = |sampling: Sampling, expected: [f64; 4]| {
+    let close = |pitch: Freedom, expected: [f64; 4]| {
+        let sampling = Sampling { pitch, ..Sampling::default() };
         for (share, expected) in shares(&sampling).into_iter().zip(expected) {
             assert!((share - expected).abs() < 0.024, "{sampling:?}: {share}, not {expected}");
             assert_eq!(share == 0.0, expected == 0.0, "{sampling:?}");
         }
     };
-    let all = Sampling::default();
+    let all = Freedom::at(1.0);
     close(all, [0.5, 0.25, 0.125, 0.125]);
     // At temperature 0.5 the probabilities are squared: 16 : 4 : 1 : 1.
-    close(Sampling { temperature: 0.5, ..all }, [16.0, 4.0, 1.0, 1.0].map(|share| share / 22.0));
-    close(Sampling { top_k: 2, ..all }, [2.0 / 3.0, 1.0 / 3.0, 0.0, 0.0]);
-    close(Sampling { top_p: 0.7, ..all }, [2.0 / 3.0, 1.0 / 3.0, 0.0, 0.0]);
-    close(Sampling { top_p: 0.4, ..all }, [1.0, 0.0, 0.0, 0.0]);
-    close(Sampling { top_p: 0.8, ..all }, [4.0 / 7.0, 2.0 / 7.0, 1.0 / 7.0, 0.0]);
+    close(Freedom::at(0.5), [16.0, 4.0, 1.0, 1.0].map(|share| share / 22.0));
+    close(Freedom { top_k: 2, ..all }, [2.0 / 3.0, 1.0 / 3.0, 0.0, 0.0]);
+    close(Freedom { top_p: 0.7, ..all }, [2.0 / 3.0, 1.0 / 3.0, 0.0, 0.0]);
+    close(Freedom { top_p: 0.4, ..all }, [1.0, 0.0, 0.0, 0.0]);
+    close(Freedom { top_p: 0.8, ..all }, [4.0 / 7.0, 2.0 / 7.0, 1.0 / 7.0, 0.0]);
     for temperature in [0.0, -1.0, f32::NAN] {
-        close(Sampling { temperature, ..all }, [1.0, 0.0, 0.0, 0.0]);
+        close(Freedom::at(temperature), [1.0, 0.0, 0.0, 0.0]);
     }
 }
 
@@ -157,7 +161,8 @@ fn pinned(file: &[u8], first_pitches: [u8; 3], crc: u32) {
     let mut generator: Generator<2, 32> = Generator::new(&model, 2026).unwrap();
     let mut played = crc32fast::Hasher::new();
     for index in 0..NOTES {
-        let note = generator.next_note(&Sampling { top_p: 0.95, ..Sampling::default() });
+        let pitch = Freedom { top_p: 0.95, ..Freedom::at(1.0) };
+        let note = generator.next_note(&Sampling { pitch, ..Sampling::default() });
         if let Some(pitch) = first_pitches.get(index) {
             assert_eq!(note.pitch, *pitch, "note {index}");
         }

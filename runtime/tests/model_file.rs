@@ -153,8 +153,8 @@ fn networks_that_no_kernel_handles_are_refused_at_export() {
         Err(ExportError::Shape(ShapeError::Layers(9)))
     ));
     assert!(matches!(
-        export(Shape { pitch_hidden: 513, ..SMALL }),
-        Err(ExportError::Shape(ShapeError::PitchHidden(513)))
+        export(Shape::report(2, 32, 10, 513)),
+        Err(ExportError::Shape(ShapeError::HeadHidden(513)))
     ));
 }
 

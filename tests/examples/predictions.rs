@@ -7,12 +7,14 @@
 use std::io::stdin;
 
 use anyhow::{Context, ensure};
+use pianola_runtime::history::Known;
 use pianola_runtime::{Model, Network, Note};
 
 fn print(network: &Network) -> anyhow::Result<()> {
-    let prediction = network.predict();
-    let times = [prediction.step, prediction.duration];
-    let numbers: Vec<f32> = prediction.pitch.iter().chain(&times).copied().collect();
+    // The report's heads expect each part as if the others were not known.
+    let pitch = network.predict(Known::Step(0.0));
+    let (step, duration) = (network.predict(Known::Nothing), network.predict(Known::Pitch(0.0, 0)));
+    let numbers = [pitch.values(), step.values(), duration.values()].concat();
     println!("{}", serde_json::to_string(&numbers)?);
     Ok(())
 }

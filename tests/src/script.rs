@@ -3,7 +3,8 @@
 //! Boards compile this file too: it makes do without `std`.
 
 use crc32fast::Hasher;
-use pianola_runtime::{Generator, Isa, Model, ModelError, Network, Note, Sampling};
+use pianola_runtime::history::Known;
+use pianola_runtime::{Freedom, Generator, Isa, Model, ModelError, Network, Note, Sampling};
 
 /// Notes that the network hears from the script, then notes that it makes up; so many with the
 /// bundled models, whose notes take an emulated board long, and with small ones.
@@ -44,18 +45,22 @@ pub fn fingerprint(file: &[u8]) -> Result<u32, ModelError> {
             fold(hidden);
             fold(cell);
         }
-        let prediction = network.predict();
-        fold(&prediction.pitch);
-        fold(&[prediction.step, prediction.duration]);
+        for known in Known::of(&scripted(n + 1)) {
+            fold(network.predict(known).values());
+        }
     }
     let mut generator: Generator = Generator::new(model, SEED)?;
     for n in 0..notes {
         let sampling = match n % 4 {
-            0 => Sampling { temperature: 0.7, top_k: 20, top_p: 0.9, ..Sampling::default() },
-            _ => Sampling::default(),
+            0 => {
+                let freedom = Freedom { temperature: 0.7, top_k: 20, top_p: 0.9 };
+                Sampling { pitch: freedom, time: freedom, ..Sampling::default() }
+            }
+            _ => Sampling { loop_guard: true, ..Sampling::default() },
         };
         let note = generator.next_note(&sampling);
-        fold(&[f32::from(note.pitch), note.step, note.duration]);
+        fold(&[note.pitch, note.velocity].map(f32::from));
+        fold(&[note.step, note.duration]);
     }
     Ok(crc.finalize())
 }

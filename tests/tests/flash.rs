@@ -169,7 +169,7 @@ fn a_model_that_the_board_would_refuse_is_refused() {
     assert!(said.contains("nowhere"), "{said}");
 
     // Small, but with a layer more than the firmware has room for.
-    let shape = Shape { layers: 4, hidden: 16, embedding: 4, pitch_hidden: 16 };
+    let shape = Shape::report(4, 16, 4, 16);
     let zeros = |(name, sizes): (String, Vec<usize>)| (name, ArrayD::zeros(sizes));
     let tensors = shape.tensors().into_iter().map(zeros).collect();
     let deep = FloatWeights { shape, tensors, provenance: String::new() };

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use pianola_runtime::export::pack;
+use pianola_runtime::history::Known;
 use pianola_runtime::weights::FloatWeights;
 use pianola_runtime::{Model, Network, Note, PITCHES, Precision};
 use safetensors::SafeTensors;
@@ -47,9 +48,11 @@ fn differences(precision: Precision) -> [f32; 4] {
             let (pitch, step, duration) = (pitch[at], step[at], duration[at]);
             network.hear(&Note { pitch, velocity: 80, step, duration });
         }
-        let prediction = network.predict();
-        compare(0, &prediction.pitch, &logits[at * PITCHES..][..PITCHES]);
-        compare(1, &[prediction.step, prediction.duration], &[steps[at], durations[at]]);
+        let [step, pitch, duration, _] =
+            Known::of(&Note { pitch: 0, velocity: 0, step: 0.0, duration: 0.0 })
+                .map(|known| network.predict(known));
+        compare(0, pitch.values(), &logits[at * PITCHES..][..PITCHES]);
+        compare(1, &[step.values(), duration.values()].concat(), &[steps[at], durations[at]]);
         for layer in 0..LAYERS {
             let (ours_hidden, ours_cell) = network.state(layer).unwrap();
             let place = (at * LAYERS + layer) * HIDDEN;

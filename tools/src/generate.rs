@@ -12,6 +12,7 @@ use pianola_runtime::midi_file::{self, Tracks};
 use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Model, ModelError, Note, Sampling};
 use rayon::prelude::*;
 
+use crate::controls::Controls;
 use crate::model_file::{ModelFile, ensure_apart};
 
 #[derive(Args)]
@@ -25,19 +26,13 @@ pub struct Options {
     /// Compose so many seconds: stop before the first note that starts later.
     #[arg(long, value_name = "S")]
     seconds: Option<f64>,
-    /// Below 1 the likely becomes likelier, above 1 the unlikely; 0 takes the likeliest.
-    #[arg(long, default_value_t = 1.0, value_name = "T")]
-    temperature: f32,
-    /// Draw only among the N likeliest pitches; 0 for all.
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    top_k: u16,
-    /// Draw only among the likeliest pitches that have this much probability together.
-    #[arg(long, default_value_t = 1.0, value_name = "P")]
-    top_p: f32,
+    #[command(flatten)]
+    controls: Controls,
     /// The same seed makes the same piece, everywhere [default: drawn, and printed].
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Go on from the notes of a .mid file (its first instrument), which open the piece.
+    /// Go on from the notes of a .mid file, which open the piece; where the model knows one hand,
+    /// those of the first instrument.
     #[arg(long, value_name = "FILE.mid")]
     prime: Option<PathBuf>,
     /// Notes to take from the start of that file.
@@ -65,11 +60,7 @@ const TOGETHER: usize = 16;
 const NOTES_PER_SECOND: f64 = 100.0;
 
 pub fn run(options: &Options) -> anyhow::Result<String> {
-    ensure!(
-        options.temperature >= 0.0 && options.temperature.is_finite(),
-        "--temperature must be a number from 0"
-    );
-    ensure!(options.top_p > 0.0 && options.top_p <= 1.0, "--top-p must be above 0, up to 1");
+    let sampling = options.controls.sampling()?;
     if let Some(seconds) = options.seconds {
         ensure!(seconds > 0.0 && seconds.is_finite(), "--seconds must be a number above 0");
     }
@@ -78,7 +69,10 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let file = ModelFile::open(options.model.as_deref())?;
     let model = file.model()?;
     let primer = match &options.prime {
-        Some(path) => read_primer(path, options.prime_notes)?,
+        Some(path) => {
+            let tracks = if model.is_expressive() { Tracks::All } else { Tracks::First };
+            read_primer(path, tracks, options.prime_notes)?
+        }
         None => Vec::new(),
     };
     let notes = match (options.notes, options.seconds) {
@@ -92,12 +86,6 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         eprintln!("seed {seed}");
         seed
     });
-    let sampling = Sampling {
-        temperature: options.temperature,
-        top_k: options.top_k,
-        top_p: options.top_p,
-        ..Sampling::default()
-    };
     let name = |seed: u64| format!("piece-{seed}.mid");
     let path = |seed: u64| match (&options.out, options.count) {
         (Some(out), 1) if !out.is_dir() => out.clone(),
@@ -145,10 +133,10 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     }
 }
 
-fn read_primer(path: &Path, notes: usize) -> anyhow::Result<Vec<Note>> {
+fn read_primer(path: &Path, tracks: Tracks, notes: usize) -> anyhow::Result<Vec<Note>> {
     let name = || path.display().to_string();
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", name()))?;
-    let timed = midi_file::read(&bytes, Tracks::First).with_context(name)?;
+    let timed = midi_file::read(&bytes, tracks).with_context(name)?;
     let mut primer = midi_file::to_relative(&timed);
     primer.truncate(notes);
     primer.iter_mut().for_each(|note| *note = note.playable());

@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 mod bench;
+mod controls;
 mod evaluate;
 mod export;
 mod flash;

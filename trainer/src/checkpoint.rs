@@ -9,7 +9,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::network::{Network, values};
+use crate::network::{Network, State, values};
 use crate::optimizer::AdamW;
 
 /// Where a run stands, beside its tensors. Random draws need no saving: each update and each epoch
@@ -22,8 +22,8 @@ pub struct Progress {
     pub batch: usize,
     /// Updates of the optimizer.
     pub updates: i32,
-    /// Losses (pitch, step, duration) of this epoch's batches so far.
-    pub batch_losses: Vec<[f64; 3]>,
+    /// Parts of the losses of this epoch's batches so far.
+    pub batch_losses: Vec<Vec<f64>>,
     /// Lowest total validation loss, and the epoch it was reached in, counted from 1.
     pub best: Option<(f64, usize)>,
 }
@@ -37,11 +37,15 @@ impl Progress {
 
 const PROGRESS: &str = "progress";
 
-/// Saves a run.
+/// Names of a carried state.
+const CARRIED: [&str; 2] = ["carried.hidden", "carried.cell"];
+
+/// Saves a run. `carried` is what its network carries from batch to batch, if it does.
 pub fn save(
     path: &Path,
     network: &Network,
     optimizer: &AdamW,
+    carried: Option<&State>,
     progress: &Progress,
 ) -> anyhow::Result<()> {
     let mut tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
@@ -57,6 +61,11 @@ pub fn save(
         add(format!("first_moment.{name}"), first);
         add(format!("second_moment.{name}"), second);
     }
+    if let Some(State { hidden, cell }) = carried {
+        for (name, tensor) in CARRIED.into_iter().zip([hidden, cell]) {
+            add(name.into(), tensor);
+        }
+    }
     let views = tensors
         .iter()
         .map(|(name, (size, bytes))| Ok((name, TensorView::new(Dtype::F32, size.clone(), bytes)?)))
@@ -66,10 +75,15 @@ pub fn save(
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Loads a run into a network and an optimizer of the same shape.
-pub fn load(path: &Path, network: &Network, optimizer: &mut AdamW) -> anyhow::Result<Progress> {
+/// Loads a run into a network and an optimizer of the same shape; returns also what the network
+/// carried, if it did.
+pub fn load(
+    path: &Path,
+    network: &Network,
+    optimizer: &mut AdamW,
+) -> anyhow::Result<(Progress, Option<State>)> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut read = || -> anyhow::Result<Progress> {
+    let mut read = || -> anyhow::Result<(Progress, Option<State>)> {
         let file = SafeTensors::deserialize(&bytes)?;
         let (_, header) = SafeTensors::read_metadata(&bytes)?;
         let Some(progress) = header.metadata().as_ref().and_then(|map| map.get(PROGRESS)) else {
@@ -95,7 +109,17 @@ pub fn load(path: &Path, network: &Network, optimizer: &mut AdamW) -> anyhow::Re
             fill(format!("second_moment.{name}"), second)?;
         }
         optimizer.updates = progress.updates;
-        Ok(progress)
+        let carried = match file.tensor(CARRIED[0]) {
+            Ok(saved) => {
+                let state = network.start(saved.shape().get(1).copied().unwrap_or(0));
+                for (name, tensor) in CARRIED.into_iter().zip([&state.hidden, &state.cell]) {
+                    fill(name.into(), tensor)?;
+                }
+                Some(state)
+            }
+            Err(_) => None,
+        };
+        Ok((progress, carried))
     };
     read().with_context(|| format!("cannot resume from {}", path.display()))
 }

@@ -1,5 +1,6 @@
 //! `trainer fit`: the training loop.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -8,36 +9,66 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 #[cfg(unix)]
 use nix::sys::signal::{SigSet, Signal};
-use pianola_runtime::corpus::{self, Corpus, SEGMENT, Set, Split};
-use pianola_runtime::evaluation::{self, Divergences, loss_to_json};
+use pianola_runtime::corpus::{self, Corpus, SEGMENT, Set, Song, Split};
+use pianola_runtime::evaluation::{self, Divergences};
 use pianola_runtime::export::pack;
 use pianola_runtime::files;
 use pianola_runtime::weights::{FloatWeights, RUN_WEIGHTS, Shape};
 use pianola_runtime::{Model, Note, Precision};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tch::Device;
+use tch::{Device, Kind, Tensor};
 
+use crate::augmentation::Augmentation;
 use crate::checkpoint::{self, Progress};
 use crate::curves;
-use crate::dataset::{self, Augmentation, Batch, Segment};
-use crate::network::{Loss, Network};
+use crate::expressive::Streams;
+use crate::lessons::Lessons;
+use crate::network::Network;
 use crate::optimizer::{AdamW, Schedule, clip_gradients};
+use crate::report::Segments;
+
+/// A kind of network, with the recipe that suits it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// Both hands, dynamics and real time: the parts of a note are chosen in turn.
+    Expressive,
+    /// The same, smaller, for boards with 2 MB of flash.
+    Small,
+    /// The student report's: one hand, and times by regression.
+    Report,
+}
+
+impl Preset {
+    /// Its sizes.
+    pub fn shape(self) -> Shape {
+        match self {
+            Self::Expressive => Shape::EXPRESSIVE,
+            Self::Small => Shape::SMALL,
+            Self::Report => Shape::REPORT,
+        }
+    }
+}
 
 /// How a run learns from its data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
+    /// Kind of network.
+    pub preset: Preset,
     /// Seed of initialisation, order, augmentation and dropout.
     pub seed: u64,
     /// Epochs to train.
     pub epochs: usize,
-    /// Segments per update.
+    /// Per update, segments, or songs side by side.
     pub batch: usize,
-    /// Use only the first so many training segments.
+    /// Notes of each song in an update.
+    pub length: usize,
+    /// Use only the first so many training segments, or songs.
     pub limit: Option<usize>,
     /// Peak learning rate.
     pub learning_rate: f64,
@@ -55,12 +86,16 @@ pub struct Recipe {
     pub hidden: usize,
     /// LSTM layers.
     pub layers: usize,
+    /// Whether products are taken in bfloat16.
+    pub mixed: bool,
 }
 
 /// What a run is given besides its recipe.
 pub struct Run<'a> {
     /// The songs.
     pub corpus: &'a Corpus,
+    /// The same songs as their first instruments alone.
+    pub melodies: &'a Corpus,
     /// Their sets.
     pub split: &'a Split,
     /// The run's folder.
@@ -77,37 +112,30 @@ pub struct Run<'a> {
 
 /// Runs or resumes a training run.
 pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
-    let shape = Shape { layers: recipe.layers, hidden: recipe.hidden, ..Shape::REPORT };
+    let shape = Shape { layers: recipe.layers, hidden: recipe.hidden, ..recipe.preset.shape() };
     shape.check()?;
-    let set = |set| corpus::segments(run.corpus.set(run.split, set)).collect::<Vec<_>>();
-    let mut training: Vec<&Segment> = set(Set::Train);
-    training.truncate(recipe.limit.unwrap_or(usize::MAX));
-    let validation: Vec<Segment> = set(Set::Validation).into_iter().copied().collect();
-    for (set, empty) in
-        [(Set::Train, training.is_empty()), (Set::Validation, validation.is_empty())]
-    {
-        ensure!(
-            !empty,
-            "the {} set ({} of {} songs) has no whole segment of {SEGMENT} notes: more songs, or \
-             another --split, are needed",
-            set.name(),
-            run.corpus.set(run.split, set).count(),
-            run.corpus.songs.len()
-        );
-    }
+    let mut lessons = lessons(recipe, run)?;
 
     let files = Files::new(&run.folder);
-    let data = checksum(training.iter().copied().chain(&validation));
-    prepare_folder(&Saved { recipe: recipe.clone(), data }, run, &files)?;
-    let sets = Set::ALL.map(|of| (of, set(of).into_iter().flatten().copied().collect()));
+    prepare_folder(&Saved { recipe: recipe.clone(), data: checksum(run) }, run, &files)?;
+    let notes_of =
+        |set| run.corpus.set(run.split, set).flat_map(|song| song.notes.iter().copied()).collect();
+    let sets = Set::ALL.map(|set| (set, notes_of(set)));
     curves::corpus_histograms(&sets, &files.corpus)?;
 
     let interrupted = on_interrupt()?;
     tch::manual_seed(recipe.seed as i64);
-    let network = Network::new(shape, run.device);
+    let mut network = Network::new(shape, run.device);
+    if recipe.mixed {
+        network.compute = Kind::BFloat16;
+    }
     let mut optimizer = AdamW::new(network.parameters(), recipe.weight_decay);
     let mut progress = if run.resume {
-        checkpoint::load(&files.checkpoint, &network, &mut optimizer)?
+        let (progress, carried) = checkpoint::load(&files.checkpoint, &network, &mut optimizer)?;
+        if let Some(carried) = carried {
+            lessons.carry(carried);
+        }
+        progress
     } else {
         Progress::default()
     };
@@ -115,20 +143,21 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
         run.patience.is_some_and(|patience| progress.epochs_since_best() >= patience)
     };
     let mut log = Log::open(&files.log, &progress)?;
+    let batches = lessons.updates();
+    let songs = |set| run.corpus.set(run.split, set).count();
     say(format_args!(
-        "{} parameters; {} training and {} validation segments of {SEGMENT} notes",
+        "{} parameters; {} training and {} validation songs, {batches} updates an epoch",
         shape.parameters(),
-        training.len(),
-        validation.len()
+        songs(Set::Train),
+        songs(Set::Validation)
     ));
 
-    let batches = training.len().div_ceil(recipe.batch);
+    let parts = lessons.parts();
     while progress.epoch < recipe.epochs && !stopped(&progress) {
-        let segments = dataset::epoch(&training, recipe.augmentation, recipe.seed, progress.epoch);
+        lessons.seek(progress.epoch, progress.batch);
         let bar = progress_bar(batches, progress.batch, progress.epoch + 1, recipe.epochs);
         let started = Instant::now();
-        let mut notes = 0;
-        for (index, segments) in segments.chunks(recipe.batch).enumerate().skip(progress.batch) {
+        for index in progress.batch..batches {
             let rate = recipe.schedule.rate(
                 recipe.learning_rate,
                 optimizer.updates as usize,
@@ -136,23 +165,24 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
             );
             // Dropout draws from the update's own seed, so that a resumed run drops the same.
             tch::manual_seed((recipe.seed as i64) ^ (i64::from(optimizer.updates) << 20));
-            let losses = update(&network, &mut optimizer, recipe, segments, rate, run.device);
+            let losses = lessons.learn(&network, recipe.dropout);
+            update(&network, &mut optimizer, recipe, &losses, rate);
+            let losses: Vec<f64> = losses.iter().map(|loss| loss.double_value(&[])).collect();
             let total: f64 = losses.iter().sum();
             refuse_divergence(total, progress.epoch + 1)?;
+            log.write(&json!({
+                "event": "batch", "epoch": progress.epoch + 1, "batch": index + 1,
+                "learning_rate": rate, "loss": loss_to_json(parts, &losses),
+            }))?;
             progress.batch_losses.push(losses);
             progress.batch = index + 1;
             progress.updates = optimizer.updates;
-            log.write(&json!({
-                "event": "batch", "epoch": progress.epoch + 1, "batch": index + 1,
-                "learning_rate": rate, "loss": loss_to_json(losses),
-            }))?;
-            notes += segments.len() * SEGMENT;
-            let speed = notes as f64 / started.elapsed().as_secs_f64();
-            bar.set_message(format!("loss {total:.3}, {speed:.0} notes/s"));
+            bar.set_message(format!("loss {total:.3}"));
             bar.inc(1);
             if interrupted.load(Ordering::SeqCst) {
                 bar.abandon();
-                checkpoint::save(&files.checkpoint, &network, &optimizer, &progress)?;
+                let carried = lessons.carried();
+                checkpoint::save(&files.checkpoint, &network, &optimizer, carried, &progress)?;
                 say(format_args!(
                     "stopped in epoch {}; `--resume` goes on from {}",
                     progress.epoch + 1,
@@ -164,14 +194,18 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
         bar.finish_and_clear();
 
         let train = mean(&progress.batch_losses);
-        let held_out = evaluate(&network, &validation, recipe.batch, run.device);
+        let held_out = lessons.validate(&network);
         let (train_total, held_out_total) = (train.iter().sum::<f64>(), held_out.iter().sum());
         refuse_divergence(held_out_total, progress.epoch + 1)?;
         progress.epoch += 1;
         let provenance =
             format!("{}; epoch {} of {}", run.provenance, progress.epoch, recipe.epochs);
         let weights = network.to_weights(provenance)?;
-        let divergences = Divergences::between(&sample(&weights)?, validation.iter().flatten());
+        let validation: Vec<Note> = notes_of(Set::Validation);
+        let divergences = match recipe.preset {
+            Preset::Report => Divergences::between(&sample(&weights)?, &validation).to_json(),
+            _ => json!({}),
+        };
         progress.batch = 0;
         progress.batch_losses.clear();
         let better = progress.best.is_none_or(|(best, _)| held_out_total < best);
@@ -183,10 +217,11 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
         log.write(&json!({
             "event": "epoch", "epoch": progress.epoch, "best": better,
             "seconds": started.elapsed().as_secs_f64(),
-            "train": loss_to_json(train), "validation": loss_to_json(held_out),
-            "jsd": divergences.to_json()["corrected"],
+            "train": loss_to_json(parts, &train), "validation": loss_to_json(parts, &held_out),
+            "jsd": divergences["corrected"],
         }))?;
-        checkpoint::save(&files.checkpoint, &network, &optimizer, &progress)?;
+        let carried = lessons.carried();
+        checkpoint::save(&files.checkpoint, &network, &optimizer, carried, &progress)?;
         log.read().and_then(|log| curves::learning_curves(&log, &files.curves))?;
         say(format_args!(
             "epoch {:>3}: train {train_total:.4}, validation {held_out_total:.4}{}",
@@ -207,6 +242,47 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
         ));
     }
     Ok(())
+}
+
+/// What the recipe's kind of network learns from.
+fn lessons<'a>(recipe: &Recipe, run: &'a Run) -> anyhow::Result<Box<dyn Lessons + 'a>> {
+    let set = |set| run.corpus.set(run.split, set);
+    let (batch, augmentation, seed) = (recipe.batch, recipe.augmentation, recipe.seed);
+    let limit = recipe.limit.unwrap_or(usize::MAX);
+    let lacks = |set: Set, what: &str| {
+        let (count, all) = (run.corpus.set(run.split, set).count(), run.corpus.songs.len());
+        let set = set.name();
+        anyhow!(
+            "the {set} set ({count} of {all} songs) has no {what}: more songs, or another \
+             --split, are needed"
+        )
+    };
+    if recipe.preset == Preset::Report {
+        let training: Vec<_> = corpus::segments(set(Set::Train)).take(limit).collect();
+        let validation: Vec<_> = corpus::segments(set(Set::Validation)).copied().collect();
+        let whole = format!("whole segment of {SEGMENT} notes");
+        ensure!(!training.is_empty(), lacks(Set::Train, &whole));
+        ensure!(!validation.is_empty(), lacks(Set::Validation, &whole));
+        return Ok(Box::new(Segments::new(training, validation, batch, augmentation, seed)));
+    }
+    let melodies: BTreeMap<&str, &Song> =
+        run.melodies.songs.iter().map(|song| (song.name.as_str(), song)).collect();
+    let alone = |song: &'a Song| melodies.get(song.name.as_str()).copied().unwrap_or(song);
+    let both = |song: &'a Song| [song, alone(song)].map(|song| song.notes.as_slice());
+    let training: Vec<_> = set(Set::Train).map(both).take(limit).collect();
+    let validation: Vec<_> = set(Set::Validation).map(|song| song.notes.as_slice()).collect();
+    ensure!(!training.is_empty(), lacks(Set::Train, "song"));
+    ensure!(!validation.is_empty(), lacks(Set::Validation, "song"));
+    let size = (batch, recipe.length);
+    Ok(Box::new(Streams::new(training, validation, size, augmentation, seed)))
+}
+
+/// The parts of a loss and their total as JSON.
+fn loss_to_json(parts: &[&str], loss: &[f64]) -> serde_json::Value {
+    let mut json: serde_json::Map<_, _> =
+        parts.iter().zip(loss).map(|(part, loss)| (part.to_string(), json!(loss))).collect();
+    json.insert("total".into(), json!(loss.iter().sum::<f64>()));
+    serde_json::Value::Object(json)
 }
 
 /// The flag that Ctrl-C raises.
@@ -249,12 +325,14 @@ struct Saved {
     data: u32,
 }
 
-fn checksum<'s>(segments: impl Iterator<Item = &'s Segment>) -> u32 {
+fn checksum(run: &Run) -> u32 {
     let mut crc = crc32fast::Hasher::new();
-    for note in segments.flatten() {
-        crc.update(&[note.pitch, note.velocity]);
-        crc.update(&note.step.to_le_bytes());
-        crc.update(&note.duration.to_le_bytes());
+    for set in [Set::Train, Set::Validation] {
+        for note in run.corpus.set(run.split, set).flat_map(|song| &song.notes) {
+            crc.update(&[note.pitch, note.velocity]);
+            crc.update(&note.step.to_le_bytes());
+            crc.update(&note.duration.to_le_bytes());
+        }
     }
     crc.finalize()
 }
@@ -310,46 +388,28 @@ fn prepare_folder(wanted: &Saved, run: &Run, files: &Files) -> anyhow::Result<()
     save(&files.recipe, serde_json::to_string_pretty(wanted)?.as_bytes())
 }
 
-/// One update; returns the batch's losses before it.
+/// One update down the gradient of the sum of a batch's losses.
 fn update(
     network: &Network,
     optimizer: &mut AdamW,
     recipe: &Recipe,
-    segments: &[Segment],
+    losses: &[Tensor],
     rate: f64,
-    device: Device,
-) -> [f64; 3] {
-    let batch = Batch::new(segments, device);
-    let prediction = network.forward(&batch.pitch_in, &batch.times_in, recipe.dropout);
-    let loss = Loss::of(&prediction, &batch.pitch_out, &batch.times_out);
-    loss.total().backward();
+) {
+    Tensor::stack(losses, 0).sum(Kind::Float).backward();
     if recipe.clip > 0.0 {
         clip_gradients(network.parameters(), recipe.clip);
     }
     optimizer.step(network.parameters(), rate);
-    loss.parts()
 }
 
-/// Mean losses (pitch, step, duration) over segments.
-pub fn evaluate(network: &Network, segments: &[Segment], batch: usize, device: Device) -> [f64; 3] {
-    let mut sum = [0.0; 3];
-    tch::no_grad(|| {
-        for chunk in segments.chunks(batch) {
-            let batch = Batch::new(chunk, device);
-            let prediction = network.forward(&batch.pitch_in, &batch.times_in, 0.0);
-            let losses = Loss::of(&prediction, &batch.pitch_out, &batch.times_out).parts();
-            for (sum, loss) in sum.iter_mut().zip(losses) {
-                *sum += loss * chunk.len() as f64;
-            }
-        }
-    });
-    sum.map(|sum| sum / segments.len() as f64)
-}
-
-/// Mean over batches; the last, smaller one weighs like the others, as in the report.
-fn mean(losses: &[[f64; 3]]) -> [f64; 3] {
-    let sum = losses.iter().fold([0.0; 3], |sum, loss| std::array::from_fn(|i| sum[i] + loss[i]));
-    sum.map(|sum| sum / losses.len().max(1) as f64)
+/// Means over batches; the last, smaller one weighs like the others, as in the report.
+fn mean(losses: &[Vec<f64>]) -> Vec<f64> {
+    let parts = losses.first().map_or(0, Vec::len);
+    let mean = |part: usize| {
+        losses.iter().map(|loss| loss[part]).sum::<f64>() / losses.len().max(1) as f64
+    };
+    (0..parts).map(mean).collect()
 }
 
 /// Plays the divergences' pieces with the network as it is, through the runtime.

@@ -1,11 +1,14 @@
 //! Trains Pianola's model with libtorch.
 
+mod augmentation;
 mod checkpoint;
 mod curves;
-mod dataset;
+mod expressive;
 mod fit;
+mod lessons;
 mod network;
 mod optimizer;
+mod report;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -16,11 +19,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use pianola_runtime::corpus::{self, Corpus, Set, Split};
 use pianola_runtime::evaluation::{Divergences, Evaluation};
 use pianola_runtime::midi_file::Tracks;
-use pianola_runtime::weights::FloatWeights;
+use pianola_runtime::weights::{FloatWeights, HeadShapes};
 use tch::Device;
 
-use dataset::Augmentation;
-use fit::{Recipe, Run};
+use augmentation::Augmentation;
+use fit::{Preset, Recipe, Run};
 use network::Network;
 use optimizer::Schedule;
 
@@ -68,9 +71,9 @@ struct CorpusOptions {
     /// Which notes of each file to use.
     ///
     /// `first` takes the first instrument, in piano files nearly always the right hand; `all`
-    /// takes both hands.
-    #[arg(long, default_value = "first", value_name = "first|all")]
-    tracks: Tracks,
+    /// takes both hands [default: `first` for the report's network, else `all`].
+    #[arg(long, value_name = "first|all")]
+    tracks: Option<Tracks>,
     /// Where libtorch computes.
     #[arg(long, value_enum, default_value_t = DeviceOption::Cpu)]
     device: DeviceOption,
@@ -95,34 +98,40 @@ struct Fit {
     /// Go on from RUN's checkpoint, with the same options.
     #[arg(long)]
     resume: bool,
-    /// Epochs to train.
-    #[arg(long, default_value_t = 40, value_name = "N")]
-    epochs: usize,
-    /// Segments of 64 notes per update.
+    /// Kind of network, with the recipe that suits it.
+    #[arg(long, value_enum, default_value_t = Preset::Expressive)]
+    preset: Preset,
+    /// Epochs to train [default: 50; report 40].
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// Per update, songs side by side; of the report's network, segments of 64 notes.
     #[arg(long, default_value_t = 64, value_name = "N")]
     batch: usize,
-    /// Use only the first N training segments.
+    /// Notes of each song in an update; the report's network has segments of 64.
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    length: usize,
+    /// Use only the first N training songs; of the report's network, segments.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Peak learning rate.
-    #[arg(long, default_value_t = 1.5e-3, value_name = "X")]
-    learning_rate: f64,
+    /// Peak learning rate [default: 0.002; report 0.0015].
+    #[arg(long, value_name = "X")]
+    learning_rate: Option<f64>,
     /// How the learning rate moves over the run.
     #[arg(long, value_enum, default_value_t = Schedule::OneCycle)]
     schedule: Schedule,
     /// Weight decay (decoupled, as AdamW).
     #[arg(long, default_value_t = 0.01, value_name = "X")]
     weight_decay: f64,
-    /// Dropout between LSTM layers and before the heads.
-    #[arg(long, default_value_t = 0.3, value_name = "X")]
-    dropout: f64,
+    /// Dropout between LSTM layers and before the heads [default: 0.35; small 0.15; report 0.3].
+    #[arg(long, value_name = "X")]
+    dropout: Option<f64>,
     /// Limit on the gradient's norm; 0 for none.
     #[arg(long, default_value_t = 1.0, value_name = "X")]
     clip: f64,
-    /// Transpose each segment by up to so many semitones down and up.
+    /// Transpose each song or segment by up to so many semitones down and up.
     #[arg(long, num_args = 2, default_values_t = [5, 6], value_names = ["DOWN", "UP"])]
     transpose: Vec<u8>,
-    /// Change each segment's tempo by up to this share.
+    /// Change the tempo of each by up to this share.
     #[arg(long, default_value_t = 0.1, value_name = "X")]
     tempo: f32,
     /// Stop after N epochs without a lower validation loss.
@@ -131,12 +140,15 @@ struct Fit {
     /// Seed of initialisation, order, augmentation and dropout.
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
-    /// Hidden units of each LSTM layer, a multiple of 16 up to 1024.
-    #[arg(long, default_value_t = 512, value_name = "N")]
-    hidden: usize,
-    /// LSTM layers.
-    #[arg(long, default_value_t = 3, value_name = "N")]
-    layers: usize,
+    /// Hidden units of each LSTM layer, a multiple of 16 up to 1024 [default: 512; small 256].
+    #[arg(long, value_name = "N")]
+    hidden: Option<usize>,
+    /// LSTM layers [default: 3].
+    #[arg(long, value_name = "N")]
+    layers: Option<usize>,
+    /// Take products in bfloat16: three times as fast where the processor has AMX, or on a GPU.
+    #[arg(long)]
+    mixed: bool,
 }
 
 fn main() -> ExitCode {
@@ -154,7 +166,8 @@ fn main() -> ExitCode {
 }
 
 impl CorpusOptions {
-    fn load(&self) -> anyhow::Result<(Corpus, Split, Device)> {
+    /// The songs, their sets, and where to compute. Without --tracks, `tracks` are read.
+    fn load(&self, tracks: Tracks) -> anyhow::Result<(Corpus, Split, Device)> {
         if let Some(threads) = self.threads {
             ensure!(threads > 0, "--threads must be at least 1");
             tch::set_num_threads(threads);
@@ -170,45 +183,64 @@ impl CorpusOptions {
             }
         };
         let (corpus, split, report) =
-            Corpus::open(&self.corpus, self.tracks, self.split.as_deref(), self.split_seed)?;
+            Corpus::open(&self.corpus, tracks, self.split.as_deref(), self.split_seed)?;
         eprint!("{report}");
         Ok((corpus, split, device))
     }
 }
 
 fn fit_command(options: Fit) -> anyhow::Result<()> {
-    ensure!(options.batch > 0 && options.epochs > 0, "--batch and --epochs must be at least 1");
-    ensure!((0.0..1.0).contains(&options.dropout), "--dropout must be from 0 to below 1");
+    let report = options.preset == Preset::Report;
+    let shape = options.preset.shape();
+    let learning_rate = options.learning_rate.unwrap_or(if report { 1.5e-3 } else { 2e-3 });
+    let epochs = options.epochs.unwrap_or(if report { 40 } else { 50 });
+    for (option, value) in
+        [("--batch", options.batch), ("--epochs", epochs), ("--length", options.length)]
+    {
+        ensure!(value > 0, "{option} must be at least 1");
+    }
+    let dropout = options.dropout.unwrap_or(match options.preset {
+        Preset::Expressive => 0.35,
+        Preset::Small => 0.15,
+        Preset::Report => 0.3,
+    });
+    ensure!((0.0..1.0).contains(&dropout), "--dropout must be from 0 to below 1");
     ensure!((0.0..1.0).contains(&options.tempo), "--tempo must be from 0 to below 1");
     for (option, value) in [
-        ("--learning-rate", options.learning_rate),
+        ("--learning-rate", learning_rate),
         ("--weight-decay", options.weight_decay),
         ("--clip", options.clip),
     ] {
         ensure!(value >= 0.0 && value.is_finite(), "{option} must be a number from 0");
     }
     ensure!(options.patience != Some(0), "--patience must be at least 1");
-    let (corpus, split, device) = options.corpus.load()?;
+    let tracks = options.corpus.tracks.unwrap_or(if report { Tracks::First } else { Tracks::All });
+    let (corpus, split, device) = options.corpus.load(tracks)?;
+    let melodies = Corpus::read(&options.corpus.corpus, Tracks::First)?;
     let recipe = Recipe {
+        preset: options.preset,
         seed: options.seed,
-        epochs: options.epochs,
+        epochs,
         batch: options.batch,
+        length: options.length,
         limit: options.limit,
-        learning_rate: options.learning_rate,
+        learning_rate,
         schedule: options.schedule,
         weight_decay: options.weight_decay,
-        dropout: options.dropout,
+        dropout,
         clip: options.clip,
         augmentation: Augmentation {
             transpose_down: options.transpose[0],
             transpose_up: options.transpose[1],
             tempo: options.tempo,
         },
-        hidden: options.hidden,
-        layers: options.layers,
+        hidden: options.hidden.unwrap_or(shape.hidden),
+        layers: options.layers.unwrap_or(shape.layers),
+        mixed: options.mixed,
     };
     let run = Run {
         corpus: &corpus,
+        melodies: &melodies,
         split: &split,
         folder: options.out,
         device,
@@ -230,16 +262,24 @@ fn evaluate_command(options: Evaluate) -> anyhow::Result<()> {
     let name = path.display().to_string();
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {name}"))?;
     let weights = FloatWeights::read(&bytes).with_context(|| name.clone())?;
-    let (corpus, split, device) = options.corpus.load()?;
+    let report = matches!(weights.shape.heads, HeadShapes::Report { .. });
+    let tracks = options.corpus.tracks.unwrap_or(if report { Tracks::First } else { Tracks::All });
+    let (corpus, split, device) = options.corpus.load(tracks)?;
     let songs = corpus.set(&split, options.set);
+    let network = Network::from_weights(&weights, device);
+    if !report {
+        let songs: Vec<_> = songs.map(|song| song.notes.as_slice()).collect();
+        let nll = expressive::evaluate(&network, &songs, 32);
+        println!("{name}: {nll:.4?}");
+        return Ok(());
+    }
     let segments: Vec<_> = corpus::segments(songs).copied().collect();
     ensure!(!segments.is_empty(), "the {} set has no whole segment", options.set.name());
-    let network = Network::from_weights(&weights, device);
     let evaluation = Evaluation {
         model: name,
         segments: segments.len(),
         notes: segments.len() * corpus::SEGMENT,
-        loss: fit::evaluate(&network, &segments, 128, device),
+        loss: report::evaluate(&network, &segments, 128),
         divergences: Divergences::between(&fit::sample(&weights)?, segments.iter().flatten()),
     };
     let report =

@@ -8,7 +8,7 @@ use pianola_runtime::weights::{FloatWeights, Shape};
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::Rng;
 
-pub const SMALL: Shape = Shape { layers: 2, hidden: 32, embedding: 10, pitch_hidden: 21 };
+pub const SMALL: Shape = Shape::report(2, 32, 10, 21);
 
 /// Weights uniform in ±`size`.
 pub fn random_weights(shape: Shape, size: f32, seed: u64) -> FloatWeights {

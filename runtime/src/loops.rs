@@ -1,0 +1,74 @@
+//! Notices music that goes round in circles.
+
+/// Longest circle that is noticed, in notes.
+const LONGEST: usize = 24;
+
+/// How often in a row one pitch may come. In the reference corpus the longest such run is 21 notes,
+/// and 95 % of its pieces have none longer than 9.
+const SAME: u8 = 12;
+
+/// How many notes in a row may repeat those that many before them. In the corpus, 95 % of the pieces
+/// stay below 43 for circles of every length.
+const REPEATED: u8 = 48;
+
+/// The last pitches, and for each length of a circle how many of them repeat what came so many notes
+/// before.
+#[derive(Clone, Debug)]
+pub(crate) struct Loops {
+    /// The last pitch first.
+    recent: [u8; LONGEST],
+    repeated: [u8; LONGEST],
+}
+
+impl Loops {
+    /// Those of a piece that has not begun.
+    pub const fn new() -> Self {
+        Self { recent: [u8::MAX; LONGEST], repeated: [0; LONGEST] }
+    }
+
+    /// Takes in a note.
+    pub fn hear(&mut self, pitch: u8) {
+        for (repeated, &before) in self.repeated.iter_mut().zip(&self.recent) {
+            *repeated = if before == pitch { repeated.saturating_add(1) } else { 0 };
+        }
+        self.recent.rotate_right(1);
+        if let Some(last) = self.recent.first_mut() {
+            *last = pitch;
+        }
+    }
+
+    /// Whether a note of this pitch would go round once too often.
+    pub fn forbids(&self, pitch: u8) -> bool {
+        self.recent.iter().zip(&self.repeated).enumerate().any(|(before, (&recent, &repeated))| {
+            let limit = if before == 0 { SAME - 1 } else { REPEATED };
+            recent == pitch && repeated >= limit
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Notes of a circle that are let pass.
+    fn passed(circle: &[u8]) -> usize {
+        let mut loops = Loops::new();
+        let pitches = circle.iter().cycle().take_while(|&&pitch| {
+            let passes = !loops.forbids(pitch);
+            loops.hear(pitch);
+            passes
+        });
+        pitches.take(1000).count()
+    }
+
+    #[test]
+    fn circles_are_broken_and_everything_else_passes() {
+        assert_eq!(passed(&[60]), usize::from(SAME));
+        for length in 2..=LONGEST {
+            let circle: [u8; LONGEST] = core::array::from_fn(|at| 40 + at as u8);
+            assert_eq!(passed(&circle[..length]), length + usize::from(REPEATED), "{length}");
+        }
+        let longer: [u8; LONGEST + 1] = core::array::from_fn(|at| 40 + at as u8);
+        assert_eq!(passed(&longer), 1000);
+    }
+}

@@ -1,0 +1,150 @@
+//! How notes are drawn, as options of the command line.
+
+use std::str::FromStr;
+
+use anyhow::ensure;
+use clap::Args;
+use pianola_runtime::{Freedom, Sampling, Scale};
+
+#[derive(Args)]
+#[command(next_help_heading = "Controls")]
+pub struct Controls {
+    /// Below 1 the likely becomes likelier, above 1 the unlikely; 0 takes the likeliest.
+    #[arg(long, default_value_t = 1.0, value_name = "T")]
+    temperature: f32,
+    /// Temperature of pitches alone.
+    #[arg(long, value_name = "T")]
+    pitch_temperature: Option<f32>,
+    /// Temperature of steps and durations alone.
+    #[arg(long, value_name = "T")]
+    time_temperature: Option<f32>,
+    /// Temperature of velocities alone.
+    #[arg(long, value_name = "T")]
+    velocity_temperature: Option<f32>,
+    /// Draw only among the N likeliest pitches; 0 for all.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    top_k: u16,
+    /// Draw only among the likeliest choices that have this much probability together.
+    #[arg(long, default_value_t = 1.0, value_name = "P")]
+    top_p: f32,
+    /// --top-p of pitches alone.
+    #[arg(long, value_name = "P")]
+    pitch_top_p: Option<f32>,
+    /// --top-p of steps and durations alone.
+    #[arg(long, value_name = "P")]
+    time_top_p: Option<f32>,
+    /// --top-p of velocities alone.
+    #[arg(long, value_name = "P")]
+    velocity_top_p: Option<f32>,
+    /// Notes a second to aim at [default: as many as the model means].
+    #[arg(long, value_name = "N")]
+    density: Option<f32>,
+    /// Lowest and highest pitch, such as 36 84: 60 is middle C.
+    #[arg(long, num_args = 2, value_names = ["LOW", "HIGH"],
+          value_parser = clap::value_parser!(u8).range(..128))]
+    register: Option<Vec<u8>>,
+    /// Stay in a scale, such as c-major, f#-minor or bb-pentatonic.
+    #[arg(long, value_name = "SCALE")]
+    scale: Option<NamedScale>,
+    /// Most pitches that sound at once.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    polyphony: Option<u8>,
+    /// Let the music go round in circles.
+    #[arg(long)]
+    no_loop_guard: bool,
+}
+
+impl Controls {
+    pub fn sampling(&self) -> anyhow::Result<Sampling> {
+        let freedom = |part: &str, temperature: Option<f32>, top_p: Option<f32>| {
+            let named = |apart: bool| if apart { format!("--{part}-") } else { "--".into() };
+            let name = named(temperature.is_some());
+            let temperature = temperature.unwrap_or(self.temperature);
+            let right = temperature >= 0.0 && temperature.is_finite();
+            ensure!(right, "{name}temperature must be a number from 0");
+            let name = named(top_p.is_some());
+            let top_p = top_p.unwrap_or(self.top_p);
+            ensure!(top_p > 0.0 && top_p <= 1.0, "{name}top-p must be above 0, up to 1");
+            Ok(Freedom { temperature, top_k: 0, top_p })
+        };
+        let density = self.density.unwrap_or(0.0);
+        let sensible = self.density.is_none_or(|density| (0.1..=100.0).contains(&density));
+        ensure!(sensible, "--density must be from 0.1 to 100 notes a second");
+        let (lowest, highest) = match self.register.as_deref() {
+            Some(&[lowest, highest]) => (lowest, highest),
+            _ => (0, 127),
+        };
+        ensure!(lowest <= highest, "--register: the lowest pitch comes first");
+        let sampling = Sampling {
+            pitch: Freedom {
+                top_k: self.top_k,
+                ..freedom("pitch", self.pitch_temperature, self.pitch_top_p)?
+            },
+            time: freedom("time", self.time_temperature, self.time_top_p)?,
+            velocity: freedom("velocity", self.velocity_temperature, self.velocity_top_p)?,
+            scale: self.scale.map_or(Scale::CHROMATIC, |NamedScale(scale)| scale),
+            lowest,
+            highest,
+            polyphony: self.polyphony.unwrap_or(0),
+            density,
+            loop_guard: !self.no_loop_guard,
+        };
+        let some = (lowest..=highest).any(|pitch| sampling.scale.contains(pitch));
+        ensure!(some, "--register leaves no pitch of --scale");
+        Ok(sampling)
+    }
+}
+
+/// A scale as people write it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct NamedScale(Scale);
+
+impl FromStr for NamedScale {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "expected a root and major, minor or pentatonic, such as f#-minor";
+        let name = name.to_lowercase();
+        let (root, kind) = name.split_once(['-', ' ']).ok_or(EXPECTED)?;
+        let mut letters = root.chars();
+        let natural = match letters.next() {
+            Some('c') => 0,
+            Some('d') => 2,
+            Some('e') => 4,
+            Some('f') => 5,
+            Some('g') => 7,
+            Some('a') => 9,
+            Some('b') => 11,
+            _ => return Err(EXPECTED),
+        };
+        let root = match letters.as_str() {
+            "" => natural,
+            "#" | "s" => natural + 1,
+            "b" => natural + 11,
+            _ => return Err(EXPECTED),
+        };
+        match kind {
+            "major" => Ok(Self(Scale::major(root))),
+            "minor" => Ok(Self(Scale::minor(root))),
+            "pentatonic" => Ok(Self(Scale::pentatonic(root))),
+            _ => Err(EXPECTED),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scales_are_read_as_people_write_them() {
+        let scale = |name: &str| name.parse::<NamedScale>().ok().map(|NamedScale(scale)| scale);
+        assert_eq!(scale("c-major"), Some(Scale::major(0)));
+        assert_eq!(scale("F#-minor"), Some(Scale::minor(6)));
+        assert_eq!(scale("Bb pentatonic"), Some(Scale::pentatonic(10)));
+        assert_eq!(scale("cb-major"), Some(Scale::major(11)));
+        for wrong in ["", "c", "h-major", "c-dorian", "c##-major"] {
+            assert_eq!(scale(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Changes that leave music music.
+
+use pianola_runtime::Note;
+use pianola_runtime::corpus::below;
+use rand_pcg::Pcg32;
+use rand_pcg::rand_core::Rng;
+use serde::{Deserialize, Serialize};
+
+/// Changes drawn anew whenever notes are learned from.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Augmentation {
+    /// Lowest transposition, in semitones.
+    pub transpose_down: u8,
+    /// Highest transposition, in semitones.
+    pub transpose_up: u8,
+    /// Largest relative change of tempo: 0.1 plays from 10 % slower to 10 % faster.
+    pub tempo: f32,
+}
+
+impl Augmentation {
+    /// Changes notes, all alike.
+    pub fn apply(self, notes: &mut [Note], rng: &mut Pcg32) {
+        let span = u32::from(self.transpose_down) + u32::from(self.transpose_up) + 1;
+        let shift = below(rng, span) as i32 - i32::from(self.transpose_down);
+        let (lowest, highest) = notes
+            .iter()
+            .fold((127, 0), |(low, high), note| (note.pitch.min(low), note.pitch.max(high)));
+        // No farther than the keyboard of MIDI goes.
+        let shift = shift.clamp(-i32::from(lowest), 127 - i32::from(highest));
+        let unit = (rng.next_u32() >> 8) as f32 / (1 << 24) as f32;
+        let stretch = 1.0 + self.tempo * (2.0 * unit - 1.0);
+        for note in notes {
+            note.pitch = (i32::from(note.pitch) + shift) as u8;
+            // A rest of minutes, where the other hand plays alone, would drown its whole batch.
+            note.step = (note.step * stretch).min(Note::MAX_SECONDS);
+            note.duration = (note.duration * stretch).min(Note::MAX_SECONDS);
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! The expressive network in libtorch, and what it learns from: whole songs, side by side.
+
+use pianola_runtime::corpus::shuffle;
+use pianola_runtime::history::{FEATURES, History, Known};
+use pianola_runtime::vocabulary::{CHOICES, PARTS, bins};
+use pianola_runtime::{BOS, Note};
+use rand_pcg::Pcg32;
+use tch::{Device, Kind, Reduction, Tensor};
+
+use crate::augmentation::Augmentation;
+use crate::lessons::Lessons;
+use crate::network::{Dropout, Network, State};
+
+/// Notes of several songs side by side, time-major; all in the order of [`PARTS`].
+pub struct Batch {
+    /// What is heard before each note, `[time, batch]` each.
+    heard: [Tensor; 4],
+    /// How often each row of a head's feature table counts, `[time, batch, FEATURES]` each.
+    features: [Tensor; 4],
+    /// What is to be predicted, `[time, batch]` each; [`NOTHING`] where a song is over.
+    targets: [Tensor; 4],
+    /// 0 where a song begins, 1 elsewhere: `[1, batch, 1]`, to multiply the state with.
+    goes_on: Tensor,
+    /// Notes to be predicted.
+    notes: usize,
+}
+
+/// The target that counts for nothing.
+const NOTHING: i64 = -100;
+
+/// Means over the notes of a batch of each part's cross-entropy, in nats; and the state after them.
+pub fn losses(
+    network: &Network,
+    batch: &Batch,
+    state: &State,
+    dropout: f64,
+) -> (Vec<Tensor>, State) {
+    let embedded: Vec<Tensor> = PARTS
+        .iter()
+        .zip(&batch.heard)
+        .map(|(part, heard)| {
+            let table = network.parameter(&format!("embedding.{part}.weight"));
+            Tensor::embedding(&table, heard, -1, false, false)
+        })
+        .collect();
+    let state = State {
+        hidden: &state.hidden * &batch.goes_on,
+        cell: &state.cell * &batch.goes_on,
+    };
+    let (top, state) = network.lstm(&Tensor::cat(&embedded, 2), &state, Dropout::Units(dropout));
+    let losses = (0..PARTS.len()).map(|head| {
+        let name = format!("head.{}", PARTS[head]);
+        let rows = network.parameter(&format!("{name}.features.weight"));
+        let features = batch.features[head].to_kind(network.compute).matmul(&rows);
+        let hidden = (network.dense(&format!("{name}.hidden"), &top) + features).relu();
+        let logits = network.dense(&format!("{name}.output"), &hidden).to_kind(Kind::Float);
+        logits.view([-1, CHOICES[head] as i64]).cross_entropy_loss::<Tensor>(
+            &batch.targets[head].view(-1),
+            None,
+            Reduction::Mean,
+            NOTHING,
+            0.0,
+        )
+    });
+    (losses.collect(), state)
+}
+
+/// One of the songs that are learned side by side.
+#[derive(Clone, Default)]
+struct Stream {
+    notes: Vec<Note>,
+    /// Number of the next note to be predicted.
+    at: usize,
+    history: History,
+}
+
+impl Stream {
+    /// Puts the next notes into column `column` of a batch.
+    fn fill(&mut self, column: usize, columns: &mut Columns) {
+        let end = self.notes.len().min(self.at + columns.length);
+        for (row, at) in (self.at..end).enumerate() {
+            let note = &self.notes[at];
+            let place = row * columns.width + column;
+            let heard = match at.checked_sub(1) {
+                Some(before) => bins(&self.notes[before]),
+                None => [0, BOS, 0, 0],
+            };
+            let known = Known::of(note);
+            for (head, target) in bins(note).into_iter().enumerate() {
+                columns.heard[head][place] = i64::from(heard[head]);
+                columns.targets[head][place] = i64::from(target);
+                let rows = &mut columns.features[head][place * FEATURES[head]..][..FEATURES[head]];
+                self.history.features(known[head], |row| rows[row] += 1);
+            }
+            self.history.hear(note);
+        }
+        columns.goes_on[column] = if self.at == 0 { 0.0 } else { 1.0 };
+        columns.notes += end - self.at;
+        self.at = end;
+    }
+}
+
+/// A batch on the host.
+struct Columns {
+    length: usize,
+    width: usize,
+    heard: [Vec<i64>; 4],
+    features: [Vec<u8>; 4],
+    targets: [Vec<i64>; 4],
+    goes_on: Vec<f32>,
+    notes: usize,
+}
+
+impl Columns {
+    /// The next notes of streams, up to `length` of each.
+    fn of(streams: &mut [Stream], length: usize) -> Self {
+        let (width, places) = (streams.len(), length * streams.len());
+        let mut columns = Self {
+            length,
+            width,
+            heard: [0; 4].map(|bin| vec![bin; places]),
+            features: FEATURES.map(|rows| vec![0; places * rows]),
+            targets: [NOTHING; 4].map(|target| vec![target; places]),
+            goes_on: vec![0.0; width],
+            notes: 0,
+        };
+        for (column, stream) in streams.iter_mut().enumerate() {
+            stream.fill(column, &mut columns);
+        }
+        columns
+    }
+
+    fn to_device(&self, device: Device) -> Batch {
+        let (length, width) = (self.length as i64, self.width as i64);
+        let bins = |bins: &[Vec<i64>; 4]| {
+            bins.each_ref().map(|bins| {
+                Tensor::from_slice(bins).view([length, width]).to_device(device)
+            })
+        };
+        Batch {
+            heard: bins(&self.heard),
+            features: self.features.each_ref().map(|counts| {
+                Tensor::from_slice(counts).view([length, width, -1]).to_device(device)
+            }),
+            targets: bins(&self.targets),
+            goes_on: Tensor::from_slice(&self.goes_on).view([1, width, 1]).to_device(device),
+            notes: self.notes,
+        }
+    }
+}
+
+/// Songs from start to end, side by side, the state carried from batch to batch; where one is over,
+/// another begins with the next batch.
+pub struct Streams<'s> {
+    /// Songs to learn from: both hands, and each again as its first instrument alone.
+    pub training: Vec<[&'s [Note]; 2]>,
+    /// Songs to measure on.
+    pub validation: Vec<&'s [Note]>,
+    /// Songs side by side.
+    pub batch: usize,
+    /// Notes of each in a batch.
+    pub length: usize,
+    /// How they are changed.
+    pub augmentation: Augmentation,
+    /// Seed of order and augmentation.
+    pub seed: u64,
+    streams: Vec<Stream>,
+    /// Songs drawn so far.
+    drawn: usize,
+    carried: Option<State>,
+}
+
+/// One song of so many is learned without its left hand: for melodies played to the model.
+const ALONE: usize = 8;
+
+impl<'s> Streams<'s> {
+    /// Songs to learn from and to measure on.
+    pub fn new(
+        training: Vec<[&'s [Note]; 2]>,
+        validation: Vec<&'s [Note]>,
+        (batch, length): (usize, usize),
+        augmentation: Augmentation,
+        seed: u64,
+    ) -> Self {
+        let (streams, carried) = (vec![Stream::default(); batch], None);
+        let (seed, drawn) = (seed, 0);
+        Self { training, validation, batch, length, augmentation, seed, streams, drawn, carried }
+    }
+
+    /// Gives every stream that is at its end the next song.
+    fn refill(&mut self) {
+        for stream in &mut self.streams {
+            if stream.at < stream.notes.len() {
+                continue;
+            }
+            // All songs once, in an order of their own each time.
+            let (round, turn) = (self.drawn / self.training.len(), self.drawn % self.training.len());
+            let mut order: Vec<usize> = (0..self.training.len()).collect();
+            shuffle(&mut order, &mut Pcg32::new(self.seed, 2 * round as u64));
+            let mut rng = Pcg32::new(self.seed, 2 * self.drawn as u64 + 1);
+            let alone = usize::from(self.drawn % ALONE == ALONE - 1);
+            let mut notes = self.training[order[turn]][alone].to_vec();
+            self.augmentation.apply(&mut notes, &mut rng);
+            *stream = Stream { notes, at: 0, history: History::new() };
+            self.drawn += 1;
+        }
+    }
+
+    fn next(&mut self) -> Columns {
+        self.refill();
+        Columns::of(&mut self.streams, self.length)
+    }
+}
+
+impl Lessons for Streams<'_> {
+    fn parts(&self) -> &'static [&'static str] {
+        &PARTS
+    }
+
+    fn updates(&self) -> usize {
+        let batches = self.training.iter().map(|[song, _]| song.len().div_ceil(self.length));
+        batches.sum::<usize>().div_ceil(self.batch)
+    }
+
+    fn seek(&mut self, epoch: usize, batch: usize) {
+        if self.drawn > 0 {
+            return; // one epoch flows into the next
+        }
+        for _ in 0..epoch * self.updates() + batch {
+            self.refill();
+            for stream in &mut self.streams {
+                let end = stream.notes.len().min(stream.at + self.length);
+                stream.notes[stream.at..end].iter().for_each(|note| stream.history.hear(note));
+                stream.at = end;
+            }
+        }
+    }
+
+    fn learn(&mut self, network: &Network, dropout: f64) -> Vec<Tensor> {
+        let batch = self.next().to_device(network.device);
+        let state = self.carried.take().unwrap_or_else(|| network.start(self.batch));
+        let (losses, state) = losses(network, &batch, &state, dropout);
+        self.carried = Some(State { hidden: state.hidden.detach(), cell: state.cell.detach() });
+        losses
+    }
+
+    fn validate(&self, network: &Network) -> Vec<f64> {
+        evaluate(network, &self.validation, self.batch)
+    }
+
+    fn carried(&self) -> Option<&State> {
+        self.carried.as_ref()
+    }
+
+    fn carry(&mut self, state: State) {
+        self.carried = Some(state);
+    }
+}
+
+/// Mean cross-entropies of songs, in nats a note: each heard from its start.
+pub fn evaluate(network: &Network, songs: &[&[Note]], side_by_side: usize) -> Vec<f64> {
+    const LENGTH: usize = 256;
+    // The longest first, so that none is left over at the end.
+    let mut order: Vec<&[Note]> = songs.to_vec();
+    order.sort_by_key(|song| song.len());
+    let mut streams = vec![Stream::default(); side_by_side.min(songs.len())];
+    let (mut sums, mut notes) = (vec![0.0; PARTS.len()], 0);
+    tch::no_grad(|| {
+        let mut state = network.start(streams.len());
+        loop {
+            for stream in &mut streams {
+                if stream.at == stream.notes.len() {
+                    let next = order.pop().unwrap_or_default().to_vec();
+                    *stream = Stream { notes: next, at: 0, history: History::new() };
+                }
+            }
+            let batch = Columns::of(&mut streams, LENGTH).to_device(network.device);
+            if batch.notes == 0 {
+                break;
+            }
+            let (means, next) = losses(network, &batch, &state, 0.0);
+            state = next;
+            for (sum, mean) in sums.iter_mut().zip(means) {
+                *sum += mean.double_value(&[]) * batch.notes as f64;
+            }
+            notes += batch.notes;
+        }
+    });
+    sums.iter().map(|sum| sum / notes.max(1) as f64).collect()
+}

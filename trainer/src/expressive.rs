@@ -164,27 +164,40 @@ pub struct Streams<'s> {
     pub augmentation: Augmentation,
     /// Seed of order and augmentation.
     pub seed: u64,
+    /// Rounds through the songs in which some come without their left hand.
+    pub alone_for: usize,
     streams: Vec<Stream>,
     /// Songs drawn so far.
     drawn: usize,
     carried: Option<State>,
 }
 
-/// One song of so many is learned without its left hand: for melodies played to the model.
+/// One song of so many is learned without its left hand, for melodies that are played to the model;
+/// but not towards the end of a run, lest it make up pieces for one hand.
 const ALONE: usize = 8;
 
 impl<'s> Streams<'s> {
-    /// Songs to learn from and to measure on.
+    /// Songs to learn from and to measure on, for a run of so many epochs.
     pub fn new(
         training: Vec<[&'s [Note]; 2]>,
         validation: Vec<&'s [Note]>,
         (batch, length): (usize, usize),
         augmentation: Augmentation,
         seed: u64,
+        epochs: usize,
     ) -> Self {
-        let (streams, carried) = (vec![Stream::default(); batch], None);
-        let (seed, drawn) = (seed, 0);
-        Self { training, validation, batch, length, augmentation, seed, streams, drawn, carried }
+        Self {
+            training,
+            validation,
+            batch,
+            length,
+            augmentation,
+            seed,
+            alone_for: epochs * 2 / 3,
+            streams: vec![Stream::default(); batch],
+            drawn: 0,
+            carried: None,
+        }
     }
 
     /// Gives every stream that is at its end the next song.
@@ -198,8 +211,8 @@ impl<'s> Streams<'s> {
             let mut order: Vec<usize> = (0..self.training.len()).collect();
             shuffle(&mut order, &mut Pcg32::new(self.seed, 2 * round as u64));
             let mut rng = Pcg32::new(self.seed, 2 * self.drawn as u64 + 1);
-            let alone = usize::from(self.drawn % ALONE == ALONE - 1);
-            let mut notes = self.training[order[turn]][alone].to_vec();
+            let alone = round < self.alone_for && self.drawn % ALONE == ALONE - 1;
+            let mut notes = self.training[order[turn]][usize::from(alone)].to_vec();
             self.augmentation.apply(&mut notes, &mut rng);
             *stream = Stream { notes, at: 0, history: History::new() };
             self.drawn += 1;

@@ -130,7 +130,7 @@ impl Corpus {
     }
 
     /// What was left out, a line each and a line that counts them; empty if nothing was.
-    fn skipped_report(&self) -> String {
+    pub fn skipped_report(&self) -> String {
         let mut report = String::new();
         for (path, reason) in &self.skipped {
             report += &format!("skipped {}: {reason}\n", path.display());

@@ -31,6 +31,7 @@
 //! | [`Model`] | a checked view of a model file, `&[u8]` in, no copy |
 //! | [`Generator`] | notes one by one: [`hear`](Generator::hear), [`next_note`](Generator::next_note), [`restart`](Generator::restart); of several pieces [together](Generator::next_notes) |
 //! | `Pair` | (`std`) a generator on two threads |
+//! | [`guard`] | a filter of passages that must not come up again, and the notes it forbids |
 //! | [`Sampling`] | temperature, top-k, top-p and [`Scale`]; may change between two notes |
 //! | [`Note`] | pitch, velocity, step and duration |
 //! | [`Player`] | notes in, MIDI messages out, each at its time |
@@ -44,13 +45,14 @@
 //! # Features
 //!
 //! `std` (on by default) adds what hosts need around the player: [`midi_file`], [`corpus`],
-//! [`measures`] and [`evaluation`], [`weights`] and [`export`]. Boards turn it off; those of a
-//! Cortex-M4, M7 or M33 turn on `cortex-m-dsp`.
+//! [`measures`] and [`evaluation`], [`originality`] and [`filter`], [`weights`] and [`export`].
+//! Boards turn it off; those of a Cortex-M4, M7 or M33 turn on `cortex-m-dsp`.
 #![cfg_attr(not(feature = "std"), no_std)]
 // `unsafe` is for the files in `kernels/` alone.
 #![deny(unsafe_code)]
 
 mod generator;
+pub mod guard;
 mod header;
 pub mod history;
 mod kernels;
@@ -60,6 +62,7 @@ mod matrix;
 mod model;
 mod network;
 mod note;
+pub mod passage;
 mod player;
 mod sampling;
 mod scale;
@@ -81,6 +84,8 @@ pub use sampling::{Freedom, Sampling};
 pub use scale::Scale;
 
 #[cfg(feature = "std")]
+pub mod bars;
+#[cfg(feature = "std")]
 pub mod corpus;
 #[cfg(feature = "std")]
 pub mod evaluation;
@@ -89,9 +94,13 @@ pub mod export;
 #[cfg(feature = "std")]
 pub mod files;
 #[cfg(feature = "std")]
+pub mod filter;
+#[cfg(feature = "std")]
 pub mod measures;
 #[cfg(feature = "std")]
 pub mod midi_file;
+#[cfg(feature = "std")]
+pub mod originality;
 #[cfg(feature = "std")]
 mod pair;
 #[cfg(feature = "std")]

@@ -66,13 +66,13 @@ pub enum MidiError {
 }
 
 /// Seconds at each tick, from the division and the tempo events.
-struct TempoMap {
+pub(crate) struct TempoMap {
     /// (first tick, seconds at that tick, seconds per tick from there on), by tick.
     spans: Vec<(u64, f64, f64)>,
 }
 
 impl TempoMap {
-    fn new(timing: Timing, mut tempi: Vec<(u64, u32)>) -> Result<Self, MidiError> {
+    pub fn new(timing: Timing, mut tempi: Vec<(u64, u32)>) -> Result<Self, MidiError> {
         let ticks_per_quarter = match timing {
             Timing::Metrical(ticks) if ticks.as_int() > 0 => f64::from(ticks.as_int()),
             Timing::Timecode(fps, ticks) if ticks > 0 => {
@@ -102,6 +102,13 @@ impl TempoMap {
         let (first, seconds, rate) = self.spans[after - 1];
         seconds + (tick - first) as f64 * rate
     }
+
+    /// The tick nearest to a time.
+    pub fn tick(&self, seconds: f64) -> u64 {
+        let after = self.spans.partition_point(|&(_, start, _)| start <= seconds);
+        let (first, start, rate) = self.spans[after.saturating_sub(1)];
+        first.saturating_add(((seconds - start) / rate).round() as u64)
+    }
 }
 
 /// A note in ticks, with the instrument that plays it.
@@ -125,24 +132,7 @@ const DRUM_CHANNEL: u8 = 9;
 /// # Errors
 /// [`MidiError`] if the bytes are not a whole MIDI file or hold no note.
 pub fn read(bytes: &[u8], tracks: Tracks) -> Result<Vec<TimedNote>, MidiError> {
-    let bytes = unwrap_riff(bytes);
-    if bytes.get(12) == Some(&0x80) {
-        return Err(MidiError::ZeroDivision); // 0 frames a second, on which `midly` would overflow
-    }
-    let (header, chunks) = midly::parse(bytes).map_err(MidiError::NotMidi)?;
-    let announced = chunks.size_hint().0;
-    if ends_inside_a_track(bytes, announced) {
-        return Err(MidiError::CutShort);
-    }
-    let mut parsed = Vec::new();
-    for chunk in chunks.take(announced) {
-        let events = chunk.map_err(MidiError::NotMidi)?;
-        parsed.push(read_track(events, parsed.len())?);
-    }
-    if parsed.len() < announced {
-        return Err(MidiError::MissingTracks { announced, found: parsed.len() });
-    }
-
+    let (header, parsed) = parse(bytes)?;
     let mut notes: Vec<(TimedNote, (u8, u8, usize))> = Vec::new();
     let mut place = |tempo: &TempoMap, offset: f64, ticks: Vec<TickNote>| {
         for note in ticks {
@@ -187,6 +177,28 @@ pub fn read(bytes: &[u8], tracks: Tracks) -> Result<Vec<TimedNote>, MidiError> {
     Ok(notes.into_iter().map(|(note, _)| note).collect())
 }
 
+/// The header and all tracks of a whole file.
+pub(crate) fn parse(bytes: &[u8]) -> Result<(midly::Header, Vec<Track>), MidiError> {
+    let bytes = unwrap_riff(bytes);
+    if bytes.get(12) == Some(&0x80) {
+        return Err(MidiError::ZeroDivision); // 0 frames a second, on which `midly` would overflow
+    }
+    let (header, chunks) = midly::parse(bytes).map_err(MidiError::NotMidi)?;
+    let announced = chunks.size_hint().0;
+    if ends_inside_a_track(bytes, announced) {
+        return Err(MidiError::CutShort);
+    }
+    let mut parsed = Vec::new();
+    for chunk in chunks.take(announced) {
+        let events = chunk.map_err(MidiError::NotMidi)?;
+        parsed.push(read_track(events, parsed.len())?);
+    }
+    if parsed.len() < announced {
+        return Err(MidiError::MissingTracks { announced, found: parsed.len() });
+    }
+    Ok((header, parsed))
+}
+
 /// The MIDI file in a RIFF wrapper (`.rmi`): a `data` chunk that starts with its header.
 fn unwrap_riff(bytes: &[u8]) -> &[u8] {
     match bytes.get(12..24) {
@@ -213,15 +225,18 @@ fn ends_inside_a_track(mut bytes: &[u8], mut tracks: usize) -> bool {
 }
 
 /// What one track chunk holds, in ticks from its start.
-struct TrackNotes {
+pub(crate) struct Track {
     notes: Vec<TickNote>,
     /// (tick, microseconds per quarter note)
-    tempi: Vec<(u64, u32)>,
+    pub tempi: Vec<(u64, u32)>,
+    /// (tick, beats of a bar, what part of a whole note each is, as a power of two)
+    pub signatures: Vec<(u64, u8, u8)>,
     length: u64,
 }
 
-fn read_track(mut events: midly::EventIter, index: usize) -> Result<TrackNotes, MidiError> {
-    let mut track = TrackNotes { notes: Vec::new(), tempi: Vec::new(), length: 0 };
+fn read_track(mut events: midly::EventIter, index: usize) -> Result<Track, MidiError> {
+    let mut track =
+        Track { notes: Vec::new(), tempi: Vec::new(), signatures: Vec::new(), length: 0 };
     let mut program = [0u8; 16];
     // Notes sounding, by channel and pitch: (start tick, velocity).
     let mut sounding: Vec<Vec<(u64, u8)>> = vec![Vec::new(); 16 * 128];
@@ -241,6 +256,9 @@ fn read_track(mut events: midly::EventIter, index: usize) -> Result<TrackNotes, 
         match event.kind {
             TrackEventKind::Meta(MetaMessage::Tempo(tempo)) => {
                 track.tempi.push((tick, tempo.as_int()));
+            }
+            TrackEventKind::Meta(MetaMessage::TimeSignature(beats, part, ..)) => {
+                track.signatures.push((tick, beats, part));
             }
             TrackEventKind::Midi { channel, message } => {
                 let channel = channel.as_int();

@@ -3,6 +3,7 @@
 
 use midly::{MidiMessage, Smf, TrackEventKind};
 use pianola_runtime::Note;
+use pianola_runtime::bars::Bars;
 use pianola_runtime::midi_file::{MidiError, TimedNote, Tracks, read, to_relative, write};
 use proptest::prelude::*;
 
@@ -261,4 +262,26 @@ proptest! {
         }
         let _ = read(&bytes, Tracks::All);
     }
+}
+
+#[test]
+fn bars_follow_time_signatures_and_tempo() {
+    // Two bars of 4/4, then 3/8, half as fast after another bar; one of no length says nothing.
+    let signatures = [
+        0, 0xff, 0x58, 4, 0, 2, 24, 8, 0x86, 0x20, 0xff, 0x58, 4, 3, 3, 24, 8, 0, 0xff, 0x58, 4, 1,
+        200, 24, 8,
+    ];
+    let tempo = [0x87, 0x36, 0xff, 0x51, 3, 0x0f, 0x42, 0x40];
+    let bytes = file(1, HUNDRED, &[&tempo, &signatures]);
+    let bars = Bars::read(&bytes).unwrap().unwrap();
+    let at = [0.0, 1.99, 2.0, 3.99, 4.0, 4.74, 4.75, 6.24, 6.25, -1.0, f64::NAN];
+    assert_eq!(at.map(|seconds| bars.at(seconds)), [1, 1, 2, 2, 3, 3, 4, 4, 5, 1, 1]);
+    // A signature in the middle of a bar begins another.
+    let early = [50, 0xff, 0x58, 4, 2, 2, 24, 8];
+    let bars = Bars::read(&file(0, HUNDRED, &[&early])).unwrap().unwrap();
+    assert_eq!([0.2, 0.25, 1.24, 1.25].map(|seconds| bars.at(seconds)), [1, 2, 2, 3]);
+    // Film time and patterns have none.
+    assert!(Bars::read(&file(0, [0xe7, 40], &[&[]])).unwrap().is_none());
+    assert!(Bars::read(&file(2, HUNDRED, &[&[]])).unwrap().is_none());
+    assert!(Bars::read(b"MThd").is_err());
 }

@@ -5,10 +5,12 @@ mod bench;
 mod controls;
 mod evaluate;
 mod export;
+mod filter;
 mod flash;
 mod generate;
 mod inspect;
 mod model_file;
+mod originality;
 mod uf2;
 
 use std::io::{self, Write};
@@ -33,6 +35,10 @@ enum Command {
     Export(export::Options),
     /// Measure a model on a corpus: the report's loss and divergences.
     Evaluate(evaluate::Options),
+    /// Find passages of pieces in a corpus: how much of them stands there.
+    Originality(originality::Options),
+    /// Write down the passages of a corpus that a generator shall not repeat.
+    Filter(filter::Options),
     /// Measure how long a note takes on this machine, beside reading its weights.
     Bench(bench::Options),
     /// Print what a model file holds.
@@ -46,6 +52,8 @@ fn main() -> ExitCode {
         Command::Generate(options) => generate::run(&options),
         Command::Export(options) => export::run(&options),
         Command::Evaluate(options) => evaluate::run(&options),
+        Command::Originality(options) => originality::run(&options),
+        Command::Filter(options) => filter::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Flash(options) => flash::run(&options),

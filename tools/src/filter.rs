@@ -1,0 +1,77 @@
+//! `tools filter`: the passages of a corpus that a generator shall not repeat.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use pianola_runtime::corpus::{Corpus, Set};
+use pianola_runtime::files::write_whole;
+use pianola_runtime::filter;
+use pianola_runtime::guard::{Filter, LENGTHS};
+use pianola_runtime::midi_file::Tracks;
+
+use crate::model_file::ensure_apart;
+
+#[derive(Args)]
+pub struct Options {
+    /// Folder of .mid files.
+    #[arg(long, value_name = "DIR")]
+    corpus: PathBuf,
+    /// Tab-separated file with the columns `split` and `file` [default: a random split].
+    #[arg(long, value_name = "FILE")]
+    split: Option<PathBuf>,
+    /// Seed of the random split.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    split_seed: u64,
+    /// Songs of the corpus whose passages are to be known.
+    #[arg(long, default_value = "train", value_name = "train|validation|test")]
+    set: Set,
+    /// Which notes of each file to use: the first instrument's, or all.
+    #[arg(long, default_value = "all", value_name = "first|all")]
+    tracks: Tracks,
+    /// Length of a passage.
+    #[arg(long, default_value_t = 12, value_name = "N", value_parser = notes)]
+    notes: usize,
+    /// File to write.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+fn notes(text: &str) -> Result<usize, String> {
+    let notes = text.parse().ok().filter(|notes| LENGTHS.contains(notes));
+    notes.ok_or_else(|| format!("expected {} to {}", LENGTHS.start(), LENGTHS.end()))
+}
+
+/// Passages drawn to measure how often the filter claims one that it does not know.
+const DRAWN: u64 = 1_000_000;
+
+pub fn run(options: &Options) -> anyhow::Result<String> {
+    if let Some(split) = &options.split {
+        ensure_apart(&options.out, split)?;
+    }
+    let (corpus, split, report) = Corpus::open(
+        &options.corpus,
+        options.tracks,
+        options.split.as_deref(),
+        options.split_seed,
+    )?;
+    eprint!("{report}");
+    let songs: Vec<_> = corpus.set(&split, options.set).collect();
+    let name = || options.corpus.display().to_string();
+    ensure!(!songs.is_empty(), "{}: the {} set is empty", name(), options.set.name());
+    let bytes = filter::build(songs.iter().copied(), options.notes).with_context(name)?;
+    let filter = Filter::from_bytes(&bytes).context("the new filter")?;
+    let wrong = filter::false_positives(&filter, &filter::keys(songs, options.notes), DRAWN);
+    write_whole(&options.out, &bytes)
+        .with_context(|| format!("cannot write {}", options.out.display()))?;
+    Ok(format!(
+        "wrote {}: {} passages of {} notes, {} bytes, {:.2} bits each; \
+         of others it claims {:.3} %\n",
+        options.out.display(),
+        filter.windows(),
+        filter.notes(),
+        bytes.len(),
+        8.0 * bytes.len() as f64 / f64::from(filter.windows()),
+        100.0 * wrong
+    ))
+}

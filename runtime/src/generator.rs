@@ -1,11 +1,12 @@
 //! Notes, one after the other.
 
+use crate::guard::{Filter, Guard};
 use crate::history::Known;
 use crate::loops::Loops;
 use crate::model::{Model, ModelError};
 use crate::network::{Network, Prediction};
 use crate::note::Note;
-use crate::sampling::{Random, Sampling, draw};
+use crate::sampling::{Random, Sampling, draw, draw_in_bands};
 use crate::vocabulary;
 
 /// Number of pitches that can be played: all tokens but BOS.
@@ -19,6 +20,8 @@ pub struct Generator<'m, const LAYERS: usize = 3, const HIDDEN: usize = 512> {
     network: Network<'m, LAYERS, HIDDEN>,
     random: Random,
     loops: Loops,
+    /// What keeps it from repeating its training songs, if anything does.
+    guard: Option<Guard<'m>>,
     /// Where in their bins steps and durations lie.
     places: [u32; 2],
     /// Seconds that the piece is behind the density asked for.
@@ -45,7 +48,16 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     /// A generator that goes on from what a network has heard.
     pub fn of(network: Network<'m, LAYERS, HIDDEN>, seed: u64) -> Self {
         let random = Random::new(seed);
-        Self { network, random, loops: Loops::new(), places: [0; 2], behind: 0.0 }
+        let loops = Loops::new();
+        Self { network, random, loops, guard: None, places: [0; 2], behind: 0.0 }
+    }
+
+    /// Has it play no passage that a filter knows, from here on; or any again.
+    ///
+    /// Where every pitch would complete one, that of no pitch is kept back: it is rare, and for a filter
+    /// of passages long enough to be told apart it does not happen.
+    pub fn keep_from(&mut self, filter: Option<&Filter<'m>>) {
+        self.guard = filter.map(Guard::new);
     }
 
     /// Starts another piece: forgets what was heard and takes a new seed.
@@ -59,6 +71,9 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         self.network.restart_meanwhile(meanwhile);
         self.random = Random::new(seed);
         (self.loops, self.places, self.behind) = (Loops::new(), [0; 2], 0.0);
+        if let Some(guard) = &mut self.guard {
+            guard.restart();
+        }
     }
 
     /// Hears a note that someone else played; the next notes go on from it.
@@ -92,8 +107,9 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     /// As [`hear`](Self::hear), with a `meanwhile` as that of
     /// [`next_note_meanwhile`](Self::next_note_meanwhile).
     pub fn hear_meanwhile(&mut self, note: &Note, meanwhile: impl FnMut()) {
-        self.loops.hear(note.pitch.min(127));
-        self.network.hear_meanwhile(&note.playable(), meanwhile);
+        let note = Note { pitch: note.pitch.min(127), ..note.playable() };
+        self.follow(&note);
+        self.network.hear_meanwhile(&note, meanwhile);
     }
 
     /// The next note of each of several pieces, as [`next_note`](Self::next_note) would make them
@@ -129,7 +145,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         let known = Known::Pitch(note.step, note.pitch);
         note.duration = match self.network.predict_meanwhile(known, &mut meanwhile) {
             Prediction::Choice(logits) => {
-                let bin = draw(&logits, &sampling.time, &mut self.random);
+                let bin = draw_in_bands(&logits, TIMES, &sampling.time, &mut self.random);
                 vocabulary::seconds(bin, self.place(1))
             }
             Prediction::Seconds(seconds) => seconds,
@@ -141,8 +157,16 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
             let bin = draw(&logits, &sampling.velocity, &mut self.random);
             note.velocity = vocabulary::velocity(bin, self.random.bits());
         }
-        self.loops.hear(note.pitch);
+        self.follow(&note);
         note
+    }
+
+    /// Keeps a note for what watches over the piece.
+    fn follow(&mut self, note: &Note) {
+        self.loops.hear(note.pitch);
+        if let Some(guard) = &mut self.guard {
+            guard.hear(note);
+        }
     }
 
     /// Draws a step, in seconds.
@@ -154,7 +178,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         for (bin, (tilted, logit)) in (0u8..).zip(tilted.iter_mut().zip(logits)) {
             *tilted = logit - tilt * f32::from(bin);
         }
-        let bin = draw(&tilted, &sampling.time, &mut self.random);
+        let bin = draw_in_bands(&tilted, TIMES, &sampling.time, &mut self.random);
         let mut step = Note::playable_seconds(vocabulary::seconds(bin, self.place(0)));
         if sampling.polyphony > 0 {
             let free = self.network.history().free_in(usize::from(sampling.polyphony));
@@ -185,11 +209,16 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         let fresh = |pitch| {
             !(expressive && self.network.history().is_struck(pitch, step))
                 && !(sampling.loop_guard && self.loops.forbids(pitch))
+                && !self.guard.as_ref().is_some_and(|guard| guard.forbids(step, pitch))
         };
         let _ = fill(&|pitch| sampling.has(pitch) && fresh(pitch))
             || fill(&|pitch| sampling.has(pitch))
             || fill(&|_| true);
-        draw(&allowed, &sampling.pitch, &mut self.random)
+        if expressive {
+            draw_in_bands(&allowed, OCTAVES, &sampling.pitch, &mut self.random)
+        } else {
+            draw(&allowed, &sampling.pitch, &mut self.random)
+        }
     }
 
     /// Where in its bin a step or a duration lies. It stays for some notes, so that an even run sounds
@@ -204,6 +233,12 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         *place
     }
 }
+
+/// Bands of pitches: an octave each.
+const OCTAVES: (usize, usize) = (12, 12);
+
+/// Bands of times: none, and an octave each.
+const TIMES: (usize, usize) = (1, 8);
 
 /// What a bin of a step costs for each second that a piece is behind its density.
 const TILT: f32 = 0.05;

@@ -174,6 +174,47 @@ pub(crate) fn draw(logits: &[f32], freedom: &Freedom, random: &mut Random) -> u8
     likeliest
 }
 
+/// Draws a choice in two steps: first a band of neighbouring ones, as likely as they are together, then
+/// one of the band, as freely as asked. The first band is `first` wide, the others `width`.
+///
+/// Drawn in one step at a low temperature, the likelier of two hands would play alone, and more and more
+/// so, for the next note follows those before. Where it is the choice within an octave that is
+/// sharpened, both hands and all kinds of rhythm keep their shares.
+pub(crate) fn draw_in_bands(
+    logits: &[f32],
+    (first, width): (usize, usize),
+    freedom: &Freedom,
+    random: &mut Random,
+) -> u8 {
+    let top = logits.iter().copied().fold(f32::NEG_INFINITY, |top, x| if x > top { x } else { top });
+    let greedy = freedom.temperature.is_nan() || freedom.temperature <= 0.0;
+    if greedy || !top.is_finite() {
+        return draw(logits, freedom, random);
+    }
+    let bands = || (0..=MOST_BANDS).map(|band| (band * width).saturating_sub(width - first));
+    let ranges = bands().zip(bands().skip(1));
+    let mut masses = [f32::NEG_INFINITY; MOST_BANDS];
+    for (mass, (start, end)) in masses.iter_mut().zip(ranges.clone()) {
+        let band = logits.get(start..end.min(logits.len())).unwrap_or_default();
+        let likely = band.iter().filter(|logit| !logit.is_nan());
+        *mass = libm::logf(likely.map(|logit| libm::expf(logit - top)).sum());
+    }
+    let coarse = Freedom { temperature: coarse(freedom.temperature), top_k: 0, ..*freedom };
+    let band = usize::from(draw(&masses, &coarse, random));
+    let (start, end) = ranges.clone().nth(band).unwrap_or_default();
+    let choices = logits.get(start..end.min(logits.len())).unwrap_or_default();
+    start as u8 + draw(choices, freedom, random)
+}
+
+fn coarse(t: f32) -> f32 {
+    extern crate std;
+    let a: f32 = std::env::var("COARSE").ok().and_then(|x| x.parse().ok()).unwrap_or(0.0);
+    libm::powf(t, a)
+}
+
+/// Most bands there are.
+const MOST_BANDS: usize = 12;
+
 /// Sorts a few tokens, by insertion: `core`'s own sorting can panic and takes 10 KB of flash.
 fn sort(tokens: &mut [u8], order: impl Fn(&u8, &u8) -> Ordering) {
     for end in 1..tokens.len() {

@@ -79,6 +79,8 @@ pub use sampling::Sampling;
 pub use scale::Scale;
 
 #[cfg(feature = "std")]
+pub mod baselines;
+#[cfg(feature = "std")]
 pub mod corpus;
 #[cfg(feature = "std")]
 pub mod evaluation;

@@ -93,6 +93,8 @@ pub mod measures;
 #[cfg(feature = "std")]
 pub mod midi_file;
 #[cfg(feature = "std")]
+pub mod music;
+#[cfg(feature = "std")]
 mod pair;
 #[cfg(feature = "std")]
 mod quantize;

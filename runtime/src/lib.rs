@@ -81,6 +81,8 @@ pub use scale::Scale;
 #[cfg(feature = "std")]
 pub mod baselines;
 #[cfg(feature = "std")]
+pub mod comparison;
+#[cfg(feature = "std")]
 pub mod corpus;
 #[cfg(feature = "std")]
 pub mod evaluation;
@@ -94,6 +96,8 @@ pub mod measures;
 pub mod midi_file;
 #[cfg(feature = "std")]
 pub mod music;
+#[cfg(feature = "std")]
+pub mod overlap;
 #[cfg(feature = "std")]
 mod pair;
 #[cfg(feature = "std")]

@@ -2,11 +2,13 @@
 #![deny(unsafe_code)]
 
 mod bench;
+mod compare;
 mod evaluate;
 mod export;
 mod flash;
 mod generate;
 mod inspect;
+mod measures_picture;
 mod model_file;
 mod uf2;
 
@@ -32,6 +34,8 @@ enum Command {
     Export(export::Options),
     /// Measure a model on a corpus: the report's loss and divergences.
     Evaluate(evaluate::Options),
+    /// Compare pieces with a corpus: musical measures, and how much their distributions overlap.
+    Compare(compare::Options),
     /// Measure how long a note takes on this machine, beside reading its weights.
     Bench(bench::Options),
     /// Print what a model file holds.
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
         Command::Generate(options) => generate::run(&options),
         Command::Export(options) => export::run(&options),
         Command::Evaluate(options) => evaluate::run(&options),
+        Command::Compare(options) => compare::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Flash(options) => flash::run(&options),

@@ -76,7 +76,8 @@ fn density(set: &[f64], low: f64, width: f64, bandwidth: f64) -> Vec<f64> {
     density
 }
 
-#[cfg(test)]
+// Arithmetic on floats, which Miri has nothing to say about and takes minutes for.
+#[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -121,7 +122,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 1 } else { 64 }))]
+        #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
         fn an_area_is_a_share_whichever_way_round(

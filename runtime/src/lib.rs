@@ -86,6 +86,10 @@ pub use scale::Scale;
 #[cfg(feature = "std")]
 pub mod bars;
 #[cfg(feature = "std")]
+pub mod baselines;
+#[cfg(feature = "std")]
+pub mod comparison;
+#[cfg(feature = "std")]
 pub mod corpus;
 #[cfg(feature = "std")]
 pub mod evaluation;
@@ -100,7 +104,11 @@ pub mod measures;
 #[cfg(feature = "std")]
 pub mod midi_file;
 #[cfg(feature = "std")]
+pub mod music;
+#[cfg(feature = "std")]
 pub mod originality;
+#[cfg(feature = "std")]
+pub mod overlap;
 #[cfg(feature = "std")]
 mod pair;
 #[cfg(feature = "std")]

@@ -147,6 +147,85 @@ fn evaluate_measures_a_corpus() {
 }
 
 #[test]
+fn compare_sets_pieces_beside_a_corpus() {
+    let folder = tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (corpus, pieces) = (at("corpus"), at("pieces"));
+    fs::create_dir(&corpus).unwrap();
+    fs::create_dir(&pieces).unwrap();
+    // Songs of various figures and speeds, and pieces stuck on one high pitch.
+    for song in 0..20u32 {
+        let (step, lowest) = (0.2 + 0.005 * (song % 7) as f32, 50 + song * 5 % 11);
+        let pitch = |i: u32| (lowest + i * (song + 3) % 23) as u8;
+        let note = |i: u32| Note { pitch: pitch(i), velocity: 64, step, duration: 0.3 };
+        let notes: Vec<Note> = (0..100).map(note).collect();
+        fs::write(corpus.join(format!("{song}.mid")), write(&notes)).unwrap();
+        let stuck = [Note { pitch: 100, velocity: 100, step: 0.05, duration: 0.01 }; 40];
+        fs::write(pieces.join(format!("{song}.mid")), write(&stuck)).unwrap();
+    }
+    fs::write(pieces.join("broken.mid"), "not MIDI").unwrap();
+    let compare = |what: &[&Path], more: &[&str]| {
+        let mut command = tools();
+        command.arg("compare").args(what).arg("--corpus").arg(&corpus).args(more);
+        let output = run(&mut command);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{errors}");
+        (String::from_utf8_lossy(&output.stdout).into_owned(), errors)
+    };
+    let json = |what: &[&Path], more: &[&str]| -> Value {
+        serde_json::from_str(&compare(what, &[more, &["--json"]].concat()).0).unwrap()
+    };
+    let measure = |report: &Value, name: &str| -> Value {
+        let mut rows = report["measures"].as_array().unwrap().iter();
+        rows.find(|row| row["name"] == name).unwrap().clone()
+    };
+
+    let picture = at("picture.svg");
+    let drawn = ["--picture", picture.to_str().unwrap()];
+    let (printed, errors) = compare(&[&pieces], &drawn);
+    assert!(errors.contains("broken.mid"), "{errors}");
+    for part in ["divergence, fine", "polyphony rate", "mean ratio", "densest 10 s", "inside"] {
+        assert!(printed.contains(part), "{part} in {printed}");
+    }
+    assert!(fs::read_to_string(&picture).unwrap().contains("</svg>"));
+
+    // Four test songs and twelve to train on, of two excerpts of 40 notes each; the tail of 20
+    // counts.
+    let stuck = json(&[&pieces], &[]);
+    assert_eq!(stuck["excerpt_notes"], 40);
+    let excerpts = &stuck["excerpts"];
+    assert_eq!((&excerpts["samples"], &excerpts["real"]), (&Value::from(20), &Value::from(12)));
+    assert_eq!(excerpts["training"], 36);
+    assert_eq!(stuck["longest_run"], serde_json::json!({"samples": 40, "corpus": 1}));
+    assert_eq!(stuck["densest_window"], serde_json::json!({"samples": 40, "corpus": 50}));
+    assert!(stuck["jsd"]["corrected"]["pitch"].as_f64().unwrap() > 0.9);
+    let pitch = measure(&stuck, "mean pitch");
+    assert_eq!(pitch["samples"], 100.0);
+    assert!(pitch["ratio"].as_f64().unwrap() < 0.1, "{pitch}");
+    for range in stuck["ranges"].as_array().unwrap() {
+        assert_eq!(range["inside"], 0.0, "{range}");
+    }
+
+    // Songs of the corpus are like its other songs, be they named one by one or by their folder.
+    let like = json(&[&corpus], &[]);
+    let mean_ratio = |report: &Value| report["mean_ratio"].as_f64().unwrap();
+    assert!(mean_ratio(&like) > mean_ratio(&stuck) + 0.3, "{like}");
+    assert!(measure(&like, "mean pitch")["overlap"].as_f64().unwrap() > 0.5, "{like}");
+    let songs: Vec<_> = (0..20).map(|song| corpus.join(format!("{song}.mid"))).collect();
+    let mut songs: Vec<&Path> = songs.iter().map(|song| song.as_path()).collect();
+    songs.sort();
+    assert_eq!(json(&songs, &[]), like);
+
+    let mut command = tools();
+    let said = refuse(command.arg("compare").arg(at("gone.mid")).arg("--corpus").arg(&corpus));
+    assert!(said.contains("gone.mid") && said.contains("No such file"), "{said}");
+    let mut command = tools();
+    command.arg("compare").arg(pieces.join("0.mid")).arg("--corpus").arg(&corpus);
+    let said = refuse(command.arg("--picture").arg(pieces.join("0.mid")));
+    assert!(said.contains("would be overwritten"), "{said}");
+}
+
+#[test]
 fn bad_input_is_refused_in_one_line_and_leaves_nothing() {
     let folder = tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);

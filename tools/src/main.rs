@@ -3,12 +3,14 @@
 
 mod bench;
 mod controls;
+mod compare;
 mod evaluate;
 mod export;
 mod filter;
 mod flash;
 mod generate;
 mod inspect;
+mod measures_picture;
 mod model_file;
 mod originality;
 mod uf2;
@@ -39,6 +41,8 @@ enum Command {
     Originality(originality::Options),
     /// Write down the passages of a corpus that a generator shall not repeat.
     Filter(filter::Options),
+    /// Compare pieces with a corpus: musical measures, and how much their distributions overlap.
+    Compare(compare::Options),
     /// Measure how long a note takes on this machine, beside reading its weights.
     Bench(bench::Options),
     /// Print what a model file holds.
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         Command::Evaluate(options) => evaluate::run(&options),
         Command::Originality(options) => originality::run(&options),
         Command::Filter(options) => filter::run(&options),
+        Command::Compare(options) => compare::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Flash(options) => flash::run(&options),

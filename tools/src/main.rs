@@ -1,4 +1,4 @@
-//! Pianola's tools: make music, pack models, measure them, put them on boards.
+//! Pianola's tools: make music, show it, pack models, measure them, put them on boards.
 #![deny(unsafe_code)]
 
 mod bench;
@@ -8,6 +8,10 @@ mod flash;
 mod generate;
 mod inspect;
 mod model_file;
+mod palette;
+mod picture;
+mod plot;
+mod roll;
 mod uf2;
 
 use std::io::{self, Write};
@@ -28,6 +32,8 @@ struct Cli {
 enum Command {
     /// Compose new music into .mid files.
     Generate(generate::Options),
+    /// Draw a piece as a piano roll, into a .png or .svg file.
+    Plot(plot::Options),
     /// Pack a trained run into a model file.
     Export(export::Options),
     /// Measure a model on a corpus: the report's loss and divergences.
@@ -43,6 +49,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Generate(options) => generate::run(&options),
+        Command::Plot(options) => plot::run(&options),
         Command::Export(options) => export::run(&options),
         Command::Evaluate(options) => evaluate::run(&options),
         Command::Bench(options) => bench::run(&options),

@@ -409,6 +409,20 @@ pub fn to_relative(notes: &[TimedNote]) -> Vec<Note> {
         .collect()
 }
 
+/// Turns notes relative to their predecessors into absolute notes, of which the first starts after
+/// its own step.
+pub fn to_absolute(notes: &[Note]) -> Vec<TimedNote> {
+    let mut start = 0.0;
+    notes
+        .iter()
+        .map(|note| {
+            start += f64::from(note.step);
+            let end = start + f64::from(note.duration);
+            TimedNote { start, end, pitch: note.pitch, velocity: note.velocity }
+        })
+        .collect()
+}
+
 /// Ticks per quarter note of written files. At [`TEMPO`], one tick is one millisecond.
 const TICKS_PER_QUARTER: u16 = 500;
 

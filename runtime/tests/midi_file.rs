@@ -4,7 +4,7 @@
 use midly::{MidiMessage, Smf, TrackEventKind};
 use pianola_runtime::Note;
 use pianola_runtime::midi_file::{
-    MidiError, TimedNote, Tracks, read, read_score, to_relative, write,
+    MidiError, TimedNote, Tracks, read, read_score, to_absolute, to_relative, write,
 };
 use proptest::prelude::*;
 
@@ -300,4 +300,14 @@ fn the_pedal_is_down_while_that_of_any_channel_is() {
     assert_eq!(pedal(&[(10, 0, 127)]), [(50.0, 150.0)]);
     let both = [(10, 0, 127), (10, 1, 127), (10, 0, 0), (10, 1, 0), (10, 0, 90), (0, 0, 10)];
     assert_eq!(pedal(&both), [(50.0, 200.0)]);
+}
+
+#[test]
+fn absolute_notes_are_the_sums_of_relative_ones() {
+    let note = |step, duration| Note { pitch: 60, velocity: 70, step, duration };
+    let notes = [note(0.0, 0.5), note(0.25, 1.0), note(1.5, 0.125)];
+    let absolute = to_absolute(&notes);
+    let times: Vec<_> = absolute.iter().map(|note| (note.start, note.end)).collect();
+    assert_eq!(times, [(0.0, 0.5), (0.25, 1.25), (1.75, 1.875)]);
+    assert_eq!(to_relative(&absolute), notes);
 }

@@ -1,6 +1,7 @@
-//! Pianola's tools: make music, show it, pack models, measure them, put them on boards.
+//! Pianola's tools: make music, show it, play it, pack models, measure them, put them on boards.
 #![deny(unsafe_code)]
 
+mod audio;
 mod bench;
 mod evaluate;
 mod export;
@@ -11,7 +12,11 @@ mod model_file;
 mod palette;
 mod picture;
 mod plot;
+mod render;
 mod roll;
+mod soundfont;
+mod strings;
+mod tone;
 mod uf2;
 
 use std::io::{self, Write};
@@ -34,6 +39,8 @@ enum Command {
     Generate(generate::Options),
     /// Draw a piece as a piano roll, into a .png or .svg file.
     Plot(plot::Options),
+    /// Play a piece into a .wav file.
+    Render(render::Options),
     /// Pack a trained run into a model file.
     Export(export::Options),
     /// Measure a model on a corpus: the report's loss and divergences.
@@ -50,6 +57,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Generate(options) => generate::run(&options),
         Command::Plot(options) => plot::run(&options),
+        Command::Render(options) => render::run(&options),
         Command::Export(options) => export::run(&options),
         Command::Evaluate(options) => evaluate::run(&options),
         Command::Bench(options) => bench::run(&options),

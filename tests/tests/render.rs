@@ -147,14 +147,20 @@ fn bad_input_is_refused_in_one_line() {
     assert!(said.contains("no/such") && said.contains("No such file"), "{said}");
 
     let whole = soundfont();
+    // Its instrument ends in a bag that is not there.
+    let mut astray = whole.clone();
+    let bag = astray.windows(4).position(|id| id == b"inst").unwrap() + 8 + 22 + 20;
+    astray[bag] = 100;
     for (name, bytes) in [
         ("empty.sf2", &[][..]),
         ("text.sf2", b"not a SoundFont"),
         ("short.sf2", &whole[..whole.len() / 2]),
+        ("astray.sf2", &astray),
     ] {
         fs::write(at(name), bytes).unwrap();
         let said = refused(&piece, &at("a.wav"), &["--soundfont", at(name).to_str().unwrap()]);
-        assert!(said.contains(name) && said.contains("no SoundFont"), "{said}");
+        let cause = if name == "astray.sf2" { "is damaged" } else { "no SoundFont" };
+        assert!(said.contains(name) && said.contains(cause), "{said}");
     }
     let said = refused(&piece, &at("a.wav"), &["--soundfont", at("gone.sf2").to_str().unwrap()]);
     assert!(said.contains("gone.sf2") && said.contains("No such file"), "{said}");

@@ -1,11 +1,13 @@
 //! Playing notes with a SoundFont.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::BufReader;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use pianola_runtime::midi_file::TimedNote;
 use rustysynth::{SoundFont, Synthesizer, SynthesizerSettings};
 
@@ -37,8 +39,34 @@ fn first(folder: &Path) -> Option<PathBuf> {
     files.filter(soundfont).min_by_key(default)
 }
 
-/// Plays notes, sorted by onset, on the first instrument of a SoundFont: in nearly all, a piano.
+/// Plays notes on the first instrument of a SoundFont: in nearly all, a piano.
 pub fn play(notes: &[TimedNote], path: &Path, samples: usize) -> anyhow::Result<Audio> {
+    let damaged = || anyhow!("{} is damaged: use another SoundFont, or --plain", path.display());
+    without_panic(|| play_or_panic(notes, path, samples)).ok_or_else(damaged)?
+}
+
+/// Some damaged SoundFonts make `rustysynth` panic: they are to be refused like any other bad file,
+/// without a word from the panic itself.
+fn without_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
+    thread_local! {
+        static QUIET: Cell<bool> = const { Cell::new(false) };
+    }
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let hook = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                hook(info);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(work));
+    QUIET.set(false);
+    result.ok()
+}
+
+fn play_or_panic(notes: &[TimedNote], path: &Path, samples: usize) -> anyhow::Result<Audio> {
     let name = || path.display().to_string();
     let file = File::open(path).with_context(|| format!("cannot open {}", name()))?;
     let font = SoundFont::new(&mut BufReader::new(file))
@@ -81,6 +109,12 @@ pub fn play(notes: &[TimedNote], path: &Path, samples: usize) -> anyhow::Result<
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_gives_nothing() {
+        assert_eq!(without_panic(|| 3), Some(3));
+        assert_eq!(without_panic(|| [1, 2][std::hint::black_box(7)]), None);
+    }
 
     #[test]
     fn the_systems_default_comes_first() {

@@ -5,8 +5,8 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use crate::corpus::SEGMENT;
-use crate::measures::{Binning, NoteHistograms};
 use crate::history::Known;
+use crate::measures::{Binning, NoteHistograms};
 use crate::vocabulary::{PARTS, bins};
 use crate::{
     Generator, MAX_HIDDEN, MAX_LAYERS, Model, ModelError, Network, Note, Prediction, Sampling,
@@ -101,10 +101,7 @@ impl Nll {
     ///
     /// # Errors
     /// None: every model that can be read fits.
-    pub fn of_songs(
-        model: &Model,
-        songs: &[(&[Note], &[bool])],
-    ) -> Result<[Self; 2], ModelError> {
+    pub fn of_songs(model: &Model, songs: &[(&[Note], &[bool])]) -> Result<[Self; 2], ModelError> {
         let start = Network::<MAX_LAYERS, MAX_HIDDEN>::new(model)?;
         let mut networks = vec![start; songs.len()];
         let mut songs = songs.to_vec();

@@ -203,13 +203,7 @@ impl Writer {
     }
 
     /// Writes an input table, one row for each value that is heard.
-    fn table(
-        &mut self,
-        names: &TableNames,
-        rows: &Array2<f32>,
-        hidden: usize,
-        integers: Integers,
-    ) {
+    fn table(&mut self, names: &TableNames, rows: &Array2<f32>, hidden: usize, integers: Integers) {
         let shape = |units| vec![rows.nrows(), hidden / ROWS, 4, units];
         if self.precision == Precision::Float {
             return self.floats(names.rows, shape(ROWS), rows.iter().copied());
@@ -248,12 +242,7 @@ impl Writer {
     }
 
     /// Writes a head that chooses, with its features.
-    fn head(
-        &mut self,
-        names: &HeadNames,
-        source: &Source,
-        head: &str,
-    ) -> Result<(), ExportError> {
+    fn head(&mut self, names: &HeadNames, source: &Source, head: &str) -> Result<(), ExportError> {
         let precision = self.precision;
         self.dense(&names.hidden, source, &[&format!("{head}.hidden")], precision)?;
         let outputs = precision.of_outputs();

@@ -72,7 +72,7 @@ pub mod vocabulary;
 pub use generator::Generator;
 pub use kernels::Isa;
 pub use model::{
-    BOS, FORMAT_VERSION, MAX_HIDDEN, MAX_LAYERS, MAX_HEAD_HIDDEN, Model, ModelError, PITCHES,
+    BOS, FORMAT_VERSION, MAX_HEAD_HIDDEN, MAX_HIDDEN, MAX_LAYERS, Model, ModelError, PITCHES,
     Precision,
 };
 pub use network::{Logits, Network, Prediction};

@@ -11,6 +11,8 @@
 //! whichever track they stand, SMPTE divisions give seconds whatever the tempo, and the tracks of a
 //! format 2 file, which are patterns of their own, follow one another.
 
+use std::cmp::Ordering;
+
 use midly::{Format, MetaMessage, MidiMessage, Smf, Timing, TrackEventKind};
 
 use crate::Note;
@@ -22,6 +24,26 @@ pub enum Tracks {
     First,
     /// All instruments but drums, merged: both hands.
     All,
+}
+
+/// A file's instruments, each with its own notes, and its pedal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Score {
+    /// All instruments but drums, in the order in which their first notes end: in piano files, the
+    /// hands.
+    pub instruments: Vec<Instrument>,
+    /// When the sustain pedal goes down and up again, in seconds from the start of the file. The
+    /// piano has one, so the controllers of all channels count as one pedal: down while any is.
+    pub pedal: Vec<(f64, f64)>,
+}
+
+/// One of a file's instruments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Instrument {
+    /// The name of its track; empty if it has none.
+    pub name: String,
+    /// Its notes, sorted by onset, those of a chord by pitch.
+    pub notes: Vec<TimedNote>,
 }
 
 /// A note with its absolute place in a file.
@@ -111,17 +133,26 @@ impl TempoMap {
     }
 }
 
+/// Program, channel and track.
+type InstrumentId = (u8, u8, usize);
+
 /// A note in ticks, with the instrument that plays it.
 struct TickNote {
     start: u64,
     end: u64,
     pitch: u8,
     velocity: u8,
-    instrument: (u8, u8, usize),
+    instrument: InstrumentId,
 }
 
 /// MIDI channel 10, counted from zero: its note numbers are drums, not pitches.
 const DRUM_CHANNEL: u8 = 9;
+
+/// The controller of the sustain pedal, which is down from [`PEDAL_DOWN`] on.
+const PEDAL: u8 = 64;
+
+/// The lowest value of a pedal that is down.
+const PEDAL_DOWN: u8 = 64;
 
 /// Reads the notes of a MIDI file, sorted by onset.
 ///
@@ -132,34 +163,7 @@ const DRUM_CHANNEL: u8 = 9;
 /// # Errors
 /// [`MidiError`] if the bytes are not a whole MIDI file or hold no note.
 pub fn read(bytes: &[u8], tracks: Tracks) -> Result<Vec<TimedNote>, MidiError> {
-    let (header, parsed) = parse(bytes)?;
-    let mut notes: Vec<(TimedNote, (u8, u8, usize))> = Vec::new();
-    let mut place = |tempo: &TempoMap, offset: f64, ticks: Vec<TickNote>| {
-        for note in ticks {
-            let timed = TimedNote {
-                start: offset + tempo.seconds(note.start),
-                end: offset + tempo.seconds(note.end),
-                pitch: note.pitch,
-                velocity: note.velocity,
-            };
-            notes.push((timed, note.instrument));
-        }
-    };
-    if header.format == Format::Sequential {
-        let mut offset = 0.0;
-        for track in parsed {
-            let tempo = TempoMap::new(header.timing, track.tempi)?;
-            place(&tempo, offset, track.notes);
-            offset += tempo.seconds(track.length);
-        }
-    } else {
-        let tempi = parsed.iter().flat_map(|track| track.tempi.iter().copied()).collect();
-        let tempo = TempoMap::new(header.timing, tempi)?;
-        for track in parsed {
-            place(&tempo, 0.0, track.notes);
-        }
-    }
-
+    let mut notes = place(bytes)?.notes;
     match tracks {
         Tracks::First => {
             let first = notes.first().map(|&(_, instrument)| instrument);
@@ -168,13 +172,106 @@ pub fn read(bytes: &[u8], tracks: Tracks) -> Result<Vec<TimedNote>, MidiError> {
         }
         Tracks::All => {
             notes.retain(|&(_, (_, channel, _))| channel != DRUM_CHANNEL);
-            notes.sort_by(|(a, _), (b, _)| a.start.total_cmp(&b.start).then(a.pitch.cmp(&b.pitch)));
+            notes.sort_by(|(a, _), (b, _)| in_order(a, b));
         }
     }
     if notes.is_empty() {
         return Err(MidiError::NoNotes);
     }
     Ok(notes.into_iter().map(|(note, _)| note).collect())
+}
+
+/// Reads a MIDI file instrument by instrument, with the pedal: all that is heard of a piano.
+///
+/// # Errors
+/// [`MidiError`] if the bytes are not a whole MIDI file or hold no note.
+pub fn read_score(bytes: &[u8]) -> Result<Score, MidiError> {
+    let mut placed = place(bytes)?;
+    placed.notes.retain(|&(_, (_, channel, _))| channel != DRUM_CHANNEL);
+    let mut ids: Vec<InstrumentId> = Vec::new();
+    let mut instruments: Vec<Instrument> = Vec::new();
+    let mut end = 0.0;
+    for (note, id) in placed.notes {
+        let index = ids.iter().position(|&known| known == id).unwrap_or_else(|| {
+            ids.push(id);
+            instruments.push(Instrument { name: placed.names[id.2].clone(), notes: Vec::new() });
+            ids.len() - 1
+        });
+        instruments[index].notes.push(note);
+        end = f64::max(end, note.end);
+    }
+    if instruments.is_empty() {
+        return Err(MidiError::NoNotes);
+    }
+    for instrument in &mut instruments {
+        instrument.notes.sort_by(in_order);
+    }
+
+    placed.pedal.sort_by(|(a, ..), (b, ..)| a.total_cmp(b));
+    let mut pedal: Vec<(f64, f64)> = Vec::new();
+    let mut channels_down = 0u16;
+    for (seconds, channel, down) in placed.pedal {
+        let before = channels_down;
+        channels_down = before & !(1 << channel) | u16::from(down) << channel;
+        match (before, channels_down, pedal.last_mut()) {
+            (0, 1.., _) => pedal.push((seconds, end)), // to the end, unless it is let go
+            (1.., 0, Some(last)) => last.1 = seconds,
+            _ => {}
+        }
+    }
+    pedal.retain(|(down, up)| down < up);
+    Ok(Score { instruments, pedal })
+}
+
+/// Notes by onset, those of a chord by pitch.
+fn in_order(a: &TimedNote, b: &TimedNote) -> Ordering {
+    a.start.total_cmp(&b.start).then(a.pitch.cmp(&b.pitch))
+}
+
+/// What a file holds, placed in time.
+#[derive(Default)]
+struct Placed {
+    /// In the order in which they end in their tracks.
+    notes: Vec<(TimedNote, InstrumentId)>,
+    /// (seconds, channel, whether it goes down)
+    pedal: Vec<(f64, u8, bool)>,
+    /// Of the tracks.
+    names: Vec<String>,
+}
+
+impl Placed {
+    fn add(&mut self, track: Track, tempo: &TempoMap, offset: f64) {
+        let seconds = |tick| offset + tempo.seconds(tick);
+        self.notes.extend(track.notes.into_iter().map(|note| {
+            let (start, end) = (seconds(note.start), seconds(note.end));
+            let (pitch, velocity) = (note.pitch, note.velocity);
+            (TimedNote { start, end, pitch, velocity }, note.instrument)
+        }));
+        let pedal = track.pedal.into_iter();
+        self.pedal.extend(pedal.map(|(tick, channel, down)| (seconds(tick), channel, down)));
+        self.names.push(track.name);
+    }
+}
+
+fn place(bytes: &[u8]) -> Result<Placed, MidiError> {
+    let (header, parsed) = parse(bytes)?;
+    let mut placed = Placed::default();
+    if header.format == Format::Sequential {
+        let mut offset = 0.0;
+        for mut track in parsed {
+            let tempo = TempoMap::new(header.timing, std::mem::take(&mut track.tempi))?;
+            let length = tempo.seconds(track.length);
+            placed.add(track, &tempo, offset);
+            offset += length;
+        }
+    } else {
+        let tempi = parsed.iter().flat_map(|track| track.tempi.iter().copied()).collect();
+        let tempo = TempoMap::new(header.timing, tempi)?;
+        for track in parsed {
+            placed.add(track, &tempo, 0.0);
+        }
+    }
+    Ok(placed)
 }
 
 /// The header and all tracks of a whole file.
@@ -225,8 +322,12 @@ fn ends_inside_a_track(mut bytes: &[u8], mut tracks: usize) -> bool {
 }
 
 /// What one track chunk holds, in ticks from its start.
+#[derive(Default)]
 pub(crate) struct Track {
+    name: String,
     notes: Vec<TickNote>,
+    /// (tick, channel, whether it goes down)
+    pedal: Vec<(u64, u8, bool)>,
     /// (tick, microseconds per quarter note)
     pub tempi: Vec<(u64, u32)>,
     /// (tick, beats of a bar, what part of a whole note each is, as a power of two)
@@ -235,8 +336,7 @@ pub(crate) struct Track {
 }
 
 fn read_track(mut events: midly::EventIter, index: usize) -> Result<Track, MidiError> {
-    let mut track =
-        Track { notes: Vec::new(), tempi: Vec::new(), signatures: Vec::new(), length: 0 };
+    let mut track = Track::default();
     let mut program = [0u8; 16];
     // Notes sounding, by channel and pitch: (start tick, velocity).
     let mut sounding: Vec<Vec<(u64, u8)>> = vec![Vec::new(); 16 * 128];
@@ -260,6 +360,9 @@ fn read_track(mut events: midly::EventIter, index: usize) -> Result<Track, MidiE
             TrackEventKind::Meta(MetaMessage::TimeSignature(beats, part, ..)) => {
                 track.signatures.push((tick, beats, part));
             }
+            TrackEventKind::Meta(MetaMessage::TrackName(name)) if track.name.is_empty() => {
+                track.name = text(name);
+            }
             TrackEventKind::Midi { channel, message } => {
                 let channel = channel.as_int();
                 let slot =
@@ -267,6 +370,9 @@ fn read_track(mut events: midly::EventIter, index: usize) -> Result<Track, MidiE
                 match message {
                     MidiMessage::ProgramChange { program: new } => {
                         program[usize::from(channel)] = new.as_int();
+                    }
+                    MidiMessage::Controller { controller, value } if controller == PEDAL => {
+                        track.pedal.push((tick, channel, value >= PEDAL_DOWN));
                     }
                     MidiMessage::NoteOn { key, vel } if vel.as_int() > 0 => {
                         sounding[slot(key)].push((tick, vel.as_int()));
@@ -297,6 +403,13 @@ fn read_track(mut events: midly::EventIter, index: usize) -> Result<Track, MidiE
     }
 }
 
+/// A name in a file: UTF-8, or else Latin-1, as old programs write it.
+fn text(bytes: &[u8]) -> String {
+    let latin = |_| bytes.iter().copied().map(char::from).collect();
+    let text = std::str::from_utf8(bytes).map_or_else(latin, str::to_string);
+    text.trim_matches(|c: char| c.is_whitespace() || c.is_control()).to_string()
+}
+
 /// Turns absolute notes, sorted by onset, into notes relative to their predecessors.
 ///
 /// The first note's step is 0: a piece starts with its first note.
@@ -309,6 +422,20 @@ pub fn to_relative(notes: &[TimedNote]) -> Vec<Note> {
             previous = note.start;
             let duration = (note.end - note.start) as f32;
             Note { pitch: note.pitch, velocity: note.velocity, step, duration }
+        })
+        .collect()
+}
+
+/// Turns notes relative to their predecessors into absolute notes, of which the first starts after
+/// its own step.
+pub fn to_absolute(notes: &[Note]) -> Vec<TimedNote> {
+    let mut start = 0.0;
+    notes
+        .iter()
+        .map(|note| {
+            start += f64::from(note.step);
+            let end = start + f64::from(note.duration);
+            TimedNote { start, end, pitch: note.pitch, velocity: note.velocity }
         })
         .collect()
 }

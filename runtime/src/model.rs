@@ -502,7 +502,9 @@ impl<'a> Tensors<'a> {
         let columns = width.next_multiple_of(COLUMN_BLOCK);
         Ok(Head {
             hidden: self.matrix(&names.hidden, width.div_ceil(ROWS), 1, hidden)?,
-            features: features.map(|rows| self.features(&names.features, rows, columns)).transpose()?,
+            features: features
+                .map(|rows| self.features(&names.features, rows, columns))
+                .transpose()?,
             output: outputs.matrix(&names.output, choices.div_ceil(ROWS), 1, columns)?,
             choices,
         })

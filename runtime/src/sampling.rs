@@ -186,7 +186,8 @@ pub(crate) fn draw_in_bands(
     freedom: &Freedom,
     random: &mut Random,
 ) -> u8 {
-    let top = logits.iter().copied().fold(f32::NEG_INFINITY, |top, x| if x > top { x } else { top });
+    let top =
+        logits.iter().copied().fold(f32::NEG_INFINITY, |top, x| if x > top { x } else { top });
     let greedy = freedom.temperature.is_nan() || freedom.temperature <= 0.0;
     if greedy || !top.is_finite() {
         return draw(logits, freedom, random);

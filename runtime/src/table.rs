@@ -25,7 +25,10 @@ impl Table<'_> {
         let at = |row_width: usize| row * row_width / width + chunk;
         match *self {
             Self::Float { values: table, width } => {
-                values.iter_mut().zip(floats::<G>(table, at(width))).for_each(|(to, from)| *to = from);
+                values
+                    .iter_mut()
+                    .zip(floats::<G>(table, at(width)))
+                    .for_each(|(to, from)| *to = from);
             }
             Self::Int8 { values: table, scale, width: row_width } => {
                 let scale = factor(scale, row);

@@ -53,8 +53,7 @@ fn what_is_heard_changes_what_is_played() {
     let bytes = small_model(Precision::Float);
     let model = Model::from_bytes(&bytes).unwrap();
     let mut network: Network<2, 32> = Network::new(&model).unwrap();
-    let pitches =
-        |network: &Network<2, 32>| network.predict(Known::Step(0.0)).values().to_vec();
+    let pitches = |network: &Network<2, 32>| network.predict(Known::Step(0.0)).values().to_vec();
     let before = pitches(&network);
     network.hear(&Note { pitch: 60, velocity: 80, step: 0.1, duration: 0.2 });
     let after = pitches(&network);

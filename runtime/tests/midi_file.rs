@@ -4,7 +4,9 @@
 use midly::{MidiMessage, Smf, TrackEventKind};
 use pianola_runtime::Note;
 use pianola_runtime::bars::Bars;
-use pianola_runtime::midi_file::{MidiError, TimedNote, Tracks, read, to_relative, write};
+use pianola_runtime::midi_file::{
+    MidiError, TimedNote, Tracks, read, read_score, to_absolute, to_relative, write,
+};
 use proptest::prelude::*;
 
 /// A file of the given format, division and track bodies; each body gets its end-of-track event.
@@ -284,4 +286,51 @@ fn bars_follow_time_signatures_and_tempo() {
     assert!(Bars::read(&file(0, [0xe7, 40], &[&[]])).unwrap().is_none());
     assert!(Bars::read(&file(2, HUNDRED, &[&[]])).unwrap().is_none());
     assert!(Bars::read(b"MThd").is_err());
+}
+
+#[test]
+fn a_score_keeps_its_instruments_apart() {
+    let right = [0, 0xff, 3, 5, b'R', b'i', b'g', b'h', b't', 0, 0x90, 72, 70, 40, 72, 0];
+    let left = [0, 0x91, 48, 60, 0, 36, 61, 10, 48, 0, 0, 36, 0, 0, 0xff, 3, 1, 0xe9];
+    let drums = [0, 0x99, 36, 90, 10, 36, 0];
+    let score = read_score(&file(1, HUNDRED, &[&right, &drums, &left])).unwrap();
+    let played = score.instruments.iter().map(|instrument| {
+        let pitches: Vec<u8> = instrument.notes.iter().map(|note| note.pitch).collect();
+        (instrument.name.as_str(), pitches)
+    });
+    // UTF-8 or Latin-1, and chords from below.
+    assert_eq!(played.collect::<Vec<_>>(), [("Right", vec![72]), ("\u{e9}", vec![36, 48])]);
+    let drums_alone = read_score(&file(1, HUNDRED, &[&drums]));
+    assert!(matches!(drums_alone, Err(MidiError::NoNotes)));
+}
+
+#[test]
+fn the_pedal_is_down_while_that_of_any_channel_is() {
+    let pedal = |values: &[(u8, u8, u8)]| {
+        let mut track = vec![0, 0x90, 60, 70];
+        for &(delta, channel, value) in values {
+            track.extend([delta, 0xb0 | channel, 64, value]);
+        }
+        track.extend([20, 0x80, 60, 0]);
+        let score = read_score(&file(0, HUNDRED, &[&track])).unwrap();
+        let milliseconds = |seconds: f64| (seconds * 1e3).round();
+        let spans = score.pedal.iter().map(|&(down, up)| (milliseconds(down), milliseconds(up)));
+        spans.collect::<Vec<_>>()
+    };
+    assert_eq!(pedal(&[]), []);
+    // A half pedal is down from 64 on; one never let go stays down to the last release.
+    assert_eq!(pedal(&[(0, 0, 63), (10, 0, 64), (10, 0, 127), (10, 0, 0)]), [(50.0, 150.0)]);
+    assert_eq!(pedal(&[(10, 0, 127)]), [(50.0, 150.0)]);
+    let both = [(10, 0, 127), (10, 1, 127), (10, 0, 0), (10, 1, 0), (10, 0, 90), (0, 0, 10)];
+    assert_eq!(pedal(&both), [(50.0, 200.0)]);
+}
+
+#[test]
+fn absolute_notes_are_the_sums_of_relative_ones() {
+    let note = |step, duration| Note { pitch: 60, velocity: 70, step, duration };
+    let notes = [note(0.0, 0.5), note(0.25, 1.0), note(1.5, 0.125)];
+    let absolute = to_absolute(&notes);
+    let times: Vec<_> = absolute.iter().map(|note| (note.start, note.end)).collect();
+    assert_eq!(times, [(0.0, 0.5), (0.25, 1.25), (1.75, 1.875)]);
+    assert_eq!(to_relative(&absolute), notes);
 }

@@ -1,9 +1,10 @@
-//! Pianola's tools: make music, pack models, measure them, put them on boards.
+//! Pianola's tools: make music, show it, play it, pack models, measure them, put them on boards.
 #![deny(unsafe_code)]
 
+mod audio;
 mod bench;
-mod controls;
 mod compare;
+mod controls;
 mod evaluate;
 mod export;
 mod filter;
@@ -13,6 +14,14 @@ mod inspect;
 mod measures_picture;
 mod model_file;
 mod originality;
+mod palette;
+mod picture;
+mod plot;
+mod render;
+mod roll;
+mod soundfont;
+mod strings;
+mod tone;
 mod uf2;
 
 use std::io::{self, Write};
@@ -33,6 +42,10 @@ struct Cli {
 enum Command {
     /// Compose new music into .mid files.
     Generate(generate::Options),
+    /// Draw a piece as a piano roll, into a .png or .svg file.
+    Plot(plot::Options),
+    /// Play a piece into a .wav file.
+    Render(render::Options),
     /// Pack a trained run into a model file.
     Export(export::Options),
     /// Measure a model on a corpus: the report's loss and divergences.
@@ -54,6 +67,8 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Generate(options) => generate::run(&options),
+        Command::Plot(options) => plot::run(&options),
+        Command::Render(options) => render::run(&options),
         Command::Export(options) => export::run(&options),
         Command::Evaluate(options) => evaluate::run(&options),
         Command::Originality(options) => originality::run(&options),

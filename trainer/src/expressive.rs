@@ -43,10 +43,8 @@ pub fn losses(
             Tensor::embedding(&table, heard, -1, false, false)
         })
         .collect();
-    let state = State {
-        hidden: &state.hidden * &batch.goes_on,
-        cell: &state.cell * &batch.goes_on,
-    };
+    let state =
+        State { hidden: &state.hidden * &batch.goes_on, cell: &state.cell * &batch.goes_on };
     let (top, state) = network.lstm(&Tensor::cat(&embedded, 2), &state, Dropout::Units(dropout));
     let losses = (0..PARTS.len()).map(|head| {
         let name = format!("head.{}", PARTS[head]);
@@ -133,9 +131,8 @@ impl Columns {
     fn to_device(&self, device: Device) -> Batch {
         let (length, width) = (self.length as i64, self.width as i64);
         let bins = |bins: &[Vec<i64>; 4]| {
-            bins.each_ref().map(|bins| {
-                Tensor::from_slice(bins).view([length, width]).to_device(device)
-            })
+            bins.each_ref()
+                .map(|bins| Tensor::from_slice(bins).view([length, width]).to_device(device))
         };
         Batch {
             heard: bins(&self.heard),
@@ -207,7 +204,8 @@ impl<'s> Streams<'s> {
                 continue;
             }
             // All songs once, in an order of their own each time.
-            let (round, turn) = (self.drawn / self.training.len(), self.drawn % self.training.len());
+            let (round, turn) =
+                (self.drawn / self.training.len(), self.drawn % self.training.len());
             let mut order: Vec<usize> = (0..self.training.len()).collect();
             shuffle(&mut order, &mut Pcg32::new(self.seed, 2 * round as u64));
             let mut rng = Pcg32::new(self.seed, 2 * self.drawn as u64 + 1);

@@ -389,13 +389,7 @@ fn prepare_folder(wanted: &Saved, run: &Run, files: &Files) -> anyhow::Result<()
 }
 
 /// One update down the gradient of the sum of a batch's losses.
-fn update(
-    network: &Network,
-    optimizer: &mut AdamW,
-    recipe: &Recipe,
-    losses: &[Tensor],
-    rate: f64,
-) {
+fn update(network: &Network, optimizer: &mut AdamW, recipe: &Recipe, losses: &[Tensor], rate: f64) {
     Tensor::stack(losses, 0).sum(Kind::Float).backward();
     if recipe.clip > 0.0 {
         clip_gradients(network.parameters(), recipe.clip);

@@ -72,7 +72,6 @@ impl Loss {
     }
 }
 
-
 /// Segments in random order, augmented.
 pub struct Segments<'s> {
     /// Those to learn from.
@@ -268,5 +267,4 @@ mod tests {
         println!("largest difference over {STEPS} notes: {worst:e}");
         assert!(worst < 1e-4, "{worst}");
     }
-
 }

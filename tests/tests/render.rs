@@ -1,0 +1,224 @@
+//! `tools render` through the real binary: what is heard, when, with a SoundFont and without; and
+//! what it says to bad input.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use pianola_runtime::Note;
+use pianola_runtime::midi_file::{Tracks, read, write};
+use pianola_tests::{refuse, succeed, tools};
+use tempfile::tempdir;
+
+/// What `render` adds after the last release, in seconds.
+const TAIL: f64 = 1.5;
+
+/// One note a second, high and low, soft and loud; none so high that it has no damper.
+fn piece(folder: &Path) -> PathBuf {
+    let path = folder.join("piece.mid");
+    let note = |index: usize| Note {
+        pitch: [60, 72, 48, 67, 88, 40, 84, 55][index % 8],
+        velocity: [80, 50, 100, 70][index % 4],
+        step: 1.0,
+        duration: 0.3,
+    };
+    fs::write(&path, write(&(0..8).map(note).collect::<Vec<_>>())).unwrap();
+    path
+}
+
+/// Renders a piece, and returns its samples: left and right of each.
+fn render(piece: &Path, out: &Path, more: &[&str]) -> Vec<[f64; 2]> {
+    let printed = succeed(tools().arg("render").arg(piece).arg("--out").arg(out).args(more));
+    assert!(printed.contains(&out.display().to_string()), "{printed}");
+    let mut wav = hound::WavReader::open(out).unwrap();
+    let spec = wav.spec();
+    assert_eq!((spec.channels, spec.sample_rate, spec.bits_per_sample), (2, 44_100, 16));
+    let samples: Vec<f64> =
+        wav.samples::<i16>().map(|sample| f64::from(sample.unwrap()) / 32768.0).collect();
+    samples.chunks(2).map(|sides| [sides[0], sides[1]]).collect()
+}
+
+/// Loudness of some samples, both sides together: the root of the mean square.
+fn loudness(samples: &[[f64; 2]]) -> f64 {
+    let sum: f64 = samples.iter().flatten().map(|side| side * side).sum();
+    (sum / (2 * samples.len()) as f64).sqrt()
+}
+
+fn at(seconds: f64) -> usize {
+    (seconds * 44_100.0).round() as usize
+}
+
+/// The piece is as long as it should be, loud but not clipped, and each note starts in its place.
+fn check(piece: &Path, samples: &[[f64; 2]]) {
+    let notes = read(&fs::read(piece).unwrap(), Tracks::All).unwrap();
+    let end = notes.iter().map(|note| note.end).fold(0.0, f64::max);
+    assert_eq!(samples.len(), at(end + TAIL));
+    let peak = samples.iter().flatten().fold(0.0, |peak: f64, side| peak.max(side.abs()));
+    assert!((0.85..0.95).contains(&peak), "{peak}");
+    assert!(samples[..at(0.9)].iter().all(|sides| *sides == [0.0; 2]), "a sound before the first");
+    assert_eq!(samples.last(), Some(&[0.0; 2]));
+
+    for note in notes {
+        let sounding = loudness(&samples[at(note.start)..at(note.start + 0.1)]);
+        // The first millisecond as loud as a tenth of the note, from 50 ms before it.
+        let (from, to) = (at(note.start - 0.05), at(note.start + 0.05));
+        let rise = (from..to).find(|&from| loudness(&samples[from..from + 44]) > 0.1 * sounding);
+        let late = (rise.unwrap() as f64 + 22.0) / 44_100.0 - note.start;
+        assert!(late.abs() < 0.005, "{} rises {late} s after its onset", note.pitch);
+        assert!(sounding > 0.01, "{} is heard", note.pitch);
+    }
+}
+
+#[test]
+fn notes_are_heard_where_they_are_without_a_soundfont() {
+    let folder = tempdir().unwrap();
+    let piece = piece(folder.path());
+    let samples = render(&piece, &folder.path().join("a.wav"), &["--plain"]);
+    check(&piece, &samples);
+    // Low notes on the left, high ones on the right.
+    let sides = |seconds: f64| {
+        let note = &samples[at(seconds)..at(seconds + 0.2)];
+        [0, 1].map(|side| note.iter().map(|sides| sides[side].abs()).sum::<f64>())
+    };
+    let (high, low) = (sides(5.0), sides(6.0));
+    assert!(high[1] > 1.1 * high[0] && low[0] > 1.1 * low[1], "{high:?} and {low:?}");
+    render(&piece, &folder.path().join("b.wav"), &["--plain"]);
+    assert!(
+        fs::read(folder.path().join("a.wav")).unwrap()
+            == fs::read(folder.path().join("b.wav")).unwrap()
+    );
+    succeed(tools().arg("render").arg(&piece).arg("--plain"));
+    assert!(folder.path().join("piece.wav").exists());
+}
+
+#[test]
+fn notes_are_heard_where_they_are_with_a_soundfont() {
+    let folder = tempdir().unwrap();
+    let piece = piece(folder.path());
+    let font = folder.path().join("organ.sf2");
+    fs::write(&font, soundfont()).unwrap();
+    let options = ["--soundfont", font.to_str().unwrap()];
+    let samples = render(&piece, &folder.path().join("a.wav"), &options);
+    check(&piece, &samples);
+}
+
+#[test]
+fn the_pedal_holds_what_the_hand_lets_go() {
+    let folder = tempdir().unwrap();
+    let later = |pedal: u8| {
+        // At 120 quarters a minute, 100 ticks are half a second; the key is up after 0.2 s.
+        let track = [
+            &[0, 0xb0, 64, pedal, 0, 0x90, 60, 90, 40, 60, 0][..],
+            &[0x82, 0x68, 0xb0, 64, 0, 0, 0xff, 0x2f, 0][..],
+        ];
+        let track = track.concat();
+        let mut bytes = b"MThd\0\0\0\x06\0\0\0\x01\0\x64MTrk\0\0\0".to_vec();
+        bytes.push(track.len() as u8);
+        bytes.extend(track);
+        let path = folder.path().join("pedal.mid");
+        fs::write(&path, bytes).unwrap();
+        let samples = render(&path, &folder.path().join("pedal.wav"), &["--plain"]);
+        loudness(&samples[at(1.0)..at(1.2)]) / loudness(&samples[at(0.05)..at(0.2)])
+    };
+    let (up, down) = (later(0), later(127));
+    assert!(down > 0.1 && up < 0.01, "{down} with the pedal, {up} without");
+}
+
+#[test]
+fn bad_input_is_refused_in_one_line() {
+    let folder = tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let piece = piece(folder.path());
+    let refused = |piece: &Path, out: &Path, more: &[&str]| {
+        refuse(tools().arg("render").arg(piece).arg("--out").arg(out).args(more))
+    };
+    fs::write(at("text.mid"), "not MIDI").unwrap();
+    let said = refused(&at("text.mid"), &at("a.wav"), &["--plain"]);
+    assert!(said.contains("text.mid") && said.contains("not a Standard MIDI File"), "{said}");
+    let said = refused(&at("gone.mid"), &at("a.wav"), &["--plain"]);
+    assert!(said.contains("gone.mid") && said.contains("No such file"), "{said}");
+    for name in ["a.mp3", "a"] {
+        let said = refused(&piece, &at(name), &["--plain"]);
+        assert!(said.contains(name) && said.contains(".wav"), "{said}");
+    }
+    let said = refused(&piece, folder.path(), &["--plain"]);
+    assert!(said.contains("is a folder"), "{said}");
+    let said = refused(&piece, &at("no/such/a.wav"), &["--plain"]);
+    assert!(said.contains("no/such") && said.contains("No such file"), "{said}");
+
+    let whole = soundfont();
+    // Its instrument ends in a bag that is not there.
+    let mut astray = whole.clone();
+    let bag = astray.windows(4).position(|id| id == b"inst").unwrap() + 8 + 22 + 20;
+    astray[bag] = 100;
+    for (name, bytes) in [
+        ("empty.sf2", &[][..]),
+        ("text.sf2", b"not a SoundFont"),
+        ("short.sf2", &whole[..whole.len() / 2]),
+        ("astray.sf2", &astray),
+    ] {
+        fs::write(at(name), bytes).unwrap();
+        let said = refused(&piece, &at("a.wav"), &["--soundfont", at(name).to_str().unwrap()]);
+        let cause = if name == "astray.sf2" { "is damaged" } else { "no SoundFont" };
+        assert!(said.contains(name) && said.contains(cause), "{said}");
+    }
+    let said = refused(&piece, &at("a.wav"), &["--soundfont", at("gone.sf2").to_str().unwrap()]);
+    assert!(said.contains("gone.sf2") && said.contains("No such file"), "{said}");
+
+    // Nine hours of silence between two notes.
+    let rest = |step| Note { pitch: 60, velocity: 80, step, duration: 0.1 };
+    fs::write(at("long.mid"), write(&vec![rest(15.0); 2200])).unwrap();
+    let said = refused(&at("long.mid"), &at("a.wav"), &["--plain"]);
+    assert!(said.contains("long.mid") && said.contains("9.2 hours"), "{said}");
+    fs::copy(&piece, at("midi.wav")).unwrap();
+    let said = refused(&at("midi.wav"), &at("midi.wav"), &["--plain"]);
+    assert!(said.contains("would be overwritten"), "{said}");
+    assert!(!at("a.wav").exists());
+}
+
+/// The smallest SoundFont: one preset of one instrument of one sample, a looped sine.
+fn soundfont() -> Vec<u8> {
+    fn chunk(id: &[u8; 4], body: &[u8]) -> Vec<u8> {
+        let length = (body.len() as u32).to_le_bytes();
+        [id, &length[..], body].concat()
+    }
+    fn list(kind: &[u8; 4], chunks: &[Vec<u8>]) -> Vec<u8> {
+        chunk(b"LIST", &[&kind[..], &chunks.concat()].concat())
+    }
+    let words =
+        |words: &[u16]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>();
+    let longs =
+        |longs: &[u32]| longs.iter().flat_map(|long| long.to_le_bytes()).collect::<Vec<_>>();
+    let name = |text: &str| {
+        let mut name = text.as_bytes().to_vec();
+        name.resize(20, 0);
+        name
+    };
+    // 100 samples a turn: 441 Hz, near A4, which is note 69.
+    let sine = (0..2000u32)
+        .map(|at| (20_000.0 * (f64::from(at) * std::f64::consts::TAU / 100.0).sin()) as i16 as u16);
+    let sine: Vec<u16> = sine.chain([0; 46]).collect();
+
+    // A generator is a number and its value: 41 the instrument, 53 the sample, 54 that it loops.
+    let preset = |text, bag| [name(text), words(&[0, 0, bag]), longs(&[0, 0, 0])].concat();
+    let instrument = |text, bag| [name(text), words(&[bag])].concat();
+    let sample = [name("sine"), longs(&[0, 2000, 100, 1900, 44_100]), vec![69, 0], words(&[0, 1])];
+    let last = [name("EOS"), vec![0; 26]];
+    let presets = list(
+        b"pdta",
+        &[
+            chunk(b"phdr", &[preset("organ", 0), preset("EOP", 1)].concat()),
+            chunk(b"pbag", &words(&[0, 0, 1, 0])),
+            chunk(b"pmod", &[0; 10]),
+            chunk(b"pgen", &words(&[41, 0, 0, 0])),
+            chunk(b"inst", &[instrument("organ", 0), instrument("EOI", 1)].concat()),
+            chunk(b"ibag", &words(&[0, 0, 2, 0])),
+            chunk(b"imod", &[0; 10]),
+            chunk(b"igen", &words(&[54, 1, 53, 0, 0, 0])),
+            chunk(b"shdr", &[sample.concat(), last.concat()].concat()),
+        ],
+    );
+    let info = list(b"INFO", &[chunk(b"ifil", &words(&[2, 1]))]);
+    let data = list(b"sdta", &[chunk(b"smpl", &words(&sine))]);
+    chunk(b"RIFF", &[b"sfbk".to_vec(), info, data, presets].concat())
+}

@@ -16,7 +16,6 @@ use serde_json::{Value, json};
 use crate::Note;
 use crate::corpus::Song;
 use crate::evaluation::Divergences;
-use crate::measures::Binning;
 use crate::music::Measures;
 use crate::overlap::overlapped_area;
 
@@ -282,15 +281,7 @@ impl fmt::Display for Report {
         writeln!(f, "ceiling: {training} of training songs against the real ones")?;
 
         writeln!(f, "\n{:34}{:>10}{:>10}{:>10}", "", "pitch", "step", "duration")?;
-        let divergences = self.divergences.to_json();
-        for binning in Binning::ALL {
-            write!(f, "{:34}", format!("divergence, {} (bits)", binning.name()))?;
-            for part in ["pitch", "step", "duration"] {
-                let divergence = divergences[binning.name()][part].as_f64();
-                write!(f, "{}", Cell(divergence))?;
-            }
-            writeln!(f)?;
-        }
+        write!(f, "{}", self.divergences)?;
 
         write!(f, "\n{:34}{:>10}{:>10}", "", "sampled", "real")?;
         writeln!(f, "{:>10}{:>10}{:>10}", "overlap", "ceiling", "ratio")?;

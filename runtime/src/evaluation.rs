@@ -264,7 +264,13 @@ impl fmt::Display for Evaluation {
         writeln!(f, "{:24}{:>10}{:>10}{:>10}{:>10}", "", "total", "pitch", "step", "duration")?;
         let total = pitch + step + duration;
         writeln!(f, "{:24}{total:>10.4}{pitch:>10.4}{step:>10.4}{duration:>10.4}", "loss")?;
-        for (binning, [pitch, step, duration]) in &self.divergences.0 {
+        write!(f, "{}", self.divergences)
+    }
+}
+
+impl fmt::Display for Divergences {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        for (binning, [pitch, step, duration]) in &self.0 {
             let name = format!("divergence, {}", binning.name());
             writeln!(f, "{name:34}{pitch:>10.4}{step:>10.4}{duration:>10.4}")?;
         }

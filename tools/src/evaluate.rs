@@ -1,16 +1,28 @@
 //! `tools evaluate`: how well a model foretells real music, and how its own compares.
 
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use clap::Args;
 use indicatif::ProgressBar;
-use pianola_runtime::Model;
+use pianola_runtime::baselines::Baseline;
+use pianola_runtime::comparison::Report;
 use pianola_runtime::corpus::{self, Corpus, Set, Song, Split};
-use pianola_runtime::evaluation::{self, Divergences, Evaluation, LossSum, Nll};
-use pianola_runtime::midi_file::Tracks;
+use pianola_runtime::evaluation::{
+    self, Divergences, Evaluation, LossSum, Nll, PIECE_NOTES, PIECES, nats_to_json,
+};
+use pianola_runtime::midi_file::{self, TimedNote, Tracks};
+use pianola_runtime::vocabulary::PARTS;
+use pianola_runtime::{Model, Note};
 use rayon::prelude::*;
+use serde_json::json;
 
+use crate::controls::Controls;
+use crate::flash::root;
+use crate::measures_picture;
 use crate::model_file::ModelFile;
 
 #[derive(Args)]
@@ -34,12 +46,25 @@ pub struct Options {
     /// Songs to measure on.
     #[arg(long, default_value = "test", value_name = "train|validation|test")]
     set: Set,
+    /// Pieces to sample, of the expressive model.
+    #[arg(long, default_value_t = 100, value_name = "N",
+          value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pieces: u64,
+    /// Notes in each.
+    #[arg(long, default_value_t = 1000, value_name = "N",
+          value_parser = clap::value_parser!(u64).range(PIECE_NOTES as u64..=1_000_000))]
+    notes: u64,
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Draw the histograms of sampled and real notes into an SVG file.
+    #[arg(long, value_name = "FILE.svg")]
+    picture: Option<PathBuf>,
+    #[command(flatten)]
+    controls: Controls,
 }
 
-/// Segments or songs evaluated together.
+/// Segments, songs or pieces computed together.
 const TOGETHER: usize = 16;
 
 pub fn run(options: &Options) -> anyhow::Result<String> {
@@ -54,32 +79,175 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     )?;
     eprint!("{report}");
     if model.is_expressive() {
-        let songs: Vec<&Song> = corpus.set(&split, options.set).collect();
-        let nll = nll(&file, &model, &songs)?;
-        return Ok(format!("{:.4?} {}\n", nll.mean(), nll.notes));
+        return expressive_model(options, &file, &model, &corpus, &split);
     }
     let evaluation = report_model(&file, &model, &corpus, &split, options.set)?;
     Ok(if options.json { format!("{:#}\n", evaluation.to_json()) } else { evaluation.to_string() })
 }
 
-/// How well an expressive model foretells songs.
-fn nll(file: &ModelFile, model: &Model, songs: &[&Song]) -> anyhow::Result<Nll> {
+/// What an expressive model foretells beside the baselines, and what it plays beside real songs.
+fn expressive_model(
+    options: &Options,
+    file: &ModelFile,
+    model: &Model,
+    corpus: &Corpus,
+    split: &Split,
+) -> anyhow::Result<String> {
+    let songs = |set| corpus.set(split, set).collect::<Vec<&Song>>();
+    let (real, training) = (songs(options.set), songs(Set::Train));
+    ensure!(!real.is_empty(), "the {} set has no songs", options.set.name());
+    let sampling = options.controls.sampling()?;
+
+    let both: Vec<Marked> = real
+        .iter()
+        .map(|song| Marked::read(&options.corpus.join(&song.name), song))
+        .collect::<anyhow::Result<_>>()?;
+    let [all, melody_in_both] = nll(file, model, &both)?;
+    let melodies = Corpus::read(&options.corpus, Tracks::First)?;
+    let segments: Vec<_> = corpus::segments(melodies.set(split, options.set)).collect();
+    let melody: Vec<Marked> = melodies
+        .set(split, options.set)
+        .map(|song| Marked::all(song.notes.as_chunks::<{ corpus::SEGMENT }>().0.as_flattened()))
+        .collect();
+    let [melody_alone, _] = nll(file, model, &melody)?;
+    let report_file = ModelFile::open(Some(&root().join("models/report-int8.safetensors"))).ok();
+    let report_pitch = match &report_file {
+        Some(file) => Some(segments_loss(file, &file.model()?, &segments)?.mean()[0]),
+        None => None,
+    };
+    let (ngram, unigram) = (Baseline::fit(&training), Baseline::unigram(&training));
+    let rows = [
+        ("model", all.mean()),
+        ("back-off n-gram", ngram.nll(&real)),
+        ("unigram", unigram.nll(&real)),
+    ];
+    let right_hand = [
+        ("model, hearing both hands", Some(melody_in_both.mean()[1])),
+        ("model, hearing it alone", Some(melody_alone.mean()[1])),
+        ("the report's model (bundled int8)", report_pitch),
+    ];
+
+    let bar = ProgressBar::new(options.pieces);
+    let seeds: Vec<u64> = (0..options.pieces).collect();
+    let together = seeds.len().div_ceil(rayon::current_num_threads()).clamp(1, TOGETHER);
+    let pieces = seeds
+        .par_chunks(together)
+        .map(|seeds| {
+            let pieces = evaluation::compose(model, seeds, options.notes as usize, &sampling);
+            bar.inc(seeds.len() as u64);
+            pieces.map_err(|error| file.refused(error))
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?
+        .concat();
+    bar.finish_and_clear();
+    let samples: Vec<&[Note]> = pieces.iter().map(Vec::as_slice).collect();
+    let starts = samples.iter().take(PIECES as usize).flat_map(|piece| &piece[..PIECE_NOTES]);
+    let starts: Vec<Note> = starts.copied().collect();
+    let heard: Vec<Note> = real.iter().flat_map(|song| song.notes.iter().copied()).collect();
+    let protocol = Divergences::between(&starts, &heard);
+    let learned: Vec<Note> = training.iter().flat_map(|song| song.notes.iter().copied()).collect();
+    let ceiling = Divergences::between(&learned, &heard);
+    let whole: Vec<&Song> = corpus.songs.iter().collect();
+    let report = Report::of(&samples, &real, &training, &whole);
+    if let Some(path) = &options.picture {
+        let real: Vec<&[Note]> = real.iter().map(|song| song.notes.as_slice()).collect();
+        measures_picture::draw(path, &samples, &real)?;
+    }
+
+    if options.json {
+        let nll: serde_json::Map<_, _> =
+            rows.iter().map(|&(name, nats)| (name.to_string(), nats_to_json(nats))).collect();
+        let right_hand: serde_json::Map<_, _> =
+            right_hand.iter().map(|&(name, nats)| (name.to_string(), json!(nats))).collect();
+        let json = json!({
+            "model": file.name(), "songs": real.len(), "notes": all.notes,
+            "nats_per_note": nll, "right_hand_pitch": right_hand,
+            "jsd_of_starts": protocol.to_json(), "jsd_of_training_songs": ceiling.to_json(),
+            "samples": report.to_json(),
+        });
+        return Ok(format!("{json:#}\n"));
+    }
+    let mut text = format!("{}: {} songs, {} notes\n\n", file.name(), real.len(), all.notes);
+    let _ = write!(text, "{:34}{:>10}", "nats per note", "total");
+    let _ = writeln!(text, "{}", PARTS.map(|part| format!("{part:>10}")).concat());
+    for (name, nats) in rows {
+        let total: f64 = nats.iter().sum();
+        let parts = nats.map(|nats| format!("{nats:>10.4}")).concat();
+        let _ = writeln!(text, "{name:34}{total:>10.4}{parts}");
+    }
+    let _ = writeln!(text, "\npitch of the right hand, {} notes", melody_alone.notes);
+    for (name, nats) in right_hand {
+        let _ = writeln!(text, "{name:34}{:>10}", nats.map_or("-".into(), |n| format!("{n:.4}")));
+    }
+    let _ = writeln!(text, "\nfirst {PIECE_NOTES} notes of up to {PIECES} sampled pieces\n{protocol}");
+    let _ = writeln!(text, "all notes of the training songs\n{ceiling}");
+    let _ = writeln!(text, "{} sampled pieces of {} notes\n{report}", pieces.len(), options.notes);
+    Ok(text)
+}
+
+/// A song with marks for the notes of its first instrument.
+struct Marked {
+    notes: Vec<Note>,
+    marks: Vec<bool>,
+}
+
+impl Marked {
+    fn all(notes: &[Note]) -> Self {
+        Self { notes: notes.to_vec(), marks: vec![true; notes.len()] }
+    }
+
+    /// Marks the notes of a song that its file's first instrument plays.
+    fn read(path: &Path, song: &Song) -> anyhow::Result<Self> {
+        let name = || path.display().to_string();
+        let bytes = fs::read(path).with_context(|| format!("cannot read {}", name()))?;
+        let read = |tracks| midi_file::read(&bytes, tracks).with_context(name);
+        let key = |note: &TimedNote| (note.start.to_bits(), note.end.to_bits(), note.pitch);
+        let first: HashSet<_> = read(Tracks::First)?.iter().map(key).collect();
+        let all = read(Tracks::All)?;
+        if all.len() != song.notes.len() {
+            return Ok(Self::all(&song.notes)); // the first instrument is all that was asked for
+        }
+        let marks = all.iter().map(|note| first.contains(&key(note))).collect();
+        Ok(Self { notes: song.notes.clone(), marks })
+    }
+}
+
+/// How well an expressive model foretells songs: all notes, and those that are marked.
+fn nll(file: &ModelFile, model: &Model, songs: &[Marked]) -> anyhow::Result<[Nll; 2]> {
     // Songs of like lengths stay together longest; the longest start first.
-    let mut songs = songs.to_vec();
-    songs.sort_by_key(|song| std::cmp::Reverse(song.notes.len()));
+    let mut songs: Vec<(&[Note], &[bool])> =
+        songs.iter().map(|song| (song.notes.as_slice(), song.marks.as_slice())).collect();
+    songs.sort_by_key(|(notes, _)| std::cmp::Reverse(notes.len()));
     let bar = ProgressBar::new(songs.len() as u64);
     let sums = songs
         .par_chunks(TOGETHER)
         .map(|songs| {
-            let marked: Vec<(&[_], &[bool])> =
-                songs.iter().map(|song| (song.notes.as_slice(), [].as_slice())).collect();
-            let [nll, _] = Nll::of_songs(model, &marked).map_err(|error| file.refused(error))?;
             bar.inc(songs.len() as u64);
-            Ok(nll)
+            Nll::of_songs(model, songs).map_err(|error| file.refused(error))
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
     bar.finish_and_clear();
-    Ok(sums.into_iter().fold(Nll::default(), Nll::plus))
+    let zero = [Nll::default(); 2];
+    Ok(sums.into_iter().fold(zero, |[all, some], [a, b]| [all.plus(a), some.plus(b)]))
+}
+
+/// How well the report's model foretells segments.
+fn segments_loss(
+    file: &ModelFile,
+    model: &Model,
+    segments: &[&[Note; corpus::SEGMENT]],
+) -> anyhow::Result<LossSum> {
+    let bar = ProgressBar::new(segments.len() as u64);
+    let sums = segments
+        .par_chunks(TOGETHER)
+        .map(|segments| {
+            bar.inc(segments.len() as u64);
+            LossSum::of_segments(model, segments)
+        })
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| file.refused(error))?;
+    bar.finish_and_clear();
+    Ok(sums.into_iter().flatten().fold(LossSum::default(), LossSum::plus))
 }
 
 /// The report's measures, for its model.
@@ -94,19 +262,7 @@ fn report_model(
     let segments: Vec<_> = corpus::segments(songs.iter().copied()).collect();
     ensure!(!segments.is_empty(), "the {} set has no whole segment", set.name());
 
-    let bar = ProgressBar::new(segments.len() as u64);
-    let loss = segments
-        .par_chunks(TOGETHER)
-        .map(|segments| {
-            bar.inc(segments.len() as u64);
-            LossSum::of_segments(model, segments)
-        })
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| file.refused(error))?
-        .into_iter()
-        .flatten()
-        .fold(LossSum::default(), LossSum::plus);
-    bar.finish_and_clear();
+    let loss = segments_loss(file, model, &segments)?;
     let sampled = evaluation::sample_pieces(model).map_err(|error| file.refused(error))?;
     Ok(Evaluation {
         model: file.name().into(),

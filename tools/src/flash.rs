@@ -148,7 +148,7 @@ fn check_model(file: &ModelFile, board: Board) -> anyhow::Result<()> {
 }
 
 /// The root of the repository.
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 

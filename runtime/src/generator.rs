@@ -174,7 +174,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         let mut tilted = [f32::NEG_INFINITY; vocabulary::TIME_BINS];
         let aimed = sampling.density > 0.0 && sampling.density.is_finite();
         // What a bin more costs: bins go with the logarithm of time.
-        let tilt = if aimed { TILT * self.behind } else { 0.0 };
+        let tilt = if aimed { (TILT * self.behind).clamp(-STEEPEST, STEEPEST) } else { 0.0 };
         for (bin, (tilted, logit)) in (0u8..).zip(tilted.iter_mut().zip(logits)) {
             *tilted = logit - tilt * f32::from(bin);
         }
@@ -241,7 +241,10 @@ const OCTAVES: (usize, usize) = (12, 12);
 const TIMES: (usize, usize) = (1, 8);
 
 /// What a bin of a step costs for each second that a piece is behind its density.
-const TILT: f32 = 0.05;
+const TILT: f32 = 0.1;
 
-/// Most seconds that a piece can be behind its density, or ahead.
-const MOST_BEHIND: f32 = 8.0;
+/// Most that a bin costs.
+const STEEPEST: f32 = 0.8;
+
+/// Most seconds that a piece is remembered to be behind its density, or ahead.
+const MOST_BEHIND: f32 = 60.0;

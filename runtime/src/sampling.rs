@@ -10,7 +10,9 @@ use rand_pcg::rand_core::Rng;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Freedom {
     /// Divides the log-probabilities: below 1 the likely becomes likelier, above 1 the unlikely.
-    /// At 0 (or below, or not a number) the likeliest choice is taken.
+    /// At 0 (or below, or not a number) the likeliest choice is taken. Where all parts of a note are
+    /// chosen, it is the choice within an octave of pitch or of time that is made so, while octaves
+    /// keep their probabilities.
     pub temperature: f32,
     /// Draw only among so many likeliest choices; 0 for all.
     pub top_k: u16,
@@ -200,17 +202,11 @@ pub(crate) fn draw_in_bands(
         let likely = band.iter().filter(|logit| !logit.is_nan());
         *mass = libm::logf(likely.map(|logit| libm::expf(logit - top)).sum());
     }
-    let coarse = Freedom { temperature: coarse(freedom.temperature), top_k: 0, ..*freedom };
+    let coarse = Freedom { temperature: 1.0, top_k: 0, ..*freedom };
     let band = usize::from(draw(&masses, &coarse, random));
     let (start, end) = ranges.clone().nth(band).unwrap_or_default();
     let choices = logits.get(start..end.min(logits.len())).unwrap_or_default();
     start as u8 + draw(choices, freedom, random)
-}
-
-fn coarse(t: f32) -> f32 {
-    extern crate std;
-    let a: f32 = std::env::var("COARSE").ok().and_then(|x| x.parse().ok()).unwrap_or(0.0);
-    libm::powf(t, a)
 }
 
 /// Most bands there are.

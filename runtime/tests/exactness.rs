@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::random_weights;
+use common::{EXPRESSIVE, random_weights};
 use pianola_runtime::export::pack;
 use pianola_runtime::history::Known;
 use pianola_runtime::weights::Shape;
@@ -12,10 +12,12 @@ use pianola_runtime::{Generator, Isa, Model, Network, Note, Pair, Precision, Sam
 const PRECISIONS: [Precision; 3] = [Precision::Float, Precision::Int8, Precision::Int4];
 
 /// Sizes that are no multiple of most vectors, and how many notes to compare.
-const SHAPES: [(Shape, u32); 3] = [
+const SHAPES: [(Shape, u32); 5] = [
     (Shape::report(1, 16, 7, 1), 2000),
     (Shape::report(2, 48, 7, 21), 1000),
     (Shape::report(3, 304, 7, 300), 20),
+    (EXPRESSIVE, 1000),
+    (Shape { layers: 3, hidden: 304, ..EXPRESSIVE }, 20),
 ];
 
 fn scripted(index: u32) -> Note {
@@ -76,8 +78,10 @@ fn instruction_sets_agree_on_random_weights() {
 #[test]
 #[cfg_attr(miri, ignore = "takes hundreds of notes")]
 fn networks_hear_together_as_they_would_alone() {
-    let (shape, _) = SHAPES[1];
-    for precision in PRECISIONS {
+    for (shape, precision) in [SHAPES[1].0, EXPRESSIVE]
+        .into_iter()
+        .flat_map(|shape| PRECISIONS.map(|precision| (shape, precision)))
+    {
         let file = pack(&random_weights(shape, 0.3, 5), precision).unwrap().bytes;
         let model = Model::from_bytes(&file).unwrap();
         let mut together: [Network; 5] = core::array::from_fn(|_| Network::new(&model).unwrap());

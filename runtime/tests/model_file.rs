@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{SMALL, random_weights, small_model};
+use common::{EXPRESSIVE, SMALL, random_weights, small_expressive_model, small_model};
 use pianola_runtime::export::{ExportError, pack};
 use pianola_runtime::weights::{FloatWeights, Shape, ShapeError, WeightsError};
 use pianola_runtime::{Generator, Model, ModelError, Precision, Sampling};
@@ -105,11 +105,49 @@ fn the_same_weights_make_the_same_file() {
 
 #[test]
 fn float_weights_survive_writing_and_reading() {
-    let weights = random_weights(SMALL, 0.3, 7);
-    let back = FloatWeights::read(&weights.write().unwrap()).unwrap();
-    assert_eq!(back.shape, SMALL);
-    assert_eq!(back.tensors, weights.tensors);
-    assert_eq!(back.provenance, weights.provenance);
+    for shape in [SMALL, EXPRESSIVE] {
+        let weights = random_weights(shape, 0.3, 7);
+        let back = FloatWeights::read(&weights.write().unwrap()).unwrap();
+        assert_eq!(back.shape, shape);
+        assert_eq!(back.tensors, weights.tensors);
+        assert_eq!(back.provenance, weights.provenance);
+    }
+}
+
+#[test]
+fn packed_features_and_tables_are_those_of_the_network() {
+    let weights = random_weights(EXPRESSIVE, 0.3, 7);
+    for precision in [Precision::Int8, Precision::Int4] {
+        let packed = pack(&weights, precision).unwrap();
+        let file = SafeTensors::deserialize(&packed.bytes).unwrap();
+        let floats = |name: &str| -> Vec<f32> {
+            let data = file.tensor(name).unwrap().data().to_vec();
+            data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
+        };
+        // Feature 100 of the pitch head, for unit 20: a scale for each unit.
+        let feature = file.tensor("head.pitch.features").unwrap();
+        assert_eq!((feature.dtype(), feature.shape()), (Dtype::I8, [1497, 32].as_slice()));
+        let scale = floats("head.pitch.features.scale")[20];
+        let stored = f32::from(feature.data()[100 * 32 + 20] as i8) * scale;
+        let expected = weights.tensors["head.pitch.features.weight"][[100, 20]];
+        assert!((stored - expected).abs() <= 0.5001 * scale);
+        // What hearing velocity bin 9 adds to the output gate (3) of unit 18: the second sixteen.
+        let embedded = &weights.tensors["embedding.velocity.weight"];
+        let input = &weights.tensors["rnn.weight_ih_l0"];
+        let product = |at| embedded[[9, at]] * input[[3 * 32 + 18, 21 + at]];
+        let expected: f32 = (0..3).map(product).sum();
+        let place = 9 * 128 + 64 + 3 * 16 + 2;
+        let (table, scale) =
+            (file.tensor("input.velocity").unwrap(), floats("input.velocity.scale"));
+        let (stored, most) = match precision {
+            Precision::Int4 => {
+                assert_eq!((table.dtype(), table.shape()), (Dtype::U8, [32, 2, 4, 8].as_slice()));
+                (f32::from(table.data()[place / 2] >> (4 * (place % 2)) & 15) - 8.0, 2.0)
+            }
+            _ => (f32::from(table.data()[place] as i8), 0.5001),
+        };
+        assert!((stored * scale[9] - expected).abs() <= most * scale[9], "{precision}");
+    }
 }
 
 #[test]
@@ -169,10 +207,14 @@ fn a_model_larger_than_the_buffers_is_refused() {
 
 #[test]
 fn every_changed_byte_is_noticed() {
-    let bytes = small_model(Precision::Int8);
-    let step = if cfg!(miri) { 4999 } else { 1 };
+    damaged_bytes_are_noticed(&small_model(Precision::Int8), 1);
+    damaged_bytes_are_noticed(&small_expressive_model(Precision::Int4), 7);
+}
+
+fn damaged_bytes_are_noticed(bytes: &[u8], step: usize) {
+    let step = if cfg!(miri) { 4999 } else { step };
     for at in (0..bytes.len()).step_by(step) {
-        let mut damaged = bytes.clone();
+        let mut damaged = bytes.to_vec();
         damaged[at] ^= 1 << (at % 8);
         assert!(Model::from_bytes(&damaged).is_err(), "byte {at}");
     }
@@ -224,6 +266,16 @@ fn other_versions_and_absurd_sizes_are_refused() {
     );
     assert_eq!(error("\"layers\":\"2\"", "\"layers\":\"3\""), ModelError::Tensor("lstm.2.weight"));
     assert_eq!(error("\"heads\":\"report\"", "\"heads\":\"rep0rt\""), ModelError::Unsupported);
+    let expressive = small_expressive_model(Precision::Int4);
+    let error =
+        |from, to| Model::from_bytes(&forge(&expressive, from, to)).map(|_| ()).unwrap_err();
+    assert_eq!(
+        error("\"step_hidden\":\"21\"", "\"step_hidden\":\"52\""),
+        ModelError::Tensor("head.step.hidden.weight")
+    );
+    assert_eq!(error("\"step_hidden\":\"21\"", "\"step_hidden\":\"00\""), ModelError::Unsupported);
+    assert_eq!(error("[1497,32]", "[1479,32]"), ModelError::Tensor("head.pitch.features"));
+    let error = |from, to| Model::from_bytes(&forge(&bytes, from, to)).map(|_| ()).unwrap_err();
     assert_eq!(error("\"format\":\"pianola\"", "\"format\":\"pianole\""), ModelError::NotAModel);
     assert_eq!(error("[2,16,64,4]", "[2,64,16,4]"), ModelError::Tensor("lstm.1.weight"));
     assert_eq!(error("\"I8\"", "\"U8\""), ModelError::Tensor("head.pitch.hidden.weight"));
@@ -244,9 +296,11 @@ proptest! {
     fn forged_files_never_panic(
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..40),
         in_header in any::<bool>(),
-        float in any::<bool>(),
+        precision in prop::sample::select(PRECISIONS.to_vec()),
+        expressive in any::<bool>(),
     ) {
-        let mut bytes = small_model(if float { Precision::Float } else { Precision::Int8 });
+        let mut bytes =
+            if expressive { small_expressive_model(precision) } else { small_model(precision) };
         let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize + 8;
         for (at, byte) in damage {
             let at = if in_header { at.index(header) } else { header + at.index(bytes.len() - header) };

@@ -179,7 +179,8 @@ fn expressive_model(
     for (name, nats) in right_hand {
         let _ = writeln!(text, "{name:34}{:>10}", nats.map_or("-".into(), |n| format!("{n:.4}")));
     }
-    let _ = writeln!(text, "\nfirst {PIECE_NOTES} notes of up to {PIECES} sampled pieces\n{protocol}");
+    let _ =
+        writeln!(text, "\nfirst {PIECE_NOTES} notes of up to {PIECES} sampled pieces\n{protocol}");
     let _ = writeln!(text, "all notes of the training songs\n{ceiling}");
     let _ = writeln!(text, "{} sampled pieces of {} notes\n{report}", pieces.len(), options.notes);
     Ok(text)

@@ -8,12 +8,14 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use pianola_runtime::files::write_whole;
+use pianola_runtime::guard::Filter;
 use pianola_runtime::midi_file::{self, Tracks};
-use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Model, ModelError, Note, Sampling};
+use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, ModelError, Note, Sampling};
 use rayon::prelude::*;
 
 use crate::controls::Controls;
 use crate::model_file::{ModelFile, ensure_apart};
+use crate::{render, soundfont};
 
 #[derive(Args)]
 pub struct Options {
@@ -28,6 +30,12 @@ pub struct Options {
     seconds: Option<f64>,
     #[command(flatten)]
     controls: Controls,
+    /// Never play N notes in a row that stand in the training songs, up to transposition and tempo.
+    #[arg(long, value_name = "N", help_heading = "Controls")]
+    original: Option<usize>,
+    /// What knows the training songs, made by `tools filter` [default: that of the bundled model].
+    #[arg(long, value_name = "FILE", requires = "original", help_heading = "Controls")]
+    filter: Option<PathBuf>,
     /// The same seed makes the same piece, everywhere [default: drawn, and printed].
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -45,6 +53,9 @@ pub struct Options {
     /// File to write, or folder with --count [default: piece-SEED.mid here].
     #[arg(long, value_name = "FILE|DIR")]
     out: Option<PathBuf>,
+    /// Also play the piece into a WAV file, as `tools render` does.
+    #[arg(long, value_name = "FILE.wav", conflicts_with = "count")]
+    wav: Option<PathBuf>,
 }
 
 /// Most notes of a piece: a day of music.
@@ -68,6 +79,11 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
 
     let file = ModelFile::open(options.model.as_deref())?;
     let model = file.model()?;
+    let filter_file = FilterFile::wanted(options)?;
+    let filter = match &filter_file {
+        Some(file) => Some(file.filter(options.original.unwrap_or(0))?),
+        None => None,
+    };
     let primer = match &options.prime {
         Some(path) => {
             let tracks = if model.is_expressive() { Tracks::All } else { Tracks::First };
@@ -92,8 +108,10 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         (Some(out), _) => out.join(name(seed)),
         (None, _) => PathBuf::from(name(seed)),
     };
-    for input in options.model.iter().chain(&options.prime) {
-        ensure_apart(&path(seed), input)?;
+    for input in options.model.iter().chain(&options.prime).chain(&options.filter) {
+        for output in [path(seed)].iter().chain(&options.wav) {
+            ensure_apart(output, input)?;
+        }
     }
     if let (Some(out), 2..) = (&options.out, options.count) {
         ensure!(!out.is_file(), "{} is a file: --count needs a folder", out.display());
@@ -107,12 +125,25 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let lengths: Vec<(usize, f64)> = pieces
         .par_chunks(together)
         .map(|seeds| {
-            let music = compose(&model, seeds, &sampling, &primer, notes, seconds, &bar)
+            let generators = seeds
+                .iter()
+                .map(|&seed| {
+                    let mut generator = Generator::<MAX_LAYERS, MAX_HIDDEN>::new(&model, seed)?;
+                    generator.keep_from(filter.as_ref());
+                    primer.iter().for_each(|note| generator.hear(note));
+                    Ok(generator)
+                })
+                .collect::<Result<Vec<_>, ModelError>>()
                 .map_err(|error| file.refused(error))?;
+            let music = compose(generators, &sampling, &primer, notes, seconds, &bar);
             let write = |(&seed, piece): (&u64, Vec<Note>)| {
                 let path = path(seed);
                 write_whole(&path, &midi_file::write(&piece))
                     .with_context(|| format!("cannot write {}", path.display()))?;
+                if let Some(wav) = &options.wav {
+                    let timed = midi_file::to_absolute(&piece);
+                    render::render(&timed, soundfont::find().as_deref())?.write_wav(wav)?;
+                }
                 Ok((piece.len(), length(&piece)))
             };
             seeds.iter().zip(music).map(write).collect::<anyhow::Result<Vec<_>>>()
@@ -122,7 +153,10 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     bar.finish_and_clear();
 
     let first = path(seed);
-    let hear = format!("hear it with `timidity {}` or any MIDI player", first.display());
+    let hear = match &options.wav {
+        Some(wav) => format!("hear it in {}", wav.display()),
+        None => "hear it with any MIDI player, or with --wav piece.wav".to_string(),
+    };
     if let [(notes, seconds)] = lengths[..] {
         let length = HumanDuration(Duration::from_secs_f64(seconds));
         Ok(format!("wrote {}: {notes} notes, {length}; {hear}\n", first.display()))
@@ -143,29 +177,21 @@ fn read_primer(path: &Path, tracks: Tracks, notes: usize) -> anyhow::Result<Vec<
     Ok(primer)
 }
 
-/// The primer and what the model makes of it, once for each seed.
+/// The primer and what generators that have heard it make of it.
 fn compose(
-    model: &Model,
-    seeds: &[u64],
+    mut generators: Vec<Generator<MAX_LAYERS, MAX_HIDDEN>>,
     sampling: &Sampling,
     primer: &[Note],
     notes: u64,
     seconds: f64,
     bar: &ProgressBar,
-) -> Result<Vec<Vec<Note>>, ModelError> {
-    let mut generators = seeds
-        .iter()
-        .map(|&seed| {
-            let mut generator = Generator::<MAX_LAYERS, MAX_HIDDEN>::new(model, seed)?;
-            primer.iter().for_each(|note| generator.hear(note));
-            Ok(generator)
-        })
-        .collect::<Result<Vec<_>, ModelError>>()?;
-    let mut pieces = vec![primer.to_vec(); seeds.len()];
-    let mut onsets = vec![0.0; seeds.len()];
+) -> Vec<Vec<Note>> {
+    let count = generators.len();
+    let mut pieces = vec![primer.to_vec(); count];
+    let mut onsets = vec![0.0; count];
     // Which piece each generator plays: those that are over leave.
-    let mut playing: Vec<usize> = (0..seeds.len()).collect();
-    let mut next = vec![Note { pitch: 0, velocity: 0, step: 0.0, duration: 0.0 }; seeds.len()];
+    let mut playing: Vec<usize> = (0..count).collect();
+    let mut next = vec![Note { pitch: 0, velocity: 0, step: 0.0, duration: 0.0 }; count];
     for _ in 0..notes {
         if playing.is_empty() {
             break;
@@ -183,8 +209,54 @@ fn compose(
             }
         }
     }
-    Ok(pieces)
+    pieces
 }
+
+/// The file of an originality filter.
+enum FilterFile {
+    Bundled,
+    Read { bytes: Vec<u8>, name: String },
+}
+
+impl FilterFile {
+    /// That which the options ask for.
+    fn wanted(options: &Options) -> anyhow::Result<Option<Self>> {
+        Ok(match (&options.original, &options.filter) {
+            (None, _) => None,
+            (Some(_), None) => {
+                ensure!(
+                    options.model.is_none(),
+                    "--original with --model needs --filter: `tools filter` makes it from the \
+                     training songs"
+                );
+                Some(Self::Bundled)
+            }
+            (Some(_), Some(path)) => {
+                let name = path.display().to_string();
+                let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
+                Some(Self::Read { bytes, name })
+            }
+        })
+    }
+
+    /// The filter, if it keeps from passages of so many notes.
+    fn filter(&self, notes: usize) -> anyhow::Result<Filter<'_>> {
+        let (bytes, name) = match self {
+            Self::Bundled => (BUNDLED_FILTER, "the bundled filter"),
+            Self::Read { bytes, name } => (bytes.as_slice(), name.as_str()),
+        };
+        let filter = Filter::from_bytes(bytes).with_context(|| name.to_string())?;
+        let known = filter.notes();
+        ensure!(
+            notes >= known,
+            "--original {notes}: {name} knows passages of {known} notes, so it takes {known} or more"
+        );
+        Ok(filter)
+    }
+}
+
+/// Knows the training songs of the bundled model.
+const BUNDLED_FILTER: &[u8] = include_bytes!("../../models/expressive.filter");
 
 /// Seconds until the last release.
 fn length(piece: &[Note]) -> f64 {

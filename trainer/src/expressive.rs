@@ -25,6 +25,9 @@ pub struct Batch {
     notes: usize,
 }
 
+/// Share of notes that are not heard in training.
+const UNHEARD: f64 = 0.1;
+
 /// The target that counts for nothing.
 const NOTHING: i64 = -100;
 
@@ -45,7 +48,14 @@ pub fn losses(
         .collect();
     let state =
         State { hidden: &state.hidden * &batch.goes_on, cell: &state.cell * &batch.goes_on };
-    let (top, state) = network.lstm(&Tensor::cat(&embedded, 2), &state, Dropout::Units(dropout));
+    let mut input = Tensor::cat(&embedded, 2);
+    if dropout > 0.0 {
+        // Now and then a note is not heard at all: so no run of notes is learned by heart, and one
+        // that does not belong there confuses the network less when it plays by itself.
+        let size = [input.size()[0], input.size()[1], 1];
+        input *= Tensor::ones(size, (network.compute, network.device)).dropout(UNHEARD, true);
+    }
+    let (top, state) = network.lstm(&input, &state, Dropout::Units(dropout));
     let losses = (0..PARTS.len()).map(|head| {
         let name = format!("head.{}", PARTS[head]);
         let rows = network.parameter(&format!("{name}.features.weight"));

@@ -4,11 +4,17 @@
 use ndarray::ArrayD;
 use pianola_runtime::Precision;
 use pianola_runtime::export::pack;
-use pianola_runtime::weights::{FloatWeights, Shape};
+use pianola_runtime::weights::{FloatWeights, HeadShapes, Shape};
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::Rng;
 
 pub const SMALL: Shape = Shape::report(2, 32, 10, 21);
+
+pub const EXPRESSIVE: Shape = Shape {
+    layers: 2,
+    hidden: 32,
+    heads: HeadShapes::Expressive { embedding: [5, 10, 6, 3], hidden: [21, 32, 7, 16] },
+};
 
 /// Weights uniform in ±`size`.
 pub fn random_weights(shape: Shape, size: f32, seed: u64) -> FloatWeights {
@@ -27,4 +33,8 @@ pub fn random_weights(shape: Shape, size: f32, seed: u64) -> FloatWeights {
 
 pub fn small_model(precision: Precision) -> Vec<u8> {
     pack(&random_weights(SMALL, 0.3, 7), precision).unwrap().bytes
+}
+
+pub fn small_expressive_model(precision: Precision) -> Vec<u8> {
+    pack(&random_weights(EXPRESSIVE, 0.3, 7), precision).unwrap().bytes
 }

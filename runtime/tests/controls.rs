@@ -1,0 +1,197 @@
+//! Each control does what it says, on the notes that are drawn.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{EXPRESSIVE, random_weights, small_expressive_model};
+use pianola_runtime::corpus::Song;
+use pianola_runtime::export::pack;
+use pianola_runtime::guard::{Filter, Guard};
+use pianola_runtime::vocabulary::{bins, time_bin};
+use pianola_runtime::{Freedom, Generator, Model, Note, Precision, Sampling, Scale, filter};
+
+const NOTES: usize = if cfg!(miri) { 4 } else { 1500 };
+
+/// Notes of a model with random weights, which plays all over the keyboard.
+fn piece(sampling: &Sampling) -> Vec<Note> {
+    with(&small_expressive_model(Precision::Int8), sampling)
+}
+
+fn with(file: &[u8], sampling: &Sampling) -> Vec<Note> {
+    let model = Model::from_bytes(file).unwrap();
+    let mut generator: Generator<2, 32> = Generator::new(&model, 11).unwrap();
+    (0..NOTES).map(|_| generator.next_note(sampling)).collect()
+}
+
+/// Entropy of a note's part, in bits: step, pitch, duration, velocity.
+fn entropies(notes: &[Note]) -> [f64; 4] {
+    [0, 1, 2, 3].map(|part| {
+        let mut counts = BTreeMap::new();
+        for note in notes {
+            *counts.entry(bins(note)[part]).or_insert(0.0) += 1.0;
+        }
+        let shares = counts.values().map(|count| count / notes.len() as f64);
+        shares.map(|share: f64| -share * share.log2()).sum()
+    })
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "statistics need many notes")]
+fn temperatures_and_top_p_work_on_their_part_alone() {
+    let free = entropies(&piece(&Sampling::default()));
+    let strict = [Freedom::at(0.02), Freedom { top_p: 0.1, ..Freedom::at(1.0) }];
+    for freedom in strict {
+        let all = Sampling::default();
+        // Parts: step, pitch, duration, velocity.
+        for (sampling, of) in [
+            (Sampling { pitch: freedom, ..all }, [false, true, false, false]),
+            (Sampling { time: freedom, ..all }, [true, false, true, false]),
+            (Sampling { velocity: freedom, ..all }, [false, false, false, true]),
+        ] {
+            let held = entropies(&piece(&sampling));
+            for part in 0..4 {
+                let fell = held[part] < 0.9 * free[part];
+                assert_eq!(fell, of[part], "{sampling:?}: {held:?}, not {free:?}");
+            }
+        }
+    }
+    let greedy = Sampling::at(0.0);
+    assert_eq!(piece(&greedy), piece(&greedy));
+}
+
+#[test]
+fn scale_and_register_hold_together() {
+    let sampling =
+        Sampling { scale: Scale::minor(9), lowest: 50, highest: 70, ..Sampling::default() };
+    let notes = piece(&sampling);
+    assert!(notes.iter().all(|note| (50..=70).contains(&note.pitch)));
+    assert!(notes.iter().all(|note| Scale::minor(9).contains(note.pitch)));
+    // A register without a pitch of the scale: anything rather than nothing.
+    let nothing = Sampling { lowest: 61, highest: 61, scale: Scale::major(0), ..sampling };
+    assert_eq!(piece(&nothing).len(), NOTES);
+}
+
+/// Most pitches that sound at the onset of a note.
+fn most_at_once(notes: &[Note]) -> usize {
+    let mut ends = BTreeMap::new();
+    let (mut onset, mut most) = (0.0, 0);
+    for note in notes {
+        onset += f64::from(note.step);
+        ends.retain(|_, end| *end > onset + 1e-3);
+        ends.insert(note.pitch, onset + f64::from(note.duration));
+        most = most.max(ends.len());
+    }
+    most
+}
+
+#[test]
+fn no_more_pitches_sound_at_once_than_asked_for() {
+    for polyphony in [1, 2, 5] {
+        let notes = piece(&Sampling { polyphony, ..Sampling::default() });
+        let most = most_at_once(&notes);
+        assert!(most <= usize::from(polyphony), "{most}, not {polyphony}");
+        assert!(cfg!(miri) || most == usize::from(polyphony), "the limit is reached");
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "statistics need many notes")]
+fn density_is_met_over_time() {
+    for density in [1.0f32, 4.0, 12.0] {
+        let notes = piece(&Sampling { density, ..Sampling::default() });
+        let seconds: f32 = notes.iter().map(|note| note.step).sum();
+        let met = notes.len() as f32 / seconds;
+        assert!((met / density - 1.0).abs() < 0.05, "{met} notes a second, not {density}");
+    }
+}
+
+#[test]
+fn controls_change_between_two_notes() {
+    let file = small_expressive_model(Precision::Int8);
+    let model = Model::from_bytes(&file).unwrap();
+    let mut generator: Generator<2, 32> = Generator::new(&model, 5).unwrap();
+    for at in 0..40 {
+        let only = 30 + at;
+        let narrow = Sampling { lowest: only, highest: only, ..Sampling::default() };
+        assert_eq!(generator.next_note(&narrow).pitch, only);
+    }
+}
+
+#[test]
+fn no_pitch_is_struck_twice_at_one_moment() {
+    let mut struck = Vec::new();
+    // Few pitches, and many chords.
+    let sampling = Sampling { lowest: 60, highest: 79, ..Sampling::default() };
+    for note in piece(&Sampling { density: 50.0, ..sampling }) {
+        if note.step > 0.0 {
+            struck.clear();
+        }
+        assert!(!struck.contains(&note.pitch) || struck.len() >= 20, "{note:?} after {struck:?}");
+        struck.push(note.pitch);
+    }
+}
+
+/// A model that likes one pitch far better than all others.
+fn obsessed() -> Vec<u8> {
+    let mut weights = random_weights(EXPRESSIVE, 0.1, 3);
+    weights.tensors.get_mut("head.pitch.output.bias").unwrap()[60] = 12.0;
+    // It plays no chords, in which no pitch comes twice.
+    weights.tensors.get_mut("head.step.output.bias").unwrap()[0] = -50.0;
+    pack(&weights, Precision::Int8).unwrap().bytes
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "needs many notes")]
+fn the_loop_guard_breaks_circles() {
+    let longest = |sampling: &Sampling| {
+        let notes = with(&obsessed(), sampling);
+        notes.chunk_by(|a, b| a.pitch == b.pitch).map(<[Note]>::len).max().unwrap()
+    };
+    assert!(longest(&Sampling::default()) > 50);
+    assert!(longest(&Sampling { loop_guard: true, ..Sampling::default() }) <= 12);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "needs many notes")]
+fn nothing_is_played_that_the_filter_knows() {
+    const N: usize = 4;
+    // What it would play of itself is what it may not play.
+    let narrow = Sampling { lowest: 60, highest: 71, ..Sampling::default() };
+    let notes = piece(&narrow);
+    let song = Song { name: "itself".into(), notes: notes.clone() };
+    let bytes = filter::build([&song], N).unwrap();
+    let filter = Filter::from_bytes(&bytes).unwrap();
+    let repeats = |notes: &[Note]| {
+        let mut guard = Guard::new(&filter);
+        let repeats = |note: &&Note| {
+            let forbidden = guard.forbids(note.step, note.pitch);
+            guard.hear(note);
+            forbidden
+        };
+        notes.iter().filter(repeats).count()
+    };
+    assert!(repeats(&notes) > NOTES / 2);
+    let file = small_expressive_model(Precision::Int8);
+    let model = Model::from_bytes(&file).unwrap();
+    let mut generator: Generator<2, 32> = Generator::new(&model, 11).unwrap();
+    generator.keep_from(Some(&filter));
+    let kept: Vec<Note> = (0..NOTES).map(|_| generator.next_note(&narrow)).collect();
+    assert_eq!(repeats(&kept), 0);
+    generator.restart(11);
+    let again: Vec<Note> = (0..NOTES).map(|_| generator.next_note(&narrow)).collect();
+    assert_eq!(again, kept, "a restart forgets what was played, not what is forbidden");
+}
+
+#[test]
+fn notes_are_playable_and_have_dynamics() {
+    let notes = piece(&Sampling::default());
+    for note in &notes {
+        assert!(note.pitch < 128 && (1..=127).contains(&note.velocity));
+        assert!((0.0..=Note::MAX_SECONDS).contains(&note.step));
+        assert!((0.0..=Note::MAX_SECONDS).contains(&note.duration));
+    }
+    assert!(notes.iter().any(|note| note.velocity != notes[0].velocity));
+    assert!(notes.iter().any(|note| time_bin(note.step) != time_bin(notes[0].step)));
+}

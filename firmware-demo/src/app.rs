@@ -13,9 +13,10 @@ pub fn run(board: &mut impl Board, region: &[u8]) {
     let mut port = Port::new(board.now());
     silence(board, &mut port);
     let error = match Model::in_region(region) {
-        Ok(model) => match Generator::new(&model, board.seed()) {
+        // By reference: each move of a generator can take its size in stack once more.
+        Ok(model) => match &mut Generator::new(&model, board.seed()) {
             Ok(generator) => return play(board, &mut port, generator),
-            Err(error) => error,
+            Err(error) => *error,
         },
         Err(error) => error,
     };
@@ -35,7 +36,7 @@ fn silence(board: &mut impl Board, port: &mut Port) {
     }
 }
 
-fn play(board: &mut impl Board, port: &mut Port, mut generator: Generator) {
+fn play(board: &mut impl Board, port: &mut Port, generator: &mut Generator) {
     port.player.stop(board.now());
     while board.is_on() {
         port.serve(board);

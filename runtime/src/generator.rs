@@ -2,6 +2,7 @@
 
 use crate::guard::{Filter, Guard};
 use crate::history::Known;
+use crate::kernels::Isa;
 use crate::loops::Loops;
 use crate::model::{Model, ModelError};
 use crate::network::{Network, Prediction};
@@ -41,11 +42,17 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     ///
     /// # Errors
     /// [`ModelError::TooLarge`] if the model has more than `LAYERS` layers or `HIDDEN` units.
+    #[inline(never)] // so that a caller's stack need not keep what it is made of
     pub fn new(model: &'m Model<'m>, seed: u64) -> Result<Self, ModelError> {
-        Ok(Self::of(Network::new(model)?, seed))
+        let mut made = Network::unheard(Isa::best(), model).map(|network| Self::of(network, seed));
+        if let Ok(generator) = &mut made {
+            generator.network.begin();
+        }
+        made
     }
 
     /// A generator that goes on from what a network has heard.
+    #[inline(always)]
     pub fn of(network: Network<'m, LAYERS, HIDDEN>, seed: u64) -> Self {
         let random = Random::new(seed);
         let loops = Loops::new();

@@ -116,13 +116,17 @@ impl Matrix<'_> {
 
     /// All rows' sums, of a matrix whose blocks stand alone; of padding rows, as many as `output`
     /// has room for. Calls `meanwhile` after every 16.
-    #[inline(always)]
+    ///
+    /// Hosts inline it into what is compiled for an instruction set; boards have one, and no flash for
+    /// copies.
+    #[cfg_attr(target_arch = "arm", inline(never))]
+    #[cfg_attr(not(target_arch = "arm"), inline(always))]
     pub fn multiply<K: Kernel>(
         &self,
         kernel: K,
         activations: &Activations,
         output: &mut [f32],
-        meanwhile: &mut impl FnMut(),
+        meanwhile: &mut dyn FnMut(),
     ) {
         for (index, output) in output.chunks_mut(ROWS).enumerate() {
             let mut sums = [[0.0; ROWS]];

@@ -124,8 +124,20 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
     /// [`ModelError::TooLarge`] if the model does not fit the buffers; [`ModelError::Misaligned`] on
     /// Cortex-M if it does not lie on whole words.
     pub fn on(isa: Isa, model: &'m Model<'m>) -> Result<Self, ModelError> {
+        let mut network = Self::unheard(isa, model)?;
+        network.begin();
+        Ok(network)
+    }
+
+    /// A network that has heard nothing: it is yet to [`begin`](Self::begin). A board's stack has no room
+    /// for many networks, so it should do so where it is to stay.
+    #[inline(always)]
+    pub(crate) fn unheard(isa: Isa, model: &'m Model<'m>) -> Result<Self, ModelError> {
         if model.layers > LAYERS || model.hidden > HIDDEN {
             return Err(ModelError::TooLarge);
+        }
+        if isa.needs_whole_words() && !model.is_aligned() {
+            return Err(ModelError::Misaligned);
         }
         let scratch = match model.precision {
             Precision::Float => Scratch::Float([0.0; HIDDEN]),
@@ -133,14 +145,13 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
                 Scratch::Int { values: Aligned([[0; HIDDEN]; 2]), total: 0 }
             }
         };
-        if isa.needs_whole_words() && !model.is_aligned() {
-            return Err(ModelError::Misaligned);
-        }
-        let zeros = [[0.0; HIDDEN]; LAYERS];
-        let history = History::new();
-        let mut network = Self { model, hidden: zeros, cell: zeros, scratch, history, isa };
-        network.hear_token(Token::BOS);
-        Ok(network)
+        let (hidden, cell) = ([[0.0; HIDDEN]; LAYERS], [[0.0; HIDDEN]; LAYERS]);
+        Ok(Self { model, hidden, cell, scratch, history: History::new(), isa })
+    }
+
+    /// Hears the start of a sequence.
+    pub(crate) fn begin(&mut self) {
+        self.hear_token(Token::BOS, &mut || {});
     }
 
     /// Forgets everything and starts a sequence.
@@ -150,17 +161,17 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
 
     /// As [`restart`](Self::restart), with a `meanwhile` as that of
     /// [`hear_meanwhile`](Self::hear_meanwhile).
-    pub fn restart_meanwhile(&mut self, meanwhile: impl FnMut()) {
+    pub fn restart_meanwhile(&mut self, mut meanwhile: impl FnMut()) {
         self.hidden = [[0.0; HIDDEN]; LAYERS];
         self.cell = [[0.0; HIDDEN]; LAYERS];
         self.history = History::new();
-        self.hear_part(Token::BOS, 0..self.model.hidden, |_, _| {}, meanwhile);
+        self.hear_token(Token::BOS, &mut meanwhile);
     }
 
     /// Advances the state by one note, its times as they are: not a number among them would stay
     /// in the state. A pitch past 127 is heard as 127.
     pub fn hear(&mut self, note: &Note) {
-        self.hear_token(Token::from(note));
+        self.hear_token(Token::from(note), &mut || {});
     }
 
     /// Hidden and cell state of a layer, as wide as the model; `None` past the last layer.
@@ -193,12 +204,15 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
 
     /// As [`hear`](Self::hear), and calls `meanwhile` a hundred times or so on the way, about
     /// evenly: for boards that have more to see to.
-    pub fn hear_meanwhile(&mut self, note: &Note, meanwhile: impl FnMut()) {
-        self.hear_part(Token::from(note), 0..self.model.hidden, |_, _| {}, meanwhile);
+    pub fn hear_meanwhile(&mut self, note: &Note, mut meanwhile: impl FnMut()) {
+        self.hear_token(Token::from(note), &mut meanwhile);
     }
 
-    fn hear_token(&mut self, token: Token) {
-        self.hear_part(token, 0..self.model.hidden, |_, _| {}, || {});
+    /// Hears a token with all units. What is called on the way is not part of this function's type, so
+    /// that there is one such function: boards have no flash for a copy of it for every caller.
+    #[inline(never)]
+    fn hear_token(&mut self, token: Token, meanwhile: &mut dyn FnMut()) {
+        self.hear_part(token, 0..self.model.hidden, |_, _| {}, meanwhile);
     }
 
     /// Hears a token, but computes only some units of each layer, whole chunks of them; `exchange`
@@ -242,7 +256,12 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
 
     /// As [`predict`](Self::predict), and calls `meanwhile` on the way as
     /// [`hear_meanwhile`](Self::hear_meanwhile) does.
-    pub fn predict_meanwhile(&self, known: Known, meanwhile: impl FnMut()) -> Prediction {
+    pub fn predict_meanwhile(&self, known: Known, mut meanwhile: impl FnMut()) -> Prediction {
+        self.predict_part(known, &mut meanwhile)
+    }
+
+    #[inline(never)] // as `hear_token`
+    fn predict_part(&self, known: Known, meanwhile: &mut dyn FnMut()) -> Prediction {
         self.isa.run(Predict { network: self, known, meanwhile })
     }
 }
@@ -463,22 +482,20 @@ impl Input<'_> {
 }
 
 /// Runs one of a network's heads.
-struct Predict<'n, 'm, M, const LAYERS: usize, const HIDDEN: usize> {
+struct Predict<'n, 'm, 'w, const LAYERS: usize, const HIDDEN: usize> {
     network: &'n Network<'m, LAYERS, HIDDEN>,
     /// What is known of the note: this chooses the head.
     known: Known,
     /// Called between blocks of rows.
-    meanwhile: M,
+    meanwhile: &'w mut dyn FnMut(),
 }
 
-impl<M: FnMut(), const LAYERS: usize, const HIDDEN: usize> Work
-    for Predict<'_, '_, M, LAYERS, HIDDEN>
-{
+impl<const LAYERS: usize, const HIDDEN: usize> Work for Predict<'_, '_, '_, LAYERS, HIDDEN> {
     type Output = Prediction;
 
     #[inline(always)]
     fn with<K: Kernel>(self, kernel: K) -> Prediction {
-        let Self { network, known, mut meanwhile } = self;
+        let Self { network, known, meanwhile } = self;
         let model = network.model;
         let head = match (&model.heads, known) {
             (Heads::Expressive([step, ..]), Known::Nothing) => step,
@@ -493,13 +510,13 @@ impl<M: FnMut(), const LAYERS: usize, const HIDDEN: usize> Work
                 let mut quantized = Aligned([0; HIDDEN]);
                 let precision = model.precision.of_outputs();
                 let heard = activations(kernel, precision, network.top(), 1.0, &mut quantized.0);
-                times.multiply(kernel, &heard, &mut seconds, &mut meanwhile);
+                times.multiply(kernel, &heard, &mut seconds, meanwhile);
                 let [step, duration, ..] = seconds;
                 return Prediction::Seconds(if known == Known::Nothing { step } else { duration });
             }
         };
         let mut logits = Logits { values: [0.0; LOGITS], count: head.choices };
-        network.choose(kernel, head, known, &mut logits.values, &mut meanwhile);
+        network.choose(kernel, head, known, &mut logits.values, meanwhile);
         Prediction::Choice(logits)
     }
 }
@@ -519,7 +536,7 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
         head: &Head,
         known: Known,
         logits: &mut [f32],
-        meanwhile: &mut impl FnMut(),
+        meanwhile: &mut dyn FnMut(),
     ) {
         // Between them, scaling neither overflows nor divides by nothing.
         const LIMITS: (f32, f32) = (1e-30, 1e30);

@@ -116,6 +116,7 @@ const MOST: usize = 128;
 
 /// Draws one of up to [`MOST`] choices. Logits that are not numbers are never drawn unless nothing else
 /// is there.
+#[inline(never)] // boards have no flash for a copy at every call
 pub(crate) fn draw(logits: &[f32], freedom: &Freedom, random: &mut Random) -> u8 {
     let mut tokens: [u8; MOST] = core::array::from_fn(|token| token as u8);
     let count = logits.len().min(MOST);
@@ -182,6 +183,7 @@ pub(crate) fn draw(logits: &[f32], freedom: &Freedom, random: &mut Random) -> u8
 /// Drawn in one step at a low temperature, the likelier of two hands would play alone, and more and more
 /// so, for the next note follows those before. Where it is the choice within an octave that is
 /// sharpened, both hands and all kinds of rhythm keep their shares.
+#[inline(never)]
 pub(crate) fn draw_in_bands(
     logits: &[f32],
     (first, width): (usize, usize),

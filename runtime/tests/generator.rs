@@ -153,6 +153,10 @@ fn the_notes_of_a_seed_are_pinned() {
     pinned(int8, [72, 77, 61], 1389709403);
     let int4 = include_bytes!("../../tests/golden/report-small-int4.safetensors");
     pinned(int4, [94, 95, 87], 1703322659);
+    let expressive = include_bytes!("../../tests/golden/expressive-small-int8.safetensors");
+    pinned(expressive, [0, 0, 0], 0);
+    let expressive = include_bytes!("../../tests/golden/expressive-small-int4.safetensors");
+    pinned(expressive, [0, 0, 0], 0);
 }
 
 fn pinned(file: &[u8], first_pitches: [u8; 3], crc: u32) {
@@ -166,6 +170,9 @@ fn pinned(file: &[u8], first_pitches: [u8; 3], crc: u32) {
             assert_eq!(note.pitch, *pitch, "note {index}");
         }
         played.update(&[note.pitch]);
+        if model.is_expressive() {
+            played.update(&[note.velocity]);
+        }
         played.update(&note.step.to_le_bytes());
         played.update(&note.duration.to_le_bytes());
     }

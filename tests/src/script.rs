@@ -11,7 +11,7 @@ use pianola_runtime::{Freedom, Generator, Isa, Model, ModelError, Network, Note,
 const NOTES: (u32, u32) = (500, 2_500);
 
 /// Bytes of the largest small model.
-const SMALL: usize = 100_000;
+const SMALL: usize = 200_000;
 
 /// Seed of every piece played here.
 const SEED: u64 = 42;

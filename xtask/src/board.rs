@@ -49,8 +49,12 @@ pub struct Count {
 }
 
 /// Models with random weights, small enough to play thousands of notes.
-const RANDOM: [&str; 2] =
-    ["tests/golden/report-small-int8.safetensors", "tests/golden/report-small-int4.safetensors"];
+const RANDOM: [&str; 4] = [
+    "tests/golden/report-small-int8.safetensors",
+    "tests/golden/report-small-int4.safetensors",
+    "tests/golden/expressive-small-int8.safetensors",
+    "tests/golden/expressive-small-int4.safetensors",
+];
 
 /// Plays the script of the tests with every model on every board; each must compute what this
 /// machine computes, bit for bit. Returns the counts of the bundled models.

@@ -213,12 +213,12 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
             some
         };
         let expressive = self.network.is_expressive();
-        let fresh = |pitch| {
-            !(expressive && self.network.history().is_struck(pitch, step))
-                && !(sampling.loop_guard && self.loops.forbids(pitch))
-                && !self.guard.as_ref().is_some_and(|guard| guard.forbids(step, pitch))
+        let stale = |pitch| {
+            let struck = expressive && self.network.history().is_struck(pitch, step);
+            let circles = sampling.loop_guard && self.loops.forbids(pitch);
+            struck || circles || self.guard.as_ref().is_some_and(|guard| guard.forbids(step, pitch))
         };
-        let _ = fill(&|pitch| sampling.has(pitch) && fresh(pitch))
+        let _ = fill(&|pitch| sampling.has(pitch) && !stale(pitch))
             || fill(&|pitch| sampling.has(pitch))
             || fill(&|_| true);
         if expressive {

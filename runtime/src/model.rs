@@ -159,6 +159,7 @@ pub(crate) enum Rest<'a> {
 
 /// What says how the next note will be.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is no allocator to put it elsewhere")]
 pub(crate) enum Heads<'a> {
     /// The report's: a pitch is chosen, times are regressions.
     Report {

@@ -14,6 +14,7 @@ use crate::vocabulary::{time_bin, velocity_bin};
 
 /// What the network expects of a part of the next note.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is no allocator to put it elsewhere")]
 pub enum Prediction {
     /// A value for each choice there is.
     Choice(Logits),

@@ -266,7 +266,7 @@ impl Lessons for Streams<'_> {
     }
 
     fn validate(&self, network: &Network) -> Vec<f64> {
-        evaluate(network, &self.validation, self.batch)
+        evaluate(network, &self.validation, self.batch).to_vec()
     }
 
     fn carried(&self) -> Option<&State> {
@@ -279,13 +279,13 @@ impl Lessons for Streams<'_> {
 }
 
 /// Mean cross-entropies of songs, in nats a note: each heard from its start.
-pub fn evaluate(network: &Network, songs: &[&[Note]], side_by_side: usize) -> Vec<f64> {
+pub fn evaluate(network: &Network, songs: &[&[Note]], side_by_side: usize) -> [f64; 4] {
     const LENGTH: usize = 256;
     // The longest first, so that none is left over at the end.
     let mut order: Vec<&[Note]> = songs.to_vec();
     order.sort_by_key(|song| song.len());
     let mut streams = vec![Stream::default(); side_by_side.min(songs.len())];
-    let (mut sums, mut notes) = (vec![0.0; PARTS.len()], 0);
+    let (mut sums, mut notes) = ([0.0; PARTS.len()], 0);
     tch::no_grad(|| {
         let mut state = network.start(streams.len());
         loop {
@@ -307,5 +307,87 @@ pub fn evaluate(network: &Network, songs: &[&[Note]], side_by_side: usize) -> Ve
             notes += batch.notes;
         }
     });
-    sums.iter().map(|sum| sum / notes.max(1) as f64).collect()
+    sums.map(|sum| sum / notes.max(1) as f64)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use pianola_runtime::evaluation::Nll;
+    use pianola_runtime::export::pack;
+    use pianola_runtime::weights::Shape;
+    use pianola_runtime::{Model, Precision};
+
+    use super::*;
+
+    fn song(seed: u32, notes: u32) -> Vec<Note> {
+        let note = |at: u32| {
+            let mixed = (at + 31 * seed).wrapping_mul(0x9e37_79b9) >> 8;
+            Note {
+                pitch: 36 + (mixed % 60) as u8,
+                velocity: 20 + (mixed / 64 % 100) as u8,
+                step: if mixed.is_multiple_of(3) { 0.0 } else { (mixed % 89) as f32 / 90.0 },
+                duration: (mixed % 211) as f32 / 70.0,
+            }
+        };
+        (0..notes).map(note).collect()
+    }
+
+    /// The runtime's float path and libtorch give the same nats, at the model's size, over songs that
+    /// take several batches and end within them.
+    #[test]
+    fn the_runtime_agrees_with_libtorch() {
+        tch::manual_seed(1);
+        let network = Network::new(Shape::EXPRESSIVE, Device::Cpu);
+        let songs: Vec<Vec<Note>> =
+            [300, 40, 520].into_iter().zip(1..).map(|(n, s)| song(s, n)).collect();
+        let songs: Vec<&[Note]> = songs.iter().map(Vec::as_slice).collect();
+        let theirs = evaluate(&network, &songs, 2);
+        let packed = pack(&network.to_weights(String::new()).unwrap(), Precision::Float).unwrap();
+        let model = Model::from_bytes(&packed.bytes).unwrap();
+        let marked: Vec<(&[Note], &[bool])> =
+            songs.iter().map(|song| (*song, [].as_slice())).collect();
+        let [ours, _] = Nll::of_songs(&model, &marked).unwrap();
+        let worst = ours.mean().iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        println!("largest difference of nats: {worst:e}");
+        assert!(worst < 1e-5, "{:?} and {theirs:?}", ours.mean());
+    }
+
+    /// Training meets every note of every song in order, whatever the length of a batch, and a run that
+    /// is resumed meets what it would have met.
+    #[test]
+    fn streams_meet_songs_in_order_and_resume() {
+        let songs: Vec<Vec<Note>> = (1..=5).map(|n| song(n, 30 + 17 * n)).collect();
+        let none = Augmentation { transpose_down: 0, transpose_up: 0, tempo: 0.0 };
+        let streams = |length| {
+            let training = songs.iter().map(|song| [song.as_slice(), song.as_slice()]).collect();
+            Streams::new(training, Vec::new(), (2, length), none, 7, 10)
+        };
+        let pitches = |streams: &mut Streams, batches: usize| -> Vec<Vec<i64>> {
+            let mut met = vec![Vec::new(); 2];
+            for _ in 0..batches {
+                let batch = streams.next();
+                for (place, &pitch) in batch.targets[1].iter().enumerate() {
+                    if pitch != NOTHING {
+                        met[place % 2].push(pitch);
+                    }
+                }
+            }
+            met
+        };
+        let met = pitches(&mut streams(16), 40);
+        let all: Vec<i64> = songs[0].iter().map(|note| i64::from(note.pitch)).collect();
+        let whole = |stream: &Vec<i64>| stream.windows(all.len()).any(|window| window == all);
+        assert!(met.iter().any(whole), "a song comes whole");
+
+        let (mut straight, mut resumed) = (streams(16), streams(16));
+        pitches(&mut straight, 23);
+        let updates = resumed.updates();
+        resumed.seek(23 / updates, 23 % updates);
+        for _ in 0..5 {
+            let (a, b) = (straight.next(), resumed.next());
+            assert!(a.targets == b.targets && a.heard == b.heard && a.features == b.features);
+            assert_eq!(a.goes_on, b.goes_on);
+        }
+    }
 }

@@ -202,10 +202,7 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
             format!("{}; epoch {} of {}", run.provenance, progress.epoch, recipe.epochs);
         let weights = network.to_weights(provenance)?;
         let validation: Vec<Note> = notes_of(Set::Validation);
-        let divergences = match recipe.preset {
-            Preset::Report => Divergences::between(&sample(&weights)?, &validation).to_json(),
-            _ => json!({}),
-        };
+        let divergences = Divergences::between(&sample(&weights)?, &validation);
         progress.batch = 0;
         progress.batch_losses.clear();
         let better = progress.best.is_none_or(|(best, _)| held_out_total < best);
@@ -218,7 +215,7 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
             "event": "epoch", "epoch": progress.epoch, "best": better,
             "seconds": started.elapsed().as_secs_f64(),
             "train": loss_to_json(parts, &train), "validation": loss_to_json(parts, &held_out),
-            "jsd": divergences["corrected"],
+            "jsd": divergences.to_json()["corrected"],
         }))?;
         let carried = lessons.carried();
         checkpoint::save(&files.checkpoint, &network, &optimizer, carried, &progress)?;

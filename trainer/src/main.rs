@@ -17,9 +17,10 @@ use std::process::ExitCode;
 use anyhow::{Context, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pianola_runtime::corpus::{self, Corpus, Set, Split};
-use pianola_runtime::evaluation::{Divergences, Evaluation};
+use pianola_runtime::evaluation::{Divergences, Evaluation, nats_to_json};
 use pianola_runtime::midi_file::Tracks;
 use pianola_runtime::weights::{FloatWeights, HeadShapes};
+use serde_json::json;
 use tch::Device;
 
 use augmentation::Augmentation;
@@ -39,7 +40,7 @@ struct Cli {
 enum Command {
     /// Learn from a folder of MIDI files.
     Fit(Box<Fit>),
-    /// Measure a run's weights in libtorch: the report's loss and divergences.
+    /// Measure a run's weights in libtorch: the loss on a set of songs.
     Evaluate(Evaluate),
 }
 
@@ -270,9 +271,11 @@ fn evaluate_command(options: Evaluate) -> anyhow::Result<()> {
     let network = Network::from_weights(&weights, device);
     if !report {
         let songs: Vec<_> = songs.map(|song| song.notes.as_slice()).collect();
-        let nll = expressive::evaluate(&network, &songs, 32);
-        println!("{name}: {nll:.4?}");
-        return Ok(());
+        ensure!(!songs.is_empty(), "the {} set has no songs", options.set.name());
+        let nats = expressive::evaluate(&network, &songs, 32);
+        let json =
+            json!({"model": name, "songs": songs.len(), "nats_per_note": nats_to_json(nats)});
+        return say(&format!("{json:#}\n"));
     }
     let segments: Vec<_> = corpus::segments(songs).copied().collect();
     ensure!(!segments.is_empty(), "the {} set has no whole segment", options.set.name());
@@ -285,6 +288,9 @@ fn evaluate_command(options: Evaluate) -> anyhow::Result<()> {
     };
     let report =
         if options.json { format!("{:#}\n", evaluation.to_json()) } else { evaluation.to_string() };
-    io::stdout().write_all(report.as_bytes()).context("cannot write to standard output")?;
-    Ok(())
+    say(&report)
+}
+
+fn say(report: &str) -> anyhow::Result<()> {
+    io::stdout().write_all(report.as_bytes()).context("cannot write to standard output")
 }

@@ -28,10 +28,14 @@ fn corpus() -> TempDir {
 }
 
 fn fit(corpus: &Path, run: &Path, more: &[&str]) -> Command {
+    fit_preset("report", corpus, run, more)
+}
+
+fn fit_preset(preset: &str, corpus: &Path, run: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
-    command.arg("fit").arg(corpus).arg("--out").arg(run);
+    command.arg("fit").arg(corpus).arg("--out").arg(run).args(["--preset", preset]);
     command.args(["--threads", "1", "--hidden", "32", "--layers", "2", "--batch", "4"]);
-    command.args(["--epochs", "3", "--seed", "9"]).args(more);
+    command.args(["--length", "48", "--epochs", "3", "--seed", "9"]).args(more);
     command
 }
 
@@ -51,8 +55,14 @@ fn figures(run: &Path) -> Vec<Value> {
 
 #[test]
 fn a_run_learns_and_leaves_what_it_promises() {
+    learns_and_leaves_what_it_promises("report");
+    learns_and_leaves_what_it_promises("expressive");
+}
+
+fn learns_and_leaves_what_it_promises(preset: &str) {
     let (corpus, out) = (corpus(), tempfile::tempdir().unwrap());
     let run = out.path().join("run");
+    let fit = |corpus: &Path, run: &Path, more: &[&str]| fit_preset(preset, corpus, run, more);
     let output = fit(corpus.path(), &run, &[]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     for file in ["weights.safetensors", "checkpoint.safetensors", "recipe.json"] {
@@ -93,7 +103,18 @@ fn a_run_learns_and_leaves_what_it_promises() {
 
 #[test]
 fn a_stopped_run_goes_on_bit_for_bit() {
+    stopped_goes_on_bit_for_bit("report");
+}
+
+/// Its songs are carried from batch to batch, and their states with them.
+#[test]
+fn a_stopped_run_of_songs_goes_on_bit_for_bit() {
+    stopped_goes_on_bit_for_bit("expressive");
+}
+
+fn stopped_goes_on_bit_for_bit(preset: &str) {
     let (corpus, out) = (corpus(), tempfile::tempdir().unwrap());
+    let fit = |corpus: &Path, run: &Path, more: &[&str]| fit_preset(preset, corpus, run, more);
     let (straight, stopped) = (out.path().join("straight"), out.path().join("stopped"));
     assert!(fit(corpus.path(), &straight, &[]).output().unwrap().status.success());
 

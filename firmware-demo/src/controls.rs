@@ -15,7 +15,8 @@ pub struct Controls {
 
 impl Default for Controls {
     fn default() -> Self {
-        Self { sampling: Sampling::default(), density: 1.0, transposition: 0 }
+        let sampling = Sampling { loop_guard: true, drift_guard: true, ..Sampling::default() };
+        Self { sampling, density: 1.0, transposition: 0 }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::loops::Loops;
 use crate::model::{Model, ModelError};
 use crate::network::{Network, Prediction};
 use crate::note::Note;
-use crate::sampling::{Random, Sampling, draw, draw_in_bands};
+use crate::sampling::{Freedom, Random, Sampling, draw, draw_in_bands};
 use crate::vocabulary;
 
 /// Number of pitches that can be played: all tokens but BOS.
@@ -27,6 +27,8 @@ pub struct Generator<'m, const LAYERS: usize = 3, const HIDDEN: usize = 512> {
     places: [u32; 2],
     /// Seconds that the piece is behind the density asked for.
     behind: f32,
+    /// Mean pitch of the last notes, the latest counting most.
+    center: f32,
 }
 
 impl<'m, const LAYERS: usize, const HIDDEN: usize> AsMut<Network<'m, LAYERS, HIDDEN>>
@@ -56,7 +58,8 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     pub fn of(network: Network<'m, LAYERS, HIDDEN>, seed: u64) -> Self {
         let random = Random::new(seed);
         let loops = Loops::new();
-        Self { network, random, loops, guard: None, places: [0; 2], behind: 0.0 }
+        let center = MIDDLE;
+        Self { network, random, loops, guard: None, places: [0; 2], behind: 0.0, center }
     }
 
     /// Has it play no passage that a filter knows, from here on; or any again.
@@ -78,6 +81,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         self.network.restart_meanwhile(meanwhile);
         self.random = Random::new(seed);
         (self.loops, self.places, self.behind) = (Loops::new(), [0; 2], 0.0);
+        self.center = MIDDLE;
         if let Some(guard) = &mut self.guard {
             guard.restart();
         }
@@ -153,7 +157,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         note.duration = match self.network.predict_meanwhile(known, &mut meanwhile) {
             Prediction::Choice(logits) => {
                 let bin = draw_in_bands(&logits, TIMES, &sampling.time, &mut self.random);
-                vocabulary::seconds(bin, self.place(1))
+                vocabulary::seconds(bin, self.place(1, &sampling.time))
             }
             Prediction::Seconds(seconds) => seconds,
             Prediction::Unknown => 0.0,
@@ -162,7 +166,8 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         let known = Known::Duration(note.step, note.pitch, note.duration);
         if let Prediction::Choice(logits) = self.network.predict_meanwhile(known, &mut meanwhile) {
             let bin = draw(&logits, &sampling.velocity, &mut self.random);
-            note.velocity = vocabulary::velocity(bin, self.random.bits());
+            let greedy = sampling.velocity.is_greedy();
+            note.velocity = vocabulary::velocity(bin, if greedy { 2 } else { self.random.bits() });
         }
         self.follow(&note);
         note
@@ -171,6 +176,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     /// Keeps a note for what watches over the piece.
     fn follow(&mut self, note: &Note) {
         self.loops.hear(note.pitch);
+        self.center += (f32::from(note.pitch) - self.center) / MEMORY;
         if let Some(guard) = &mut self.guard {
             guard.hear(note);
         }
@@ -186,7 +192,8 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
             *tilted = logit - tilt * f32::from(bin);
         }
         let bin = draw_in_bands(&tilted, TIMES, &sampling.time, &mut self.random);
-        let mut step = Note::playable_seconds(vocabulary::seconds(bin, self.place(0)));
+        let mut step =
+            Note::playable_seconds(vocabulary::seconds(bin, self.place(0, &sampling.time)));
         if sampling.polyphony > 0 {
             let free = self.network.history().free_in(usize::from(sampling.polyphony));
             step = if free > step { Note::playable_seconds(free) } else { step };
@@ -202,17 +209,21 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     /// Draws a pitch: of those asked for, one that neither sounds at this very moment nor goes round in
     /// circles; where there is none, any of those asked for; and where nothing fits, any at all.
     fn draw_pitch(&mut self, logits: &[f32], step: f32, sampling: &Sampling) -> u8 {
+        let expressive = self.network.is_expressive();
+        let strayed = self.center - self.center.clamp(USUAL.0, USUAL.1);
+        let guarded = expressive && sampling.drift_guard && sampling.is_wide();
+        let pull = if guarded { PULL * strayed } else { 0.0 };
         let mut allowed = [f32::NEG_INFINITY; PLAYABLE];
         let mut fill = |allow: &dyn Fn(u8) -> bool| {
             let mut some = false;
             for (pitch, (allowed, logit)) in (0u8..).zip(allowed.iter_mut().zip(logits)) {
                 let allow = allow(pitch);
-                *allowed = if allow { *logit } else { f32::NEG_INFINITY };
+                let led = logit - pull * (f32::from(pitch) - MIDDLE);
+                *allowed = if allow { led } else { f32::NEG_INFINITY };
                 some |= allow;
             }
             some
         };
-        let expressive = self.network.is_expressive();
         let stale = |pitch| {
             let struck = expressive && self.network.history().is_struck(pitch, step);
             let circles = sampling.loop_guard && self.loops.forbids(pitch);
@@ -222,7 +233,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
             || fill(&|pitch| sampling.has(pitch))
             || fill(&|_| true);
         if expressive {
-            draw_in_bands(&allowed, OCTAVES, &sampling.pitch, &mut self.random)
+            draw_in_bands(&allowed, THIRDS, &sampling.pitch, &mut self.random)
         } else {
             draw(&allowed, &sampling.pitch, &mut self.random)
         }
@@ -230,7 +241,10 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
 
     /// Where in its bin a step or a duration lies. It stays for some notes, so that an even run sounds
     /// even and the notes of a chord end together.
-    fn place(&mut self, of: usize) -> u32 {
+    fn place(&mut self, of: usize, freedom: &Freedom) -> u32 {
+        if freedom.is_greedy() {
+            return 1 << 19; // its middle
+        }
         let bits = self.random.bits();
         let Some(place) = self.places.get_mut(of) else { return 0 };
         // One in sixteen is another place.
@@ -241,8 +255,21 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     }
 }
 
-/// Bands of pitches: an octave each.
-const OCTAVES: (usize, usize) = (12, 12);
+/// Where the middle of the music is, as a pitch: the mean of the reference corpus.
+const MIDDLE: f32 = 64.0;
+
+/// Where the mean of the last notes usually is.
+const USUAL: (f32, f32) = (57.0, 70.0);
+
+/// Notes that this mean goes over.
+const MEMORY: f32 = 64.0;
+
+/// What a semitone away from the middle costs for each that the mean has strayed.
+const PULL: f32 = 0.05;
+
+/// Bands of pitches: three neighbouring semitones each. In octaves, low temperatures would leave few
+/// pitch classes.
+const THIRDS: (usize, usize) = (3, 3);
 
 /// Bands of times: none, and an octave each.
 const TIMES: (usize, usize) = (1, 8);

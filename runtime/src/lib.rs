@@ -10,7 +10,7 @@
 //! use pianola_runtime::{Generator, Model, Note, Sampling};
 //!
 //! # fn main() -> Result<(), pianola_runtime::ModelError> {
-//! let file = include_bytes!("../../models/report-int8.safetensors");
+//! let file = include_bytes!("../../models/expressive-int8.safetensors");
 //! let model = Model::from_bytes(file)?; // checks the file; copies nothing
 //!
 //! let mut generator: Generator = Generator::new(&model, 42)?; // seed 42

@@ -11,8 +11,8 @@ use rand_pcg::rand_core::Rng;
 pub struct Freedom {
     /// Divides the log-probabilities: below 1 the likely becomes likelier, above 1 the unlikely.
     /// At 0 (or below, or not a number) the likeliest choice is taken. Where all parts of a note are
-    /// chosen, it is the choice within an octave of pitch or of time that is made so, while octaves
-    /// keep their probabilities.
+    /// chosen, it is the choice among three neighbouring pitches, or within an octave of time, that is
+    /// made so, while these bands keep their probabilities.
     pub temperature: f32,
     /// Draw only among so many likeliest choices; 0 for all.
     pub top_k: u16,
@@ -25,6 +25,11 @@ impl Freedom {
     /// All choices, at a temperature.
     pub const fn at(temperature: f32) -> Self {
         Self { temperature, top_k: 0, top_p: 1.0 }
+    }
+
+    /// Whether the likeliest choice is taken.
+    pub(crate) fn is_greedy(&self) -> bool {
+        self.temperature.is_nan() || self.temperature <= 0.0
     }
 }
 
@@ -52,6 +57,9 @@ pub struct Sampling {
     pub density: f32,
     /// Whether to break a circle of up to 24 pitches that has gone round for long.
     pub loop_guard: bool,
+    /// Whether to lead music back that strays to one end of the keyboard, unless a register is asked
+    /// for. A network that goes on from its own notes for long has nothing else to hold it.
+    pub drift_guard: bool,
 }
 
 impl Sampling {
@@ -68,7 +76,13 @@ impl Sampling {
             polyphony: 0,
             density: 0.0,
             loop_guard: false,
+            drift_guard: false,
         }
+    }
+
+    /// Whether every register is welcome.
+    pub(crate) fn is_wide(&self) -> bool {
+        self.lowest == 0 && self.highest >= 127
     }
 
     /// Whether scale and register have a pitch.
@@ -133,8 +147,7 @@ pub(crate) fn draw(logits: &[f32], freedom: &Freedom, random: &mut Random) -> u8
     let likeliest = tokens.iter().copied().min_by(by_likelihood).unwrap_or(0);
     let top = logit(&likeliest);
     // Also where all is impossible or something is certain: there is nothing to weigh.
-    let greedy = freedom.temperature.is_nan() || freedom.temperature <= 0.0;
-    if greedy || !top.is_finite() {
+    if freedom.is_greedy() || !top.is_finite() {
         return likeliest;
     }
 
@@ -181,8 +194,8 @@ pub(crate) fn draw(logits: &[f32], freedom: &Freedom, random: &mut Random) -> u8
 /// one of the band, as freely as asked. The first band is `first` wide, the others `width`.
 ///
 /// Drawn in one step at a low temperature, the likelier of two hands would play alone, and more and more
-/// so, for the next note follows those before. Where it is the choice within an octave that is
-/// sharpened, both hands and all kinds of rhythm keep their shares.
+/// so, for the next note follows those before. Where it is the choice within a band that is sharpened,
+/// both hands and all kinds of rhythm keep their shares.
 #[inline(never)]
 pub(crate) fn draw_in_bands(
     logits: &[f32],
@@ -192,8 +205,7 @@ pub(crate) fn draw_in_bands(
 ) -> u8 {
     let top =
         logits.iter().copied().fold(f32::NEG_INFINITY, |top, x| if x > top { x } else { top });
-    let greedy = freedom.temperature.is_nan() || freedom.temperature <= 0.0;
-    if greedy || !top.is_finite() {
+    if freedom.is_greedy() || !top.is_finite() {
         return draw(logits, freedom, random);
     }
     let bands = || (0..=MOST_BANDS).map(|band| (band * width).saturating_sub(width - first));
@@ -212,7 +224,7 @@ pub(crate) fn draw_in_bands(
 }
 
 /// Most bands there are.
-const MOST_BANDS: usize = 12;
+const MOST_BANDS: usize = 44;
 
 /// Sorts a few tokens, by insertion: `core`'s own sorting can panic and takes 10 KB of flash.
 fn sort(tokens: &mut [u8], order: impl Fn(&u8, &u8) -> Ordering) {

@@ -56,7 +56,7 @@ pub fn fingerprint(file: &[u8]) -> Result<u32, ModelError> {
                 let freedom = Freedom { temperature: 0.7, top_k: 20, top_p: 0.9 };
                 Sampling { pitch: freedom, time: freedom, ..Sampling::default() }
             }
-            _ => Sampling { loop_guard: true, ..Sampling::default() },
+            _ => Sampling { loop_guard: true, drift_guard: true, ..Sampling::default() },
         };
         let note = generator.next_note(&sampling);
         fold(&[note.pitch, note.velocity].map(f32::from));

@@ -101,7 +101,13 @@ fn seconds_end_a_piece() {
 #[test]
 fn inspect_names_what_a_file_holds() {
     let printed = succeed(tools().arg("inspect"));
-    for part in ["parameters: 5736029", "weights: int8", "lstm.2.weight", "plays here: yes"] {
+    for part in [
+        "parameters: 6892882",
+        "weights: int8",
+        "heads: expressive",
+        "lstm.2.weight",
+        "plays here: yes",
+    ] {
         assert!(printed.contains(part), "{part} in {printed}");
     }
     let printed = succeed(tools().arg("inspect").arg(golden_weights()));

@@ -9,7 +9,7 @@ use pianola_tests::stream::played;
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::Rng;
 
-const MODEL: &[u8] = include_bytes!("../../models/report-int4.safetensors");
+const MODEL: &[u8] = include_bytes!("../../models/expressive-int4.safetensors");
 
 /// Messages of a player that has been powered on, before it plays.
 const SILENCING: usize = 130;

@@ -118,7 +118,7 @@ impl Bench {
 }
 
 fn bundled(precision: &str) -> PathBuf {
-    root().join(format!("models/report-{precision}.safetensors"))
+    root().join(format!("models/expressive-{precision}.safetensors"))
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn an_int8_model_takes_the_larger_board() {
     let int8 = bundled("int8");
     let bytes = fs::metadata(&int8).unwrap().len().to_string();
     let said = refuse(&mut bench.flash("pico2", Some(&int8)));
-    for part in ["report-int8.safetensors", &bytes, "4 MB", "4063232", "--quantize int4"] {
+    for part in ["expressive-int8.safetensors", &bytes, "4 MB", "4063232", "--quantize int4"] {
         assert!(said.contains(part), "{part} in {said}");
     }
     assert!(bench.is_untouched());

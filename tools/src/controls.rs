@@ -52,6 +52,9 @@ pub struct Controls {
     /// Let the music go round in circles.
     #[arg(long)]
     no_loop_guard: bool,
+    /// Let the music stray to one end of the keyboard.
+    #[arg(long)]
+    no_drift_guard: bool,
 }
 
 impl Controls {
@@ -88,6 +91,7 @@ impl Controls {
             polyphony: self.polyphony.unwrap_or(0),
             density,
             loop_guard: !self.no_loop_guard,
+            drift_guard: !self.no_drift_guard,
         };
         let some = (lowest..=highest).any(|pitch| sampling.scale.contains(pitch));
         ensure!(some, "--register leaves no pitch of --scale");

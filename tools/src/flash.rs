@@ -70,7 +70,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     // First what may be refused at once; building takes a while.
     let model_path = match &options.model {
         Some(path) => path.clone(),
-        None => root().join("models/report-int4.safetensors"),
+        None => root().join("models/expressive-int4.safetensors"),
     };
     let model = ModelFile::open(Some(&model_path))?;
     check_model(&model, options.board)?;

@@ -9,7 +9,8 @@ use pianola_runtime::{Model, ModelError};
 
 /// The bundled model, for those who only want to listen; on a boundary of cache lines, where kernels
 /// read it fastest.
-static BUNDLED: &Aligned<[u8]> = &Aligned(*include_bytes!("../../models/report-int8.safetensors"));
+static BUNDLED: &Aligned<[u8]> =
+    &Aligned(*include_bytes!("../../models/expressive-int8.safetensors"));
 
 #[repr(align(64))]
 struct Aligned<T: ?Sized>(T);
@@ -48,7 +49,7 @@ impl ModelFile {
     /// What to call it.
     pub fn name(&self) -> &str {
         match self {
-            Self::Bundled => "report-int8 (bundled)",
+            Self::Bundled => "expressive-int8 (bundled)",
             Self::Mapped { name, .. } => name,
         }
     }

@@ -62,7 +62,7 @@ pub fn run() -> anyhow::Result<()> {
 
 /// Erased, cut short and changed, a model leaves the board silent, and the board says why.
 fn refuses(board: &Board, firmware: &Path, folder: &Path) -> anyhow::Result<()> {
-    let int4 = fs::read(root().join("models/report-int4.safetensors"))?;
+    let int4 = fs::read(root().join("models/expressive-int4.safetensors"))?;
     let erased = vec![0xff; int4.len()];
     let mut cut = int4.clone();
     cut[int4.len() / 2..].fill(0xff);

@@ -29,6 +29,8 @@ pub struct Generator<'m, const LAYERS: usize = 3, const HIDDEN: usize = 512> {
     behind: f32,
     /// Mean pitch of the last notes, the latest counting most.
     center: f32,
+    /// Their mean step in seconds, likewise.
+    pace: f32,
 }
 
 impl<'m, const LAYERS: usize, const HIDDEN: usize> AsMut<Network<'m, LAYERS, HIDDEN>>
@@ -58,8 +60,9 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     pub fn of(network: Network<'m, LAYERS, HIDDEN>, seed: u64) -> Self {
         let random = Random::new(seed);
         let loops = Loops::new();
-        let center = MIDDLE;
-        Self { network, random, loops, guard: None, places: [0; 2], behind: 0.0, center }
+        let (guard, places, behind) = (None, [0; 2], 0.0);
+        let (center, pace) = (MIDDLE, MODERATE);
+        Self { network, random, loops, guard, places, behind, center, pace }
     }
 
     /// Has it play no passage that a filter knows, from here on; or any again.
@@ -81,7 +84,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         self.network.restart_meanwhile(meanwhile);
         self.random = Random::new(seed);
         (self.loops, self.places, self.behind) = (Loops::new(), [0; 2], 0.0);
-        self.center = MIDDLE;
+        (self.center, self.pace) = (MIDDLE, MODERATE);
         if let Some(guard) = &mut self.guard {
             guard.restart();
         }
@@ -177,6 +180,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     fn follow(&mut self, note: &Note) {
         self.loops.hear(note.pitch);
         self.center += (f32::from(note.pitch) - self.center) / MEMORY;
+        self.pace += (note.step - self.pace) / MEMORY;
         if let Some(guard) = &mut self.guard {
             guard.hear(note);
         }
@@ -187,7 +191,13 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         let mut tilted = [f32::NEG_INFINITY; vocabulary::TIME_BINS];
         let aimed = sampling.density > 0.0 && sampling.density.is_finite();
         // What a bin more costs: bins go with the logarithm of time.
-        let tilt = if aimed { (TILT * self.behind).clamp(-STEEPEST, STEEPEST) } else { 0.0 };
+        let tilt = if aimed {
+            (TILT * self.behind).clamp(-STEEPEST, STEEPEST)
+        } else if sampling.drift_guard && self.pace < FASTEST {
+            HURRY * (self.pace / FASTEST - 1.0)
+        } else {
+            0.0
+        };
         for (bin, (tilted, logit)) in (0u8..).zip(tilted.iter_mut().zip(logits)) {
             *tilted = logit - tilt * f32::from(bin);
         }
@@ -261,7 +271,16 @@ const MIDDLE: f32 = 64.0;
 /// Where the mean of the last notes usually is.
 const USUAL: (f32, f32) = (57.0, 70.0);
 
-/// Notes that this mean goes over.
+/// The mean step of the reference corpus, in seconds.
+const MODERATE: f32 = 0.1;
+
+/// Where the mean of the last steps becomes unusually short: 14 notes a second.
+const FASTEST: f32 = 1.0 / 14.0;
+
+/// What a bin of a step more is worth where the mean is nothing at all.
+const HURRY: f32 = 0.15;
+
+/// Notes that these means go over.
 const MEMORY: f32 = 64.0;
 
 /// What a semitone away from the middle costs for each that the mean has strayed.

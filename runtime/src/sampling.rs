@@ -58,7 +58,8 @@ pub struct Sampling {
     /// Whether to break a circle of up to 24 pitches that has gone round for long.
     pub loop_guard: bool,
     /// Whether to lead music back that strays to one end of the keyboard, unless a register is asked
-    /// for. A network that goes on from its own notes for long has nothing else to hold it.
+    /// for, or that hurries, unless a density is. A network that goes on from its own notes for long has
+    /// nothing else to hold it.
     pub drift_guard: bool,
 }
 

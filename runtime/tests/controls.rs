@@ -174,6 +174,17 @@ fn the_drift_guard_leads_back() {
     let guarded = Sampling { drift_guard: true, ..Sampling::default() };
     assert!(mean(&Sampling::default()) > 95.0);
     assert!(mean(&guarded) < 75.0, "{}", mean(&guarded));
+    // One that likes a step the better, the shorter it is.
+    let mut weights = random_weights(EXPRESSIVE, 0.1, 3);
+    let bias = weights.tensors.get_mut("head.step.output.bias").unwrap();
+    bias.iter_mut().zip(0u8..).for_each(|(bias, bin)| *bias = f32::from(bin) / -7.0);
+    let fast = pack(&weights, Precision::Int8).unwrap().bytes;
+    let a_second = |sampling: &Sampling| {
+        let notes = with(&fast, sampling);
+        notes.len() as f32 / notes.iter().map(|note| note.step).sum::<f32>()
+    };
+    assert!(a_second(&Sampling::default()) > 30.0, "{}", a_second(&Sampling::default()));
+    assert!(a_second(&guarded) < 22.0, "{}", a_second(&guarded));
     // Who asks for high notes gets them.
     let treble = Sampling { lowest: 100, ..guarded };
     assert!(with(&high, &treble).iter().all(|note| note.pitch >= 100));

@@ -52,7 +52,7 @@ pub struct Controls {
     /// Let the music go round in circles.
     #[arg(long)]
     no_loop_guard: bool,
-    /// Let the music stray to one end of the keyboard.
+    /// Let the music stray to one end of the keyboard, and hurry.
     #[arg(long)]
     no_drift_guard: bool,
 }

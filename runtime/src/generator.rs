@@ -67,8 +67,8 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
 
     /// Has it play no passage that a filter knows, from here on; or any again.
     ///
-    /// Where every pitch would complete one, that of no pitch is kept back: it is rare, and for a filter
-    /// of passages long enough to be told apart it does not happen.
+    /// Where every pitch of scale and register would complete one, none is kept back. With a wide register
+    /// that does not happen.
     pub fn keep_from(&mut self, filter: Option<&Filter<'m>>) {
         self.guard = filter.map(Guard::new);
     }
@@ -177,7 +177,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     }
 
     /// Keeps a note for what watches over the piece.
-    fn follow(&mut self, note: &Note) {
+    pub(crate) fn follow(&mut self, note: &Note) {
         self.loops.hear(note.pitch);
         self.center += (f32::from(note.pitch) - self.center) / MEMORY;
         self.pace += (note.step - self.pace) / MEMORY;
@@ -216,8 +216,9 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         step
     }
 
-    /// Draws a pitch: of those asked for, one that neither sounds at this very moment nor goes round in
-    /// circles; where there is none, any of those asked for; and where nothing fits, any at all.
+    /// Draws a pitch: of those asked for, one that completes no known passage, is not struck at this very
+    /// moment and does not go round in circles; where there is none, one that completes no known passage;
+    /// then any of those asked for; and where scale and register have none, any at all.
     fn draw_pitch(&mut self, logits: &[f32], step: f32, sampling: &Sampling) -> u8 {
         let expressive = self.network.is_expressive();
         let strayed = self.center - self.center.clamp(USUAL.0, USUAL.1);
@@ -234,12 +235,13 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
             }
             some
         };
+        let known = |pitch| self.guard.as_ref().is_some_and(|guard| guard.forbids(step, pitch));
         let stale = |pitch| {
             let struck = expressive && self.network.history().is_struck(pitch, step);
-            let circles = sampling.loop_guard && self.loops.forbids(pitch);
-            struck || circles || self.guard.as_ref().is_some_and(|guard| guard.forbids(step, pitch))
+            struck || sampling.loop_guard && self.loops.forbids(pitch)
         };
-        let _ = fill(&|pitch| sampling.has(pitch) && !stale(pitch))
+        let _ = fill(&|pitch| sampling.has(pitch) && !stale(pitch) && !known(pitch))
+            || fill(&|pitch| sampling.has(pitch) && !known(pitch))
             || fill(&|pitch| sampling.has(pitch))
             || fill(&|_| true);
         if expressive {

@@ -32,7 +32,7 @@
 //! | [`Generator`] | notes one by one: [`hear`](Generator::hear), [`next_note`](Generator::next_note), [`restart`](Generator::restart); of several pieces [together](Generator::next_notes) |
 //! | `Pair` | (`std`) a generator on two threads |
 //! | [`guard`] | a filter of passages that must not come up again, and the notes it forbids |
-//! | [`Sampling`] | temperature, top-k, top-p and [`Scale`]; may change between two notes |
+//! | [`Sampling`] | temperature, top-k and top-p of each part of a note, [`Scale`], register, polyphony, density and guards; may change between two notes |
 //! | [`Note`] | pitch, velocity, step and duration |
 //! | [`Player`] | notes in, MIDI messages out, each at its time |
 //! | [`Isa`] | the instruction sets, for those who compare them; otherwise the fastest is chosen |

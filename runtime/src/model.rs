@@ -89,8 +89,8 @@ pub enum Precision {
     Float,
     /// Signed bytes with a float scale per row.
     Int8,
-    /// Four bits with a float scale per row. The pitch table and the heads' last layers stay in
-    /// bytes: there rounding is heard.
+    /// Four bits with a float scale per row. The heads' last layers, their features and the report's
+    /// pitch table stay in bytes: there rounding is heard.
     Int4,
 }
 

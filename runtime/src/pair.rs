@@ -129,7 +129,13 @@ impl<'scope, 'm: 'scope, const LAYERS: usize, const HIDDEN: usize>
 
     /// As [`Generator::hear`].
     pub fn hear(&mut self, note: &Note) {
-        let note = note.playable();
+        let note = Note { pitch: note.pitch.min(127), ..note.playable() };
+        self.generator.follow(&note);
+        self.advance(note);
+    }
+
+    /// Advances the network by a note that the generator has followed.
+    fn advance(&mut self, note: Note) {
         let network = self.generator.as_mut();
         let Some(helper) = &mut self.helper else { return network.hear(&note) };
         helper.hear(network, Token::from(&note));
@@ -142,7 +148,7 @@ impl<'scope, 'm: 'scope, const LAYERS: usize, const HIDDEN: usize>
     /// As [`Generator::next_note`].
     pub fn next_note(&mut self, sampling: &Sampling) -> Note {
         let note = self.generator.draw(sampling, || {});
-        self.hear(&note);
+        self.advance(note);
         note
     }
 

@@ -133,66 +133,23 @@ const MOST: usize = 128;
 /// is there.
 #[inline(never)] // boards have no flash for a copy at every call
 pub(crate) fn draw(logits: &[f32], freedom: &Freedom, random: &mut Random) -> u8 {
-    let mut tokens: [u8; MOST] = core::array::from_fn(|token| token as u8);
-    let count = logits.len().min(MOST);
-    let tokens = tokens.get_mut(..count).unwrap_or_default();
-    let logit = |token: &u8| {
-        let logit = logits.get(usize::from(*token)).copied();
-        logit.filter(|logit| !logit.is_nan()).unwrap_or(f32::NEG_INFINITY)
+    let Some(Kept { choices, weights, count, total }) = Kept::of(logits, freedom) else {
+        return likeliest(logits);
     };
-    // Likelier first; of equals, the lower token.
-    let by_likelihood = |a: &u8, b: &u8| match logit(b).total_cmp(&logit(a)) {
-        Ordering::Equal => a.cmp(b),
-        order => order,
-    };
-    let likeliest = tokens.iter().copied().min_by(by_likelihood).unwrap_or(0);
-    let top = logit(&likeliest);
-    // Also where all is impossible or something is certain: there is nothing to weigh.
-    if freedom.is_greedy() || !top.is_finite() {
-        return likeliest;
-    }
-
-    let mut kept = count;
-    let truncates = freedom.top_k > 0 || freedom.top_p < 1.0;
-    if truncates {
-        sort(tokens, by_likelihood);
-        if freedom.top_k > 0 {
-            kept = kept.min(usize::from(freedom.top_k));
-        }
-    }
-    let mut weights = [0.0; MOST];
-    let mut total = 0.0;
-    for (weight, token) in weights.iter_mut().zip(tokens.iter().take(kept)) {
-        *weight = libm::expf((logit(token) - top) / freedom.temperature);
-        total += *weight;
-    }
-    if freedom.top_p < 1.0 {
-        let wanted = freedom.top_p * total;
-        total = 0.0;
-        let mut count = 0;
-        for weight in weights.iter().take(kept) {
-            if count > 0 && total >= wanted {
-                break;
-            }
-            total += weight;
-            count += 1;
-        }
-        kept = count;
-    }
-
     let mut left = random.unit() * total;
-    for (weight, token) in weights.iter().zip(tokens.iter().take(kept)) {
+    for (weight, choice) in weights.iter().zip(choices).take(count) {
         if left < *weight {
-            return *token;
+            return choice;
         }
         left -= weight;
     }
     // Rounding may leave a last crumb: it belongs to a choice that can be drawn.
-    likeliest
+    likeliest(logits)
 }
 
 /// Draws a choice in two steps: first a band of neighbouring ones, as likely as they are together, then
-/// one of the band, as freely as asked. The first band is `first` wide, the others `width`.
+/// one of the band, as freely as asked. The first band is `first` wide, the others `width`. What top-k and
+/// top-p leave out is left out of all bands.
 ///
 /// Drawn in one step at a low temperature, the likelier of two hands would play alone, and more and more
 /// so, for the next note follows those before. Where it is the choice within a band that is sharpened,
@@ -204,24 +161,99 @@ pub(crate) fn draw_in_bands(
     freedom: &Freedom,
     random: &mut Random,
 ) -> u8 {
-    let top =
-        logits.iter().copied().fold(f32::NEG_INFINITY, |top, x| if x > top { x } else { top });
-    if freedom.is_greedy() || !top.is_finite() {
-        return draw(logits, freedom, random);
+    let plain = Freedom { temperature: 1.0, ..*freedom };
+    let Some(kept) = Kept::of(logits, &plain).filter(|_| !freedom.is_greedy()) else {
+        return likeliest(logits);
+    };
+    let (mut tempered, mut masses) = ([f32::NEG_INFINITY; MOST], [0.0; MOST_BANDS]);
+    for (choice, weight) in kept.choices.iter().zip(kept.weights).take(kept.count) {
+        let choice = usize::from(*choice);
+        let band = (choice + width - first).checked_div(width).unwrap_or(0);
+        if let Some(mass) = masses.get_mut(band) {
+            *mass += weight;
+        }
+        if let (Some(tempered), Some(logit)) = (tempered.get_mut(choice), logits.get(choice)) {
+            *tempered = *logit;
+        }
     }
-    let bands = || (0..=MOST_BANDS).map(|band| (band * width).saturating_sub(width - first));
-    let ranges = bands().zip(bands().skip(1));
-    let mut masses = [f32::NEG_INFINITY; MOST_BANDS];
-    for (mass, (start, end)) in masses.iter_mut().zip(ranges.clone()) {
-        let band = logits.get(start..end.min(logits.len())).unwrap_or_default();
-        let likely = band.iter().filter(|logit| !logit.is_nan());
-        *mass = libm::logf(likely.map(|logit| libm::expf(logit - top)).sum());
+    masses.iter_mut().for_each(|mass| *mass = libm::logf(*mass));
+    let band = usize::from(draw(&masses, &Freedom::at(1.0), random));
+    let start = (band * width).saturating_sub(width - first);
+    let end = (band * width + first).min(logits.len());
+    let choices = tempered.get(start..end).unwrap_or_default();
+    start as u8 + draw(choices, &Freedom::at(freedom.temperature), random)
+}
+
+/// The choices that may be drawn.
+struct Kept {
+    /// They come first: the likeliest first, where some are left out.
+    choices: [u8; MOST],
+    /// How often each is to be drawn.
+    weights: [f32; MOST],
+    /// How many there are.
+    count: usize,
+    /// The sum of their weights.
+    total: f32,
+}
+
+impl Kept {
+    /// `None` where there is nothing to weigh: all is impossible, something is certain, or the likeliest is
+    /// to be taken.
+    fn of(logits: &[f32], freedom: &Freedom) -> Option<Self> {
+        let top = logit_of(logits, likeliest(logits));
+        if freedom.is_greedy() || !top.is_finite() {
+            return None;
+        }
+        let mut choices: [u8; MOST] = core::array::from_fn(|choice| choice as u8);
+        let mut count = logits.len().min(MOST);
+        if freedom.top_k > 0 || freedom.top_p < 1.0 {
+            let choices = choices.get_mut(..count).unwrap_or_default();
+            // Of equals, the lower choice first.
+            sort(choices, |a, b| match logit_of(logits, *b).total_cmp(&logit_of(logits, *a)) {
+                Ordering::Equal => a.cmp(b),
+                order => order,
+            });
+            if freedom.top_k > 0 {
+                count = count.min(usize::from(freedom.top_k));
+            }
+        }
+        let (mut weights, mut total) = ([0.0; MOST], 0.0);
+        for (weight, choice) in weights.iter_mut().zip(choices).take(count) {
+            *weight = libm::expf((logit_of(logits, choice) - top) / freedom.temperature);
+            total += *weight;
+        }
+        if freedom.top_p < 1.0 {
+            let wanted = freedom.top_p * total;
+            total = 0.0;
+            let mut kept = 0;
+            for weight in weights.iter().take(count) {
+                if kept > 0 && total >= wanted {
+                    break;
+                }
+                total += weight;
+                kept += 1;
+            }
+            count = kept;
+        }
+        Some(Self { choices, weights, count, total })
     }
-    let coarse = Freedom { temperature: 1.0, top_k: 0, ..*freedom };
-    let band = usize::from(draw(&masses, &coarse, random));
-    let (start, end) = ranges.clone().nth(band).unwrap_or_default();
-    let choices = logits.get(start..end.min(logits.len())).unwrap_or_default();
-    start as u8 + draw(choices, freedom, random)
+}
+
+/// A choice's logit; that of none, or of one that is not a number, is impossible.
+fn logit_of(logits: &[f32], choice: u8) -> f32 {
+    let logit = logits.get(usize::from(choice)).copied();
+    logit.filter(|logit| !logit.is_nan()).unwrap_or(f32::NEG_INFINITY)
+}
+
+/// The likeliest choice; of equals, the lowest.
+fn likeliest(logits: &[f32]) -> u8 {
+    let (mut best, mut most) = (0, f32::NEG_INFINITY);
+    for (choice, &logit) in (0u8..).zip(logits) {
+        if logit > most {
+            (best, most) = (choice, logit);
+        }
+    }
+    best
 }
 
 /// Most bands there are.

@@ -106,7 +106,7 @@ fn two_threads_play_the_notes_of_one() {
             let file = pack(&random_weights(shape, 0.3, 5), precision).unwrap().bytes;
             let model = Model::from_bytes(&file).unwrap();
             let mut alone: Generator = Generator::new(&model, 3).unwrap();
-            let sampling = Sampling::default();
+            let sampling = Sampling { loop_guard: true, drift_guard: true, ..Sampling::default() };
             std::thread::scope(|scope| {
                 let mut pair = Pair::always(scope, alone.clone());
                 for index in 0..300 {

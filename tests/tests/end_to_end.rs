@@ -353,15 +353,42 @@ fn every_corpus_is_read_whole() {
     }
 }
 
-/// The bundled model has, to the last digit printed, the figures of its card and of
-/// `docs/results.md`: on any machine, since it computes the same bits.
-#[test]
-#[ignore = "needs the corpora (PIANOLA_DATA)"]
-fn the_bundled_model_reaches_its_figures() {
+fn evaluated(model: &str) -> Value {
     let mut command = tools();
     command.args(["evaluate", "--json", "--corpus"]).arg(data().join("piano-midi"));
+    command.arg("--model").arg(root().join("models").join(model));
     let printed = succeed(command.arg("--split").arg(data().join("reference_split.tsv")));
-    let report: Value = serde_json::from_str(&printed).unwrap();
+    serde_json::from_str(&printed).unwrap()
+}
+
+/// The bundled models have, to the last digit printed, the figures of their cards and of
+/// `docs/results.md`: on any machine, since they compute the same bits.
+#[test]
+#[ignore = "needs the corpora (PIANOLA_DATA)"]
+fn the_expressive_model_reaches_its_figures() {
+    let report = evaluated("expressive-int8.safetensors");
+    assert_eq!(report["notes"].as_u64(), Some(147_995));
+    for (figure, pointer) in [
+        (5.6856, "/nats_per_note/model/total"),
+        (0.5605, "/nats_per_note/model/step"),
+        (2.2485, "/nats_per_note/model/pitch"),
+        (1.2407, "/nats_per_note/model/duration"),
+        (1.6359, "/nats_per_note/model/velocity"),
+        (8.3293, "/nats_per_note/back-off n-gram/total"),
+        (0.0093, "/samples/jsd/corrected/pitch"),
+        (0.0011, "/samples/jsd/corrected/step"),
+        (0.0016, "/samples/jsd/corrected/duration"),
+        (0.8813, "/samples/mean_ratio"),
+    ] {
+        let measured = report.pointer(pointer).and_then(Value::as_f64).unwrap();
+        assert!((measured - figure).abs() < 1e-4, "{pointer}: {measured}, not {figure}");
+    }
+}
+
+#[test]
+#[ignore = "needs the corpora (PIANOLA_DATA)"]
+fn the_reports_model_reaches_its_figures() {
+    let report = evaluated("report-int8.safetensors");
     assert_eq!(report["segments"].as_u64(), Some(1214));
     for (kind, part, figure) in [
         ("loss", "total", 2.2234),

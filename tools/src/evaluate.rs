@@ -68,6 +68,7 @@ pub struct Options {
 const TOGETHER: usize = 16;
 
 pub fn run(options: &Options) -> anyhow::Result<String> {
+    options.controls.sampling()?;
     let file = ModelFile::open(options.model.as_deref())?;
     let model = file.model()?;
     let known = if model.is_expressive() { Tracks::All } else { Tracks::First };
@@ -81,6 +82,10 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     if model.is_expressive() {
         return expressive_model(options, &file, &model, &corpus, &split);
     }
+    ensure!(
+        options.picture.is_none(),
+        "--picture is for expressive models: the report's foretells one hand"
+    );
     let evaluation = report_model(&file, &model, &corpus, &split, options.set)?;
     Ok(if options.json { format!("{:#}\n", evaluation.to_json()) } else { evaluation.to_string() })
 }
@@ -110,10 +115,12 @@ fn expressive_model(
         .map(|song| Marked::all(song.notes.as_chunks::<{ corpus::SEGMENT }>().0.as_flattened()))
         .collect();
     let [melody_alone, _] = nll(file, model, &melody)?;
-    let report_file = ModelFile::open(Some(&root().join("models/report-int8.safetensors"))).ok();
-    let report_pitch = match &report_file {
-        Some(file) => Some(segments_loss(file, &file.model()?, &segments)?.mean()[0]),
-        None => None,
+    let report_path = root().join("models/report-int8.safetensors");
+    let report_pitch = if report_path.exists() {
+        let file = ModelFile::open(Some(&report_path))?;
+        Some(segments_loss(&file, &file.model()?, &segments)?.mean()[0])
+    } else {
+        None
     };
     let (ngram, unigram) = (Baseline::fit(&training), Baseline::unigram(&training));
     let rows = [
@@ -124,7 +131,7 @@ fn expressive_model(
     let right_hand = [
         ("model, hearing both hands", Some(melody_in_both.mean()[1])),
         ("model, hearing it alone", Some(melody_alone.mean()[1])),
-        ("the report's model (bundled int8)", report_pitch),
+        ("the report's model, each 64 alone", report_pitch),
     ];
 
     let bar = ProgressBar::new(options.pieces);
@@ -203,7 +210,10 @@ impl Marked {
         let bytes = fs::read(path).with_context(|| format!("cannot read {}", name()))?;
         let read = |tracks| midi_file::read(&bytes, tracks).with_context(name);
         let key = |note: &TimedNote| (note.start.to_bits(), note.end.to_bits(), note.pitch);
-        let first: HashSet<_> = read(Tracks::First)?.iter().map(key).collect();
+        // As many as there are in whole segments, which the report's model is measured on.
+        let first = read(Tracks::First)?;
+        let whole = first.len() / corpus::SEGMENT * corpus::SEGMENT;
+        let first: HashSet<_> = first.iter().take(whole).map(key).collect();
         let all = read(Tracks::All)?;
         if all.len() != song.notes.len() {
             return Ok(Self::all(&song.notes)); // the first instrument is all that was asked for

@@ -108,11 +108,19 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         (Some(out), _) => out.join(name(seed)),
         (None, _) => PathBuf::from(name(seed)),
     };
+    let outputs: Vec<PathBuf> = (0..options.count)
+        .map(|piece| path(seed.wrapping_add(piece)))
+        .chain(options.wav.clone())
+        .collect();
     for input in options.model.iter().chain(&options.prime).chain(&options.filter) {
-        for output in [path(seed)].iter().chain(&options.wav) {
+        for output in &outputs {
             ensure_apart(output, input)?;
         }
     }
+    ensure!(
+        options.wav.as_ref() != Some(&path(seed)),
+        "--wav and --out name the same file: give them two"
+    );
     if let (Some(out), 2..) = (&options.out, options.count) {
         ensure!(!out.is_file(), "{} is a file: --count needs a folder", out.display());
         std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;

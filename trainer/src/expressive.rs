@@ -50,8 +50,8 @@ pub fn losses(
         State { hidden: &state.hidden * &batch.goes_on, cell: &state.cell * &batch.goes_on };
     let mut input = Tensor::cat(&embedded, 2);
     if dropout > 0.0 {
-        // Now and then a note is not heard at all: so no run of notes is learned by heart, and one
-        // that does not belong there confuses the network less when it plays by itself.
+        // Now and then the LSTM does not hear a note: so no run of notes is learned by heart, and one that
+        // does not belong there confuses the network less when it plays by itself.
         let size = [input.size()[0], input.size()[1], 1];
         input *= Tensor::ones(size, (network.compute, network.device)).dropout(UNHEARD, true);
     }

@@ -318,14 +318,17 @@ fn refuse_divergence(loss: f64, epoch: usize) -> anyhow::Result<()> {
 struct Saved {
     #[serde(flatten)]
     recipe: Recipe,
-    /// CRC-32 of all training and validation notes in their order.
+    /// CRC-32 of all training and validation songs in their order.
     data: u32,
 }
 
 fn checksum(run: &Run) -> u32 {
     let mut crc = crc32fast::Hasher::new();
-    for set in [Set::Train, Set::Validation] {
-        for note in run.corpus.set(run.split, set).flat_map(|song| &song.notes) {
+    let sets =
+        [(run.corpus, Set::Train), (run.melodies, Set::Train), (run.corpus, Set::Validation)];
+    for song in sets.into_iter().flat_map(|(corpus, set)| corpus.set(run.split, set)) {
+        crc.update(&(song.notes.len() as u64).to_le_bytes());
+        for note in &song.notes {
             crc.update(&[note.pitch, note.velocity]);
             crc.update(&note.step.to_le_bytes());
             crc.update(&note.duration.to_le_bytes());
@@ -394,7 +397,7 @@ fn update(network: &Network, optimizer: &mut AdamW, recipe: &Recipe, losses: &[T
     optimizer.step(network.parameters(), rate);
 }
 
-/// Means over batches; the last, smaller one weighs like the others, as in the report.
+/// Means over batches, each of which counts alike, however many notes it has, as in the report.
 fn mean(losses: &[Vec<f64>]) -> Vec<f64> {
     let parts = losses.first().map_or(0, Vec::len);
     let mean = |part: usize| {

@@ -12,13 +12,14 @@ pub trait Lessons {
     /// Updates in an epoch.
     fn updates(&self) -> usize;
 
-    /// Goes to a batch of an epoch, both counted from 0, so that a resumed run meets the same.
+    /// Told before each epoch which batch of it comes next, both counted from 0: a resumed run goes there,
+    /// so that it meets the same.
     fn seek(&mut self, epoch: usize, batch: usize);
 
     /// The parts of the network's mean loss on the next batch: scalars, to go backward from.
     fn learn(&mut self, network: &Network, dropout: f64) -> Vec<Tensor>;
 
-    /// The means of the parts over the validation songs, or over other songs.
+    /// The means of the parts over the validation songs.
     fn validate(&self, network: &Network) -> Vec<f64>;
 
     /// What the network carries from one batch to the next, if it does: a checkpoint keeps it.

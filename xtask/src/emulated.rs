@@ -24,6 +24,9 @@ const SCRIPT: u32 = 15 << 20;
 /// Messages that silence whatever sounds, before the first note.
 const SILENCING: usize = 130;
 
+/// Notes of the largest chord.
+const CHORD: usize = 32;
+
 /// The largest the program may be beside the model, and its data in RAM, in bytes.
 const LIMITS: (u64, u64) = (64 << 10, 32 << 10);
 
@@ -98,8 +101,14 @@ type Due = (i64, [u8; 3]);
 impl Played {
     fn compare(&self, expected: &[Due]) -> anyhow::Result<()> {
         let bytes: Vec<u8> = expected.iter().flat_map(|(_, bytes)| *bytes).collect();
-        ensure!(self.bytes == bytes, "sends other bytes than this machine");
-        ensure!(self.times.len() == expected.len(), "{} times", self.times.len());
+        let alike = self.bytes.iter().zip(&bytes).take_while(|(sent, due)| sent == due).count();
+        // The board ends with the chord that the last note is part of.
+        ensure!(
+            alike == bytes.len() && self.times.len() < expected.len() + CHORD,
+            "sends other bytes than this machine, from message {} of {} on",
+            alike / 3,
+            expected.len()
+        );
         // Time counts from the first note: a board takes a while to check its model.
         let delays = self.times.iter().zip(expected).skip(SILENCING);
         let delays: Vec<i64> = delays.map(|(&time, (due, _))| i64::from(time) - due).collect();

@@ -13,15 +13,11 @@
 
 use std::collections::HashMap;
 
-use crate::Note;
 use crate::corpus::Song;
-use crate::vocabulary::{TIME_BINS, VELOCITY_BINS, time_bin, velocity_bin};
+use crate::vocabulary::{CHOICES, bins};
 
-/// Parts of a note, in the order in which they are chosen: step, pitch, duration, velocity.
-pub const PARTS: usize = 4;
-
-/// Bins of each part.
-pub const BINS: [usize; PARTS] = [TIME_BINS, 128, TIME_BINS, VELOCITY_BINS];
+/// Parts of a note, in the order of [`vocabulary::PARTS`](crate::vocabulary::PARTS).
+const PARTS: usize = CHOICES.len();
 
 const STEP: usize = 0;
 const PITCH: usize = 1;
@@ -87,7 +83,7 @@ impl Baseline {
     /// An n-gram with contexts of one's own, of which the first [`MAX_FIELDS`] fields count that are
     /// known before the part is chosen.
     pub fn with_contexts(songs: &[&Song], contexts: [&[Field]; PARTS]) -> Self {
-        let songs: Vec<_> = songs.iter().map(|song| bins(&song.notes)).collect();
+        let songs: Vec<_> = songs.iter().map(|song| bins_of(song)).collect();
         Self(std::array::from_fn(|part| Counts::of(&songs, part, contexts[part])))
     }
 
@@ -96,7 +92,7 @@ impl Baseline {
     pub fn nll(&self, songs: &[&Song]) -> [f64; PARTS] {
         let (mut sums, mut notes) = ([0.0; PARTS], 0);
         for song in songs {
-            let song = bins(&song.notes);
+            let song = bins_of(song);
             notes += song.len();
             for at in 0..song.len() {
                 for (part, (sum, counts)) in sums.iter_mut().zip(&self.0).enumerate() {
@@ -111,12 +107,8 @@ impl Baseline {
 /// A note's bins, in the order in which they are chosen.
 type Bins = [u8; PARTS];
 
-fn bins(notes: &[Note]) -> Vec<Bins> {
-    let bins = |note: &Note| {
-        let (step, duration) = (time_bin(note.step), time_bin(note.duration));
-        [step, note.pitch.min(127), duration, velocity_bin(note.velocity)]
-    };
-    notes.iter().map(bins).collect()
+fn bins_of(song: &Song) -> Vec<Bins> {
+    song.notes.iter().map(bins).collect()
 }
 
 /// What followed what, for one part of a note.
@@ -158,7 +150,7 @@ impl Counts {
 
     /// How likely a bin is for this part of a note of a song.
     fn probability(&self, song: &[Bins], at: usize, bin: u8) -> f64 {
-        let mut probability = 1.0 / BINS[self.part] as f64;
+        let mut probability = 1.0 / CHOICES[self.part] as f64;
         for (table, key) in self.lengths.iter().zip(keys(&self.context, song, at)) {
             // A context that never came has no longer one that did.
             let Some(&(total, kinds)) = table.totals.get(&key) else { break };
@@ -185,6 +177,7 @@ fn keys(context: &[Field], song: &[Bins], at: usize) -> impl Iterator<Item = u64
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Note;
     use proptest::prelude::*;
 
     fn song(notes: impl IntoIterator<Item = (u8, u8, f32, f32)>) -> Song {
@@ -227,9 +220,9 @@ mod tests {
             notes in proptest::collection::vec((58u8..64, 60u8..70, 0f32..0.1, 0f32..0.2), 1..40)
         ) {
             let song = song(notes);
-            let bins = bins(&song.notes);
+            let bins = bins_of(&song);
             for baseline in [Baseline::unigram(&[&song]), Baseline::fit(&[&song])] {
-                for (counts, size) in baseline.0.iter().zip(BINS) {
+                for (counts, size) in baseline.0.iter().zip(CHOICES) {
                     for at in 0..bins.len() {
                         let of = |bin| counts.probability(&bins, at, bin);
                         let sum: f64 = (0..size as u8).map(of).sum();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::corpus::SEGMENT;
 use crate::history::Known;
 use crate::measures::{Binning, NoteHistograms};
-use crate::vocabulary::{PARTS, bins};
+use crate::vocabulary::bins;
 use crate::{
     Generator, MAX_HIDDEN, MAX_LAYERS, Model, ModelError, Network, Note, Prediction, Sampling,
 };
@@ -21,14 +21,41 @@ pub const PIECE_NOTES: usize = 100;
 /// Temperature at which they are sampled.
 pub const TEMPERATURE: f32 = 0.8;
 
-/// Sums of the report's loss over notes, for models that foretell times.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LossSum {
-    /// Sums of the cross-entropy of the pitch (nats), and of the squared errors of step and
-    /// duration (s²).
-    pub sums: [f64; 3],
+/// Sums over notes of the parts of a loss.
+#[derive(Clone, Copy, Debug)]
+pub struct Sums<const N: usize> {
+    /// A sum for each part.
+    pub sums: [f64; N],
     /// Notes summed over.
     pub notes: usize,
+}
+
+/// The report's loss, for models that foretell times: the cross-entropy of the pitch (nats), and the
+/// squared errors of step and duration (s²).
+pub type LossSum = Sums<3>;
+
+/// The negative log-probabilities of notes, for models that choose all their parts: in nats, in the order
+/// of [`PARTS`](crate::vocabulary::PARTS).
+pub type Nll = Sums<4>;
+
+impl<const N: usize> Default for Sums<N> {
+    fn default() -> Self {
+        Self { sums: [0.0; N], notes: 0 }
+    }
+}
+
+impl<const N: usize> Sums<N> {
+    /// Sums over both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        let sums = std::array::from_fn(|part| self.sums[part] + other.sums[part]);
+        Self { sums, notes: self.notes + other.notes }
+    }
+
+    /// Means per note.
+    pub fn mean(&self) -> [f64; N] {
+        self.sums.map(|sum| sum / self.notes.max(1) as f64)
+    }
 }
 
 impl LossSum {
@@ -64,18 +91,6 @@ impl LossSum {
         }
         Ok(losses)
     }
-
-    /// Sums over both.
-    #[must_use]
-    pub fn plus(self, other: Self) -> Self {
-        let sums = std::array::from_fn(|part| self.sums[part] + other.sums[part]);
-        Self { sums, notes: self.notes + other.notes }
-    }
-
-    /// Means per note: pitch, step and duration.
-    pub fn mean(&self) -> [f64; 3] {
-        self.sums.map(|sum| sum / self.notes.max(1) as f64)
-    }
 }
 
 /// Negative log-probability of a choice, in nats.
@@ -83,15 +98,6 @@ fn cross_entropy(logits: &[f32], chosen: u8) -> f64 {
     let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f64 = logits.iter().map(|&logit| f64::from(logit - top).exp()).sum();
     sum.ln() - f64::from(logits[usize::from(chosen)] - top)
-}
-
-/// Sums of the negative log-probabilities of notes, for models that choose all their parts.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Nll {
-    /// Sums over notes, in nats, in the order of [`PARTS`].
-    pub sums: [f64; 4],
-    /// Notes summed over.
-    pub notes: usize,
 }
 
 impl Nll {
@@ -139,25 +145,13 @@ impl Nll {
             _ => f64::NAN,
         })
     }
-
-    /// Sums over both.
-    #[must_use]
-    pub fn plus(self, other: Self) -> Self {
-        let sums = std::array::from_fn(|part| self.sums[part] + other.sums[part]);
-        Self { sums, notes: self.notes + other.notes }
-    }
-
-    /// Means per note, in nats, in the order of [`PARTS`].
-    pub fn mean(&self) -> [f64; 4] {
-        self.sums.map(|sum| sum / self.notes.max(1) as f64)
-    }
 }
 
-/// Nats per note as JSON, with their total.
-pub fn nats_to_json(nats: [f64; 4]) -> Value {
+/// The parts of a loss and their total as JSON.
+pub fn loss_to_json(parts: &[&str], loss: &[f64]) -> Value {
     let mut json: serde_json::Map<_, _> =
-        PARTS.iter().zip(nats).map(|(part, nats)| (part.to_string(), json!(nats))).collect();
-    json.insert("total".into(), json!(nats.iter().sum::<f64>()));
+        parts.iter().zip(loss).map(|(part, loss)| (part.to_string(), json!(loss))).collect();
+    json.insert("total".into(), json!(loss.iter().sum::<f64>()));
     Value::Object(json)
 }
 
@@ -245,16 +239,10 @@ impl Evaluation {
             "model": self.model,
             "segments": self.segments,
             "notes": self.notes,
-            "loss": loss_to_json(self.loss),
+            "loss": loss_to_json(&["pitch", "step", "duration"], &self.loss),
             "jsd": self.divergences.to_json(),
         })
     }
-}
-
-/// The three parts of a loss and their total as JSON.
-pub fn loss_to_json(loss: [f64; 3]) -> Value {
-    let [pitch, step, duration] = loss;
-    json!({"total": loss.iter().sum::<f64>(), "pitch": pitch, "step": step, "duration": duration})
 }
 
 impl fmt::Display for Evaluation {

@@ -7,9 +7,13 @@
 use std::path::Path;
 
 use anyhow::Context;
-use pianola_runtime::baselines::{Baseline, Field, MAX_FIELDS, PARTS};
+use pianola_runtime::baselines::{Baseline, Field, MAX_FIELDS};
 use pianola_runtime::corpus::{Corpus, Set};
 use pianola_runtime::midi_file::Tracks;
+use pianola_runtime::vocabulary;
+
+/// Parts of a note.
+const PARTS: usize = vocabulary::PARTS.len();
 
 /// Notes back that are tried.
 const BACK: usize = 5;

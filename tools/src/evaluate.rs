@@ -12,11 +12,11 @@ use pianola_runtime::baselines::Baseline;
 use pianola_runtime::comparison::Report;
 use pianola_runtime::corpus::{self, Corpus, Set, Song, Split};
 use pianola_runtime::evaluation::{
-    self, Divergences, Evaluation, LossSum, Nll, PIECE_NOTES, PIECES, nats_to_json,
+    self, Divergences, Evaluation, LossSum, Nll, PIECE_NOTES, PIECES, loss_to_json,
 };
 use pianola_runtime::midi_file::{self, TimedNote, Tracks};
 use pianola_runtime::vocabulary::PARTS;
-use pianola_runtime::{Model, Note};
+use pianola_runtime::{Model, Note, Sampling};
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -24,21 +24,15 @@ use crate::controls::Controls;
 use crate::flash::root;
 use crate::measures_picture;
 use crate::model_file::ModelFile;
+use crate::songs::CorpusOptions;
 
 #[derive(Args)]
 pub struct Options {
     /// Model file [default: the bundled one].
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Folder of .mid files.
-    #[arg(long, value_name = "DIR")]
-    corpus: PathBuf,
-    /// Tab-separated file with the columns `split` and `file` [default: a random split].
-    #[arg(long, value_name = "FILE")]
-    split: Option<PathBuf>,
-    /// Seed of the random split.
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    split_seed: u64,
+    #[command(flatten)]
+    songs: CorpusOptions,
     /// Which notes of each file to use: the first instrument's, or all [default: those that the kind
     /// of model knows].
     #[arg(long, value_name = "first|all")]
@@ -68,19 +62,13 @@ pub struct Options {
 const TOGETHER: usize = 16;
 
 pub fn run(options: &Options) -> anyhow::Result<String> {
-    options.controls.sampling()?;
+    let sampling = options.controls.sampling()?;
     let file = ModelFile::open(options.model.as_deref())?;
     let model = file.model()?;
     let known = if model.is_expressive() { Tracks::All } else { Tracks::First };
-    let (corpus, split, report) = Corpus::open(
-        &options.corpus,
-        options.tracks.unwrap_or(known),
-        options.split.as_deref(),
-        options.split_seed,
-    )?;
-    eprint!("{report}");
+    let (corpus, split) = options.songs.open(options.tracks.unwrap_or(known))?;
     if model.is_expressive() {
-        return expressive_model(options, &file, &model, &corpus, &split);
+        return expressive_model(options, &sampling, &file, &model, (&corpus, &split));
     }
     ensure!(
         options.picture.is_none(),
@@ -93,22 +81,21 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
 /// What an expressive model foretells beside the baselines, and what it plays beside real songs.
 fn expressive_model(
     options: &Options,
+    sampling: &Sampling,
     file: &ModelFile,
     model: &Model,
-    corpus: &Corpus,
-    split: &Split,
+    (corpus, split): (&Corpus, &Split),
 ) -> anyhow::Result<String> {
     let songs = |set| corpus.set(split, set).collect::<Vec<&Song>>();
     let (real, training) = (songs(options.set), songs(Set::Train));
     ensure!(!real.is_empty(), "the {} set has no songs", options.set.name());
-    let sampling = options.controls.sampling()?;
 
     let both: Vec<Marked> = real
         .iter()
-        .map(|song| Marked::read(&options.corpus.join(&song.name), song))
+        .map(|song| Marked::read(&options.songs.corpus.join(&song.name), song))
         .collect::<anyhow::Result<_>>()?;
     let [all, melody_in_both] = nll(file, model, &both)?;
-    let melodies = Corpus::read(&options.corpus, Tracks::First)?;
+    let melodies = Corpus::read(&options.songs.corpus, Tracks::First)?;
     let segments: Vec<_> = corpus::segments(melodies.set(split, options.set)).collect();
     let melody: Vec<Marked> = melodies
         .set(split, options.set)
@@ -140,7 +127,7 @@ fn expressive_model(
     let pieces = seeds
         .par_chunks(together)
         .map(|seeds| {
-            let pieces = evaluation::compose(model, seeds, options.notes as usize, &sampling);
+            let pieces = evaluation::compose(model, seeds, options.notes as usize, sampling);
             bar.inc(seeds.len() as u64);
             pieces.map_err(|error| file.refused(error))
         })
@@ -162,8 +149,10 @@ fn expressive_model(
     }
 
     if options.json {
-        let nll: serde_json::Map<_, _> =
-            rows.iter().map(|&(name, nats)| (name.to_string(), nats_to_json(nats))).collect();
+        let nll: serde_json::Map<_, _> = rows
+            .iter()
+            .map(|&(name, nats)| (name.to_string(), loss_to_json(&PARTS, &nats)))
+            .collect();
         let right_hand: serde_json::Map<_, _> =
             right_hand.iter().map(|&(name, nats)| (name.to_string(), json!(nats))).collect();
         let json = json!({

@@ -4,25 +4,19 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use pianola_runtime::corpus::{Corpus, Set};
+use pianola_runtime::corpus::Set;
 use pianola_runtime::files::write_whole;
 use pianola_runtime::filter;
 use pianola_runtime::guard::{Filter, LENGTHS};
 use pianola_runtime::midi_file::Tracks;
 
 use crate::model_file::ensure_apart;
+use crate::songs::CorpusOptions;
 
 #[derive(Args)]
 pub struct Options {
-    /// Folder of .mid files.
-    #[arg(long, value_name = "DIR")]
-    corpus: PathBuf,
-    /// Tab-separated file with the columns `split` and `file` [default: a random split].
-    #[arg(long, value_name = "FILE")]
-    split: Option<PathBuf>,
-    /// Seed of the random split.
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    split_seed: u64,
+    #[command(flatten)]
+    songs: CorpusOptions,
     /// Songs of the corpus whose passages are to be known.
     #[arg(long, default_value = "train", value_name = "train|validation|test")]
     set: Set,
@@ -46,18 +40,12 @@ fn notes(text: &str) -> Result<usize, String> {
 const DRAWN: u64 = 1_000_000;
 
 pub fn run(options: &Options) -> anyhow::Result<String> {
-    if let Some(split) = &options.split {
+    if let Some(split) = &options.songs.split {
         ensure_apart(&options.out, split)?;
     }
-    let (corpus, split, report) = Corpus::open(
-        &options.corpus,
-        options.tracks,
-        options.split.as_deref(),
-        options.split_seed,
-    )?;
-    eprint!("{report}");
+    let (corpus, split) = options.songs.open(options.tracks)?;
     let songs: Vec<_> = corpus.set(&split, options.set).collect();
-    let name = || options.corpus.display().to_string();
+    let name = || options.songs.corpus.display().to_string();
     ensure!(!songs.is_empty(), "{}: the {} set is empty", name(), options.set.name());
     let bytes = filter::build(songs.iter().copied(), options.notes).with_context(name)?;
     let filter = Filter::from_bytes(&bytes).context("the new filter")?;

@@ -15,6 +15,7 @@ use rayon::prelude::*;
 
 use crate::controls::Controls;
 use crate::model_file::{ModelFile, ensure_apart};
+use crate::songs::read_piece;
 use crate::{render, soundfont};
 
 #[derive(Args)]
@@ -176,10 +177,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
 }
 
 fn read_primer(path: &Path, tracks: Tracks, notes: usize) -> anyhow::Result<Vec<Note>> {
-    let name = || path.display().to_string();
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", name()))?;
-    let timed = midi_file::read(&bytes, tracks).with_context(name)?;
-    let mut primer = midi_file::to_relative(&timed);
+    let mut primer = read_piece(path, tracks)?;
     primer.truncate(notes);
     primer.iter_mut().for_each(|note| *note = note.playable());
     Ok(primer)

@@ -19,6 +19,7 @@ mod picture;
 mod plot;
 mod render;
 mod roll;
+mod songs;
 mod soundfont;
 mod strings;
 mod tone;

@@ -6,28 +6,22 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use pianola_runtime::Note;
 use pianola_runtime::bars::Bars;
-use pianola_runtime::corpus::{Corpus, Set, Song};
+use pianola_runtime::corpus::Set;
 use pianola_runtime::midi_file::{self, Tracks};
 use pianola_runtime::originality::{Index, Passage, Shared, WINDOWS};
 use pianola_runtime::passage::Identity;
 use serde_json::{Value, json};
+
+use crate::songs::{CorpusOptions, Piece, read_pieces};
 
 #[derive(Args)]
 pub struct Options {
     /// Pieces to look at: .mid files, and folders of them.
     #[arg(value_name = "FILE|DIR", required_unless_present = "reference")]
     files: Vec<PathBuf>,
-    /// Folder of .mid files to find their passages in.
-    #[arg(long, value_name = "DIR")]
-    corpus: PathBuf,
-    /// Tab-separated file with the columns `split` and `file` [default: a random split].
-    #[arg(long, value_name = "FILE")]
-    split: Option<PathBuf>,
-    /// Seed of the random split.
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    split_seed: u64,
+    #[command(flatten)]
+    songs: CorpusOptions,
     /// Songs of the corpus to search.
     #[arg(long, default_value = "train", value_name = "train|validation|test")]
     set: Set,
@@ -42,13 +36,6 @@ pub struct Options {
     json: bool,
 }
 
-/// A piece to look at.
-struct Piece {
-    name: String,
-    path: PathBuf,
-    notes: Vec<Note>,
-}
-
 /// What was found of a piece, in the order of [`Identity::ALL`].
 struct Found<'a> {
     piece: &'a Piece,
@@ -61,18 +48,12 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         "--reference measures the test set against another: give another --set"
     );
     let pieces = read_pieces(&options.files, options.tracks)?;
-    let (corpus, split, report) = Corpus::open(
-        &options.corpus,
-        options.tracks,
-        options.split.as_deref(),
-        options.split_seed,
-    )?;
-    eprint!("{report}");
+    let (corpus, split) = options.songs.open(options.tracks)?;
     let songs: Vec<_> = corpus.set(&split, options.set).collect();
     let set = options.set.name();
-    ensure!(!songs.is_empty(), "{}: the {set} set is empty", options.corpus.display());
+    ensure!(!songs.is_empty(), "{}: the {set} set is empty", options.songs.corpus.display());
     let reference: Vec<_> = if options.reference {
-        corpus.set(&split, Set::Test).map(|song| piece_of(&options.corpus, song)).collect()
+        corpus.set(&split, Set::Test).map(|song| Piece::of(&options.songs.corpus, song)).collect()
     } else {
         Vec::new()
     };
@@ -98,7 +79,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     if options.json {
         let mut report = json!({ "searched": searched });
         for (name, found) in &groups {
-            let describe = |found: &Found| describe(found, &options.corpus, place);
+            let describe = |found: &Found| describe(found, &options.songs.corpus, place);
             let pieces = found.iter().map(describe).collect::<anyhow::Result<Vec<_>>>()?;
             let [transposed, exact] = Identity::ALL.map(|identity| sum_to_json(found, identity));
             let all = json!({ "transposed": transposed, "exact": exact });
@@ -109,32 +90,9 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let mut report =
         format!("searched: {set} set, {} songs, {} notes\n", searched["songs"], searched["notes"]);
     table(&mut report, &groups, |passage: &Passage| {
-        place(&options.corpus.join(passage.song), passage.song_at)
+        place(&options.songs.corpus.join(passage.song), passage.song_at)
     })?;
     Ok(report)
-}
-
-/// Reads files, and all files of folders.
-fn read_pieces(paths: &[PathBuf], tracks: Tracks) -> anyhow::Result<Vec<Piece>> {
-    let mut pieces = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            let folder = Corpus::read(path, tracks)?;
-            eprint!("{}", folder.skipped_report());
-            pieces.extend(folder.songs.iter().map(|song| piece_of(path, song)));
-        } else {
-            let name = || path.display().to_string();
-            let bytes = fs::read(path).with_context(|| format!("cannot read {}", name()))?;
-            let timed = midi_file::read(&bytes, tracks).with_context(name)?;
-            let notes = midi_file::to_relative(&timed);
-            pieces.push(Piece { name: name(), path: path.clone(), notes });
-        }
-    }
-    Ok(pieces)
-}
-
-fn piece_of(folder: &Path, song: &Song) -> Piece {
-    Piece { name: song.name.clone(), path: folder.join(&song.name), notes: song.notes.clone() }
 }
 
 /// Where in a file a note is.

@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 #[cfg(unix)]
 use nix::sys::signal::{SigSet, Signal};
 use pianola_runtime::corpus::{self, Corpus, SEGMENT, Set, Song, Split};
-use pianola_runtime::evaluation::{self, Divergences};
+use pianola_runtime::evaluation::{self, Divergences, loss_to_json};
 use pianola_runtime::export::pack;
 use pianola_runtime::files;
 use pianola_runtime::weights::{FloatWeights, RUN_WEIGHTS, Shape};
@@ -272,14 +272,6 @@ fn lessons<'a>(recipe: &Recipe, run: &'a Run) -> anyhow::Result<Box<dyn Lessons 
     ensure!(!validation.is_empty(), lacks(Set::Validation, "song"));
     let size = (batch, recipe.length);
     Ok(Box::new(Streams::new(training, validation, size, augmentation, seed, recipe.epochs)))
-}
-
-/// The parts of a loss and their total as JSON.
-fn loss_to_json(parts: &[&str], loss: &[f64]) -> serde_json::Value {
-    let mut json: serde_json::Map<_, _> =
-        parts.iter().zip(loss).map(|(part, loss)| (part.to_string(), json!(loss))).collect();
-    json.insert("total".into(), json!(loss.iter().sum::<f64>()));
-    serde_json::Value::Object(json)
 }
 
 /// The flag that Ctrl-C raises.

@@ -17,8 +17,9 @@ use std::process::ExitCode;
 use anyhow::{Context, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pianola_runtime::corpus::{self, Corpus, Set, Split};
-use pianola_runtime::evaluation::{Divergences, Evaluation, nats_to_json};
+use pianola_runtime::evaluation::{Divergences, Evaluation, loss_to_json};
 use pianola_runtime::midi_file::Tracks;
+use pianola_runtime::vocabulary::PARTS;
 use pianola_runtime::weights::{FloatWeights, HeadShapes};
 use serde_json::json;
 use tch::Device;
@@ -281,7 +282,8 @@ fn evaluate_command(options: Evaluate) -> anyhow::Result<()> {
         ensure!(!songs.is_empty(), "the {} set has no songs", options.set.name());
         let nats = expressive::evaluate(&network, &songs, 32);
         let count = songs.len();
-        let json = json!({"model": name, "songs": count, "nats_per_note": nats_to_json(nats)});
+        let json =
+            json!({"model": name, "songs": count, "nats_per_note": loss_to_json(&PARTS, &nats)});
         let text =
             format!("{name}: {count} songs; nats of step, pitch, duration, velocity {nats:.4?}\n");
         return say(&if options.json { format!("{json:#}\n") } else { text });

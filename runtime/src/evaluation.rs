@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::corpus::SEGMENT;
 use crate::history::Known;
 use crate::measures::{Binning, NoteHistograms};
-use crate::vocabulary::bins;
+use crate::vocabulary::{Hands, bins};
 use crate::{
     Generator, MAX_HIDDEN, MAX_LAYERS, Model, ModelError, Network, Note, Prediction, Sampling,
 };
@@ -100,22 +100,36 @@ fn cross_entropy(logits: &[f32], chosen: u8) -> f64 {
     sum.ln() - f64::from(logits[usize::from(chosen)] - top)
 }
 
+/// A song to be foretold.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard<'s> {
+    /// Its notes.
+    pub notes: &'s [Note],
+    /// Whether they are all of its notes.
+    pub hands: Hands,
+    /// A mark for each note, or for the first of them: those that are marked are summed apart.
+    pub marks: &'s [bool],
+}
+
 impl Nll {
     /// Predicts the notes of some songs, each heard from its start; together, so that they share each
     /// weight that is fetched. Returns, for all songs together, the sums over all notes and over those
-    /// that are marked: a song has a mark for each note.
+    /// that are marked.
     ///
     /// # Errors
     /// None: every model that can be read fits.
-    pub fn of_songs(model: &Model, songs: &[(&[Note], &[bool])]) -> Result<[Self; 2], ModelError> {
+    pub fn of_songs(model: &Model, songs: &[Heard]) -> Result<[Self; 2], ModelError> {
+        let mut songs = songs.to_vec();
         let start = Network::<MAX_LAYERS, MAX_HIDDEN>::new(model)?;
         let mut networks = vec![start; songs.len()];
-        let mut songs = songs.to_vec();
+        for (network, song) in networks.iter_mut().zip(&songs) {
+            network.restart_for(song.hands);
+        }
         let mut sums = [Self::default(); 2];
         let mut at = 0;
         loop {
             for index in (0..songs.len()).rev() {
-                if songs[index].0.len() <= at {
+                if songs[index].notes.len() <= at {
                     songs.swap_remove(index);
                     networks.swap_remove(index);
                 }
@@ -123,11 +137,11 @@ impl Nll {
             if songs.is_empty() {
                 return Ok(sums);
             }
-            let notes: Vec<Note> = songs.iter().map(|(notes, _)| notes[at]).collect();
-            for ((network, note), (_, marks)) in networks.iter().zip(&notes).zip(&songs) {
+            let notes: Vec<Note> = songs.iter().map(|song| song.notes[at]).collect();
+            for ((network, note), song) in networks.iter().zip(&notes).zip(&songs) {
                 let nll = Self { sums: Self::of_note(network, note), notes: 1 };
                 sums[0] = sums[0].plus(nll);
-                if marks.get(at) == Some(&true) {
+                if song.marks.get(at) == Some(&true) {
                     sums[1] = sums[1].plus(nll);
                 }
             }

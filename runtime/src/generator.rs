@@ -1,5 +1,6 @@
 //! Notes, one after the other.
 
+use crate::drift::Drift;
 use crate::guard::{Filter, Guard};
 use crate::history::Known;
 use crate::kernels::Isa;
@@ -8,7 +9,7 @@ use crate::model::{Model, ModelError};
 use crate::network::{Network, Prediction};
 use crate::note::Note;
 use crate::sampling::{Freedom, Random, Sampling, draw, draw_in_bands};
-use crate::vocabulary;
+use crate::vocabulary::{self, Hands};
 
 /// Number of pitches that can be played: all tokens but BOS.
 const PLAYABLE: usize = 128;
@@ -20,17 +21,26 @@ const PLAYABLE: usize = 128;
 pub struct Generator<'m, const LAYERS: usize = 3, const HIDDEN: usize = 512> {
     network: Network<'m, LAYERS, HIDDEN>,
     random: Random,
-    loops: Loops,
     /// What keeps it from repeating its training songs, if anything does.
     guard: Option<Guard<'m>>,
+    course: Course,
+}
+
+/// What is kept of a piece, besides what the network has heard.
+#[derive(Clone, Debug)]
+struct Course {
+    loops: Loops,
+    drift: Drift,
     /// Where in their bins steps and durations lie.
     places: [u32; 2],
     /// Seconds that the piece is behind the density asked for.
     behind: f32,
-    /// Mean pitch of the last notes, the latest counting most.
-    center: f32,
-    /// Their mean step in seconds, likewise.
-    pace: f32,
+}
+
+impl Course {
+    /// That of a piece that has not begun.
+    const START: Self =
+        Self { loops: Loops::new(), drift: Drift::new(), places: [0; 2], behind: 0.0 };
 }
 
 impl<'m, const LAYERS: usize, const HIDDEN: usize> AsMut<Network<'m, LAYERS, HIDDEN>>
@@ -58,11 +68,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     /// A generator that goes on from what a network has heard.
     #[inline(always)]
     pub fn of(network: Network<'m, LAYERS, HIDDEN>, seed: u64) -> Self {
-        let random = Random::new(seed);
-        let loops = Loops::new();
-        let (guard, places, behind) = (None, [0; 2], 0.0);
-        let (center, pace) = (MIDDLE, MODERATE);
-        Self { network, random, loops, guard, places, behind, center, pace }
+        Self { network, random: Random::new(seed), guard: None, course: Course::START }
     }
 
     /// Has it play no passage that a filter knows, from here on; or any again.
@@ -73,9 +79,15 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         self.guard = filter.map(Guard::new);
     }
 
-    /// Starts another piece: forgets what was heard and takes a new seed.
+    /// Starts another piece, for the same hands: forgets what was heard and takes a new seed.
     pub fn restart(&mut self, seed: u64) {
         self.restart_meanwhile(seed, || {});
+    }
+
+    /// As [`restart`](Self::restart), with a piece for these hands; a new generator's is for both.
+    pub fn restart_for(&mut self, hands: Hands, seed: u64) {
+        self.restart(seed);
+        self.network.restart_for(hands);
     }
 
     /// As [`restart`](Self::restart), with a `meanwhile` as that of
@@ -83,8 +95,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     pub fn restart_meanwhile(&mut self, seed: u64, meanwhile: impl FnMut()) {
         self.network.restart_meanwhile(meanwhile);
         self.random = Random::new(seed);
-        (self.loops, self.places, self.behind) = (Loops::new(), [0; 2], 0.0);
-        (self.center, self.pace) = (MIDDLE, MODERATE);
+        self.course = Course::START;
         if let Some(guard) = &mut self.guard {
             guard.restart();
         }
@@ -178,9 +189,8 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
 
     /// Keeps a note for what watches over the piece.
     pub(crate) fn follow(&mut self, note: &Note) {
-        self.loops.hear(note.pitch);
-        self.center += (f32::from(note.pitch) - self.center) / MEMORY;
-        self.pace += (note.step - self.pace) / MEMORY;
+        self.course.loops.hear(note.pitch);
+        self.course.drift.hear(note);
         if let Some(guard) = &mut self.guard {
             guard.hear(note);
         }
@@ -192,9 +202,9 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         let aimed = sampling.density > 0.0 && sampling.density.is_finite();
         // What a bin more costs: bins go with the logarithm of time.
         let tilt = if aimed {
-            (TILT * self.behind).clamp(-STEEPEST, STEEPEST)
-        } else if sampling.drift_guard && self.pace < FASTEST {
-            HURRY * (self.pace / FASTEST - 1.0)
+            (TILT * self.course.behind).clamp(-STEEPEST, STEEPEST)
+        } else if sampling.drift_guard {
+            self.course.drift.hurry()
         } else {
             0.0
         };
@@ -208,8 +218,9 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
             let free = self.network.history().free_in(usize::from(sampling.polyphony));
             step = if free > step { Note::playable_seconds(free) } else { step };
         }
-        self.behind = if aimed {
-            (self.behind + step - 1.0 / sampling.density).clamp(-MOST_BEHIND, MOST_BEHIND)
+        let behind = &mut self.course.behind;
+        *behind = if aimed {
+            (*behind + step - 1.0 / sampling.density).clamp(-MOST_BEHIND, MOST_BEHIND)
         } else {
             0.0
         };
@@ -221,15 +232,14 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     /// then any of those asked for; and where scale and register have none, any at all.
     fn draw_pitch(&mut self, logits: &[f32], step: f32, sampling: &Sampling) -> u8 {
         let expressive = self.network.is_expressive();
-        let strayed = self.center - self.center.clamp(USUAL.0, USUAL.1);
         let guarded = expressive && sampling.drift_guard && sampling.is_wide();
-        let pull = if guarded { PULL * strayed } else { 0.0 };
+        let lead = self.course.drift.lead();
         let mut allowed = [f32::NEG_INFINITY; PLAYABLE];
         let mut fill = |allow: &dyn Fn(u8) -> bool| {
             let mut some = false;
             for (pitch, (allowed, logit)) in (0u8..).zip(allowed.iter_mut().zip(logits)) {
                 let allow = allow(pitch);
-                let led = logit - pull * (f32::from(pitch) - MIDDLE);
+                let led = if guarded { logit + lead(pitch) } else { *logit };
                 *allowed = if allow { led } else { f32::NEG_INFINITY };
                 some |= allow;
             }
@@ -238,7 +248,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         let known = |pitch| self.guard.as_ref().is_some_and(|guard| guard.forbids(step, pitch));
         let stale = |pitch| {
             let struck = expressive && self.network.history().is_struck(pitch, step);
-            struck || sampling.loop_guard && self.loops.forbids(pitch)
+            struck || sampling.loop_guard && self.course.loops.forbids(pitch)
         };
         let _ = fill(&|pitch| sampling.has(pitch) && !stale(pitch) && !known(pitch))
             || fill(&|pitch| sampling.has(pitch) && !known(pitch))
@@ -258,7 +268,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
             return 1 << 19; // its middle
         }
         let bits = self.random.bits();
-        let Some(place) = self.places.get_mut(of) else { return 0 };
+        let Some(place) = self.course.places.get_mut(of) else { return 0 };
         // One in sixteen is another place.
         if bits >> 28 == 0 || *place == 0 {
             *place = bits & 0x0fff_ffff;
@@ -266,27 +276,6 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         *place
     }
 }
-
-/// Where the middle of the music is, as a pitch: the mean of the reference corpus.
-const MIDDLE: f32 = 64.0;
-
-/// Where the mean of the last notes usually is.
-const USUAL: (f32, f32) = (57.0, 70.0);
-
-/// The mean step of the reference corpus, in seconds.
-const MODERATE: f32 = 0.1;
-
-/// Where the mean of the last steps becomes unusually short: 14 notes a second.
-const FASTEST: f32 = 1.0 / 14.0;
-
-/// What a bin of a step more is worth where the mean is nothing at all.
-const HURRY: f32 = 0.15;
-
-/// Notes that these means go over.
-const MEMORY: f32 = 64.0;
-
-/// What a semitone away from the middle costs for each that the mean has strayed.
-const PULL: f32 = 0.05;
 
 /// Bands of pitches: three neighbouring semitones each. In octaves, low temperatures would leave few
 /// pitch classes.

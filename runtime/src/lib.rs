@@ -51,6 +51,7 @@
 // `unsafe` is for the files in `kernels/` alone.
 #![deny(unsafe_code)]
 
+mod drift;
 mod generator;
 pub mod guard;
 mod header;

@@ -8,7 +8,7 @@ use crate::history::FEATURES;
 use crate::kernels::ROWS;
 use crate::matrix::{Matrix, Weights};
 use crate::table::{Features, Table};
-use crate::vocabulary::{CHOICES, TIME_BINS, VELOCITY_BINS};
+use crate::vocabulary::{CHOICES, HEARD};
 
 /// Version of the model file format that this crate reads and writes.
 pub const FORMAT_VERSION: u32 = 2;
@@ -250,31 +250,31 @@ impl<'a> Model<'a> {
             file.head(names, hidden, width, choices, features)
         };
         let gates = [hidden / ROWS, GATES, ROWS];
-        let pitch = file.table(&INPUT_PITCH, PITCHES, gates)?;
-        let (heads, rest) = match header.metadata("heads")? {
+        let (heads, input) = match header.metadata("heads")? {
             b"report" => {
                 let outputs = Tensors { header, precision: precision.of_outputs() };
                 let times = outputs.matrix(&TIMES, 1, 1, hidden)?;
+                let pitch = file.table(&INPUT_PITCH, PITCHES, gates)?;
                 let [step, duration] =
                     [&INPUT_STEP, &INPUT_DURATION].map(|names| file.floats(names.rows, &gates));
-                (
-                    Heads::Report { pitch: head(&HEAD_NAMES[1], PITCHES, None)?, times },
-                    Rest::Seconds { step: step?, duration: duration? },
-                )
+                let rest = Rest::Seconds { step: step?, duration: duration? };
+                let heads = Heads::Report { pitch: head(&HEAD_NAMES[1], PITCHES, None)?, times };
+                (heads, Input { pitch, rest })
             }
             b"expressive" => {
                 let head = |at: usize| head(&HEAD_NAMES[at], CHOICES[at], Some(FEATURES[at]));
                 let heads = [head(0)?, head(1)?, head(2)?, head(3)?];
+                let table = |names, part: usize| file.table(names, HEARD[part], gates);
+                let pitch = table(&INPUT_PITCH, 1)?;
                 let rest = [
-                    file.table(&INPUT_STEP, TIME_BINS, gates)?,
-                    file.table(&INPUT_DURATION, TIME_BINS, gates)?,
-                    file.table(&INPUT_VELOCITY, VELOCITY_BINS, gates)?,
+                    table(&INPUT_STEP, 0)?,
+                    table(&INPUT_DURATION, 2)?,
+                    table(&INPUT_VELOCITY, 3)?,
                 ];
-                (Heads::Expressive(heads), Rest::Bins(rest))
+                (Heads::Expressive(heads), Input { pitch, rest: Rest::Bins(rest) })
             }
             _ => return Err(ModelError::Unsupported),
         };
-        let input = Input { pitch, rest };
         Ok(Self { layers, hidden, precision, checksum, input, lstm, heads })
     }
 

@@ -10,7 +10,7 @@ use crate::model::{
     BOS, Head, Heads, Input, MAX_HEAD_HIDDEN, Model, ModelError, PITCHES, Precision, Rest,
 };
 use crate::note::Note;
-use crate::vocabulary::{time_bin, velocity_bin};
+use crate::vocabulary::{Hands, RIGHT_HAND, time_bin, velocity_bin};
 
 /// What the network expects of a part of the next note.
 #[derive(Clone, Debug)]
@@ -68,6 +68,8 @@ pub struct Network<'m, const LAYERS: usize = 3, const HIDDEN: usize = 512> {
     scratch: Scratch<HIDDEN>,
     /// What the heads' features tell of.
     history: History,
+    /// Whose notes it hears.
+    hands: Hands,
     isa: Isa,
 }
 
@@ -147,7 +149,8 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
             }
         };
         let (hidden, cell) = ([[0.0; HIDDEN]; LAYERS], [[0.0; HIDDEN]; LAYERS]);
-        Ok(Self { model, hidden, cell, scratch, history: History::new(), isa })
+        let (history, hands) = (History::new(), Hands::Both);
+        Ok(Self { model, hidden, cell, scratch, history, hands, isa })
     }
 
     /// Hears the start of a sequence.
@@ -155,9 +158,16 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
         self.hear_token(Token::BOS, &mut || {});
     }
 
-    /// Forgets everything and starts a sequence.
+    /// Forgets everything and starts a sequence, for the same hands.
     pub fn restart(&mut self) {
         self.restart_meanwhile(|| {});
+    }
+
+    /// Forgets everything and starts a sequence of these hands' notes; a new network hears both. For the
+    /// report's model there is no difference: it knows one.
+    pub fn restart_for(&mut self, hands: Hands) {
+        self.hands = hands;
+        self.restart();
     }
 
     /// As [`restart`](Self::restart), with a `meanwhile` as that of
@@ -391,7 +401,7 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
         // PyTorch's order of gates: input, forget, candidate, output.
         matrix.rows(kernel, chunk, &activations, gates);
         if let Some((input, token)) = heard {
-            input.add(&token, chunk, gates);
+            input.add(&token, self.hands, chunk, gates);
         }
         let new = match &mut self.scratch {
             Scratch::Float(new) => new,
@@ -458,24 +468,33 @@ fn arrange<K: Kernel>(kernel: K, precision: Precision, values: &mut [i16]) {
 impl Input<'_> {
     /// Adds what hearing a token adds to the gates of sixteen units of the first layer.
     #[inline(always)]
-    fn add(&self, Token(note): &Token, chunk: usize, gates: &mut [[f32; UNITS]; 4]) {
-        let pitch = self.pitch.read::<4>(usize::from(note.pitch), chunk);
-        let gates = gates.as_flattened_mut().iter_mut().zip(pitch.as_flattened());
+    fn add(&self, Token(note): &Token, hands: Hands, chunk: usize, gates: &mut [[f32; UNITS]; 4]) {
+        let gates = gates.as_flattened_mut();
         match &self.rest {
             Rest::Seconds { step, duration } => {
+                let pitch = self.pitch.read::<4>(usize::from(note.pitch), chunk);
                 let times = floats::<4>(step, chunk).zip(floats::<4>(duration, chunk));
-                for ((gate, pitch), (step, duration)) in gates.zip(times) {
+                for ((gate, pitch), (step, duration)) in
+                    gates.iter_mut().zip(pitch.as_flattened()).zip(times)
+                {
                     *gate += pitch + step * note.step + duration * note.duration;
                 }
             }
             Rest::Bins([step, duration, velocity]) => {
-                let step = step.read::<4>(usize::from(time_bin(note.step)), chunk);
-                let duration = duration.read::<4>(usize::from(time_bin(note.duration)), chunk);
-                let velocity = velocity.read::<4>(usize::from(velocity_bin(note.velocity)), chunk);
-                let times = step.as_flattened().iter().zip(duration.as_flattened());
-                let rest = times.zip(velocity.as_flattened());
-                for ((gate, pitch), ((step, duration), velocity)) in gates.zip(rest) {
-                    *gate += pitch + step + duration + velocity;
+                let rows = [
+                    (step, time_bin(note.step)),
+                    (&self.pitch, note.pitch),
+                    (duration, time_bin(note.duration)),
+                    (velocity, velocity_bin(note.velocity)),
+                    (&self.pitch, RIGHT_HAND),
+                ];
+                let count = match hands {
+                    Hands::Both => rows.len() - 1,
+                    Hands::Right => rows.len(),
+                };
+                for (table, row) in rows.into_iter().take(count) {
+                    let row = table.read::<4>(usize::from(row), chunk);
+                    gates.iter_mut().zip(row.as_flattened()).for_each(|(gate, row)| *gate += row);
                 }
             }
         }

@@ -57,9 +57,8 @@ pub struct Sampling {
     pub density: f32,
     /// Whether to break a circle of up to 24 pitches that has gone round for long.
     pub loop_guard: bool,
-    /// Whether to lead music back that strays to one end of the keyboard, unless a register is asked
-    /// for, or that hurries, unless a density is. A network that goes on from its own notes for long has
-    /// nothing else to hold it.
+    /// Whether to lead music back that strays: to one end of the keyboard, to a few pitch classes or to all
+    /// alike, unless a register is asked for; or into a hurry, unless a density is.
     pub drift_guard: bool,
 }
 

@@ -20,6 +20,26 @@ pub const PARTS: [&str; 4] = ["step", "pitch", "duration", "velocity"];
 /// How many values each part has.
 pub const CHOICES: [usize; 4] = [TIME_BINS, 128, TIME_BINS, VELOCITY_BINS];
 
+/// What can be heard of each part: what can be chosen; and in the place of a pitch [`BOS`](crate::BOS), and
+/// [`RIGHT_HAND`].
+pub const HEARD: [usize; 4] = [TIME_BINS, RIGHT_HAND as usize + 1, TIME_BINS, VELOCITY_BINS];
+
+/// What is heard besides each note, and besides BOS, of a piece for the right hand alone.
+pub const RIGHT_HAND: u8 = 129;
+
+/// Whose notes a piece has.
+///
+/// An expressive model has learned from whole pieces, and from their right hands alone. It is told with every
+/// note which it is: a melody is not to wait for its left hand, nor a piece to lose one on the way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hands {
+    /// All of them.
+    #[default]
+    Both,
+    /// The right hand's.
+    Right,
+}
+
 /// Bits of a single's fraction that a bin leaves open.
 const OPEN: u32 = 20;
 

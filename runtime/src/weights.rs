@@ -8,8 +8,8 @@ use ndarray::ArrayD;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::history::FEATURES;
-use crate::model::{BOS, COLUMN_BLOCK, MAX_HEAD_HIDDEN, MAX_HIDDEN, MAX_LAYERS, PITCHES};
-use crate::vocabulary::{CHOICES, PARTS};
+use crate::model::{COLUMN_BLOCK, MAX_HEAD_HIDDEN, MAX_HIDDEN, MAX_LAYERS, PITCHES};
+use crate::vocabulary::{CHOICES, HEARD, PARTS};
 
 /// Sizes of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,9 +178,6 @@ impl Shape {
         self.tensors().iter().map(|(_, size)| size.iter().product::<usize>()).sum()
     }
 }
-
-/// What can be heard of each part: what can be chosen, and [`BOS`] in the place of a pitch.
-const HEARD: [usize; 4] = [CHOICES[0], BOS as usize + 1, CHOICES[2], CHOICES[3]];
 
 /// A size that no model file can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

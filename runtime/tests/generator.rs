@@ -6,7 +6,10 @@ mod common;
 use common::{SMALL, random_weights, small_model};
 use pianola_runtime::export::pack;
 use pianola_runtime::history::Known;
+use pianola_runtime::vocabulary::Hands;
 use pianola_runtime::{BOS, Freedom, Generator, Model, Network, Note, Precision, Sampling};
+
+const EXPRESSIVE: &[u8] = include_bytes!("../../tests/golden/expressive-small-int8.safetensors");
 
 const NOTES: usize = if cfg!(miri) { 3 } else { 500 };
 
@@ -46,6 +49,23 @@ fn restarting_forgets_everything() {
     generator.restart(4);
     let again: Vec<Note> = (0..NOTES).map(|_| generator.next_note(&Sampling::default())).collect();
     assert_eq!(again, piece(&bytes, 4, &Sampling::default()));
+}
+
+#[test]
+fn hands_are_told_to_a_piece_and_kept_for_the_next() {
+    let model = Model::from_bytes(EXPRESSIVE).unwrap();
+    let mut generator: Generator<2, 32> = Generator::new(&model, 5).unwrap();
+    let play = |generator: &mut Generator<2, 32>| -> Vec<Note> {
+        (0..NOTES).map(|_| generator.next_note(&Sampling::default())).collect()
+    };
+    let both = play(&mut generator);
+    generator.restart_for(Hands::Right, 5);
+    let right = play(&mut generator);
+    assert_ne!(both, right);
+    generator.restart(5);
+    assert_eq!(play(&mut generator), right);
+    generator.restart_for(Hands::Both, 5);
+    assert_eq!(play(&mut generator), both);
 }
 
 #[test]
@@ -153,10 +173,9 @@ fn the_notes_of_a_seed_are_pinned() {
     pinned(int8, [72, 77, 61], 1389709403);
     let int4 = include_bytes!("../../tests/golden/report-small-int4.safetensors");
     pinned(int4, [94, 95, 87], 1703322659);
-    let expressive = include_bytes!("../../tests/golden/expressive-small-int8.safetensors");
-    pinned(expressive, [52, 19, 127], 2325910975);
+    pinned(EXPRESSIVE, [45, 22, 124], 1200015972);
     let expressive = include_bytes!("../../tests/golden/expressive-small-int4.safetensors");
-    pinned(expressive, [52, 19, 125], 2330417253);
+    pinned(expressive, [45, 22, 127], 932998785);
 }
 
 fn pinned(file: &[u8], first_pitches: [u8; 3], crc: u32) {

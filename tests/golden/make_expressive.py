@@ -4,7 +4,7 @@
     python3 tests/golden/make_expressive.py
 
 The file is the model's own state dict plus the notes fed (`golden.*`) and, before each of them, what
-every head says of it. Bins and features are written here from their description in
+every head says of it: where they are a piece for both hands, and where they are one for the right. Bins and features are written here from their description in
 `runtime/src/vocabulary.rs` and `history.rs`, with a note's times as 32-bit floats.
 """
 
@@ -17,8 +17,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 PARTS = ("step", "pitch", "duration", "velocity")
-TIMES, VELOCITIES, AGES, BOS, NOTES = 89, 32, 9, 128, 96
-HEARD = (TIMES, 129, TIMES, VELOCITIES)
+TIMES, VELOCITIES, AGES, BOS, RIGHT_HAND, NOTES = 89, 32, 9, 128, 129, 96
+HEARD = (TIMES, 130, TIMES, VELOCITIES)
 CHOICES = (TIMES, 128, TIMES, VELOCITIES)
 FEATURES = (3 * TIMES, TIMES + 128 + (AGES + 1) * 128, 3 * TIMES + 128, 2 * TIMES + 128 + VELOCITIES)
 LAYERS, HIDDEN, EMBEDDING, HEAD_HIDDEN = 2, 32, (5, 10, 6, 3), (9, 16, 7, 5)
@@ -96,8 +96,10 @@ class Expressive(nn.Module):
         self.rnn = nn.LSTM(sum(EMBEDDING), HIDDEN, LAYERS)
         self.head = nn.ModuleDict({part: Head(at) for at, part in enumerate(PARTS)})
 
-    def hear(self, heard, state=None):
+    def hear(self, heard, right_hand, state=None):
         embedded = [self.embedding[part](torch.tensor([bin])) for part, bin in zip(PARTS, heard)]
+        if right_hand:
+            embedded[1] = embedded[1] + self.embedding["pitch"](torch.tensor([RIGHT_HAND]))
         top, state = self.rnn(torch.cat(embedded, -1)[None], state)
         return top[0, 0], state
 
@@ -115,15 +117,17 @@ def main():
         step = 0 if rng.random() < 0.4 else rng.random() ** 3 * 6
         times = np.float32(step), np.float32(rng.random() ** 2 * 9)
         notes.append((int(rng.integers(40, 80)), int(rng.integers(1, 128)), *times))
-    history, said = History(), {part: [] for part in PARTS}
-    with torch.no_grad():
-        top, state = model.hear((0, BOS, 0, 0))
-        for note in notes:
-            for part, rows in zip(PARTS, history.features(note)):
-                said[part].append(model.head[part](top, rows))
-            top, state = model.hear(bins(note), state)
-            history.hear(note)
-    golden = {f"golden.{part}": torch.stack(logits) for part, logits in said.items()}
+    golden = {}
+    for hands, right_hand in ("both", False), ("right", True):
+        history, said = History(), {part: [] for part in PARTS}
+        with torch.no_grad():
+            top, state = model.hear((0, BOS, 0, 0), right_hand)
+            for note in notes:
+                for part, rows in zip(PARTS, history.features(note)):
+                    said[part].append(model.head[part](top, rows))
+                top, state = model.hear(bins(note), right_hand, state)
+                history.hear(note)
+        golden |= {f"golden.{hands}.{part}": torch.stack(said[part]) for part in PARTS}
     columns = list(zip(*notes))
     golden["golden.note.keys"] = torch.tensor(columns[:2], dtype=torch.int32)
     golden["golden.note.times"] = torch.tensor(np.array(columns[2:], np.float32))

@@ -4,7 +4,7 @@
 
 use pianola_runtime::export::pack;
 use pianola_runtime::history::Known;
-use pianola_runtime::vocabulary::{CHOICES, PARTS};
+use pianola_runtime::vocabulary::{CHOICES, Hands, PARTS};
 use pianola_runtime::weights::FloatWeights;
 use pianola_runtime::{Model, Network, Note, PITCHES, Precision};
 use safetensors::SafeTensors;
@@ -83,7 +83,8 @@ fn quantized_weights_stay_close_to_pytorch() {
 
 const EXPRESSIVE: &[u8] = include_bytes!("../golden/expressive-small.safetensors");
 
-/// Every head of the expressive network, over 96 notes: `tests/golden/make_expressive.py`.
+/// Every head of the expressive network, over 96 notes as a piece for both hands and as one for the right:
+/// `tests/golden/make_expressive.py`.
 #[test]
 fn expressive_heads_say_what_pytorch_says() {
     let file = SafeTensors::deserialize(EXPRESSIVE).unwrap();
@@ -96,7 +97,6 @@ fn expressive_heads_say_what_pytorch_says() {
         data.as_chunks().0.iter().map(|&bytes| i32::from_le_bytes(bytes) as u8).collect()
     };
     let times = floats("golden.note.times");
-    let said = PARTS.map(|part| floats(&format!("golden.{part}")));
     let weights = FloatWeights::read(EXPRESSIVE).unwrap();
     for (precision, most) in
         [(Precision::Float, 1e-5), (Precision::Int8, 0.1), (Precision::Int4, 0.8)]
@@ -105,18 +105,22 @@ fn expressive_heads_say_what_pytorch_says() {
         let model = Model::from_bytes(&packed.bytes).unwrap();
         let mut network: Network<LAYERS, HIDDEN> = Network::new(&model).unwrap();
         let mut worst = [0f32; 4];
-        for at in 0..NOTES {
-            let (pitch, velocity) = (keys[at], keys[NOTES + at]);
-            let note = Note { pitch, velocity, step: times[at], duration: times[NOTES + at] };
-            for (part, known) in Known::of(&note).into_iter().enumerate() {
-                let prediction = network.predict(known);
-                let expected = said[part].chunks(CHOICES[part]).nth(at).unwrap();
-                assert_eq!(prediction.values().len(), expected.len());
-                for (ours, theirs) in prediction.values().iter().zip(expected) {
-                    worst[part] = worst[part].max((ours - theirs).abs());
+        for (hands, name) in [(Hands::Both, "both"), (Hands::Right, "right")] {
+            let said = PARTS.map(|part| floats(&format!("golden.{name}.{part}")));
+            network.restart_for(hands);
+            for at in 0..NOTES {
+                let (pitch, velocity) = (keys[at], keys[NOTES + at]);
+                let note = Note { pitch, velocity, step: times[at], duration: times[NOTES + at] };
+                for (part, known) in Known::of(&note).into_iter().enumerate() {
+                    let prediction = network.predict(known);
+                    let expected = said[part].chunks(CHOICES[part]).nth(at).unwrap();
+                    assert_eq!(prediction.values().len(), expected.len());
+                    for (ours, theirs) in prediction.values().iter().zip(expected) {
+                        worst[part] = worst[part].max((ours - theirs).abs());
+                    }
                 }
+                network.hear(&note);
             }
-            network.hear(&note);
         }
         println!("{precision}: largest differences of logits {worst:?}");
         assert!(worst.iter().all(|&worst| worst < most), "{precision}: {worst:?}");

@@ -12,10 +12,10 @@ use pianola_runtime::baselines::Baseline;
 use pianola_runtime::comparison::Report;
 use pianola_runtime::corpus::{self, Corpus, Set, Song, Split};
 use pianola_runtime::evaluation::{
-    self, Divergences, Evaluation, LossSum, Nll, PIECE_NOTES, PIECES, loss_to_json,
+    self, Divergences, Evaluation, Heard, LossSum, Nll, PIECE_NOTES, PIECES, loss_to_json,
 };
 use pianola_runtime::midi_file::{self, TimedNote, Tracks};
-use pianola_runtime::vocabulary::PARTS;
+use pianola_runtime::vocabulary::{Hands, PARTS};
 use pianola_runtime::{Model, Note, Sampling};
 use rayon::prelude::*;
 use serde_json::json;
@@ -99,7 +99,13 @@ fn expressive_model(
     let segments: Vec<_> = corpus::segments(melodies.set(split, options.set)).collect();
     let melody: Vec<Marked> = melodies
         .set(split, options.set)
-        .map(|song| Marked::all(song.notes.as_chunks::<{ corpus::SEGMENT }>().0.as_flattened()))
+        .zip(&real)
+        .map(|(melody, song)| {
+            let whole = melody.notes.as_chunks::<{ corpus::SEGMENT }>().0.as_flattened();
+            // As in training: one whose first instrument plays all of it has no right hand alone.
+            let alone = melody.notes.len() < song.notes.len();
+            Marked::all(whole, if alone { Hands::Right } else { Hands::Both })
+        })
         .collect();
     let [melody_alone, _] = nll(file, model, &melody)?;
     let report_path = root().join("models/report-int8.safetensors");
@@ -185,12 +191,13 @@ fn expressive_model(
 /// A song with marks for the notes of its first instrument.
 struct Marked {
     notes: Vec<Note>,
+    hands: Hands,
     marks: Vec<bool>,
 }
 
 impl Marked {
-    fn all(notes: &[Note]) -> Self {
-        Self { notes: notes.to_vec(), marks: vec![true; notes.len()] }
+    fn all(notes: &[Note], hands: Hands) -> Self {
+        Self { notes: notes.to_vec(), hands, marks: vec![true; notes.len()] }
     }
 
     /// Marks the notes of a song that its file's first instrument plays.
@@ -205,19 +212,21 @@ impl Marked {
         let first: HashSet<_> = first.iter().take(whole).map(key).collect();
         let all = read(Tracks::All)?;
         if all.len() != song.notes.len() {
-            return Ok(Self::all(&song.notes)); // the first instrument is all that was asked for
+            return Ok(Self::all(&song.notes, Hands::Right)); // the first instrument is all that was asked for
         }
         let marks = all.iter().map(|note| first.contains(&key(note))).collect();
-        Ok(Self { notes: song.notes.clone(), marks })
+        Ok(Self { notes: song.notes.clone(), hands: Hands::Both, marks })
     }
 }
 
 /// How well an expressive model foretells songs: all notes, and those that are marked.
 fn nll(file: &ModelFile, model: &Model, songs: &[Marked]) -> anyhow::Result<[Nll; 2]> {
     // Songs of like lengths stay together longest; the longest start first.
-    let mut songs: Vec<(&[Note], &[bool])> =
-        songs.iter().map(|song| (song.notes.as_slice(), song.marks.as_slice())).collect();
-    songs.sort_by_key(|(notes, _)| std::cmp::Reverse(notes.len()));
+    let mut songs: Vec<Heard> = songs
+        .iter()
+        .map(|Marked { notes, hands, marks }| Heard { notes, hands: *hands, marks })
+        .collect();
+    songs.sort_by_key(|song| std::cmp::Reverse(song.notes.len()));
     let bar = ProgressBar::new(songs.len() as u64);
     let sums = songs
         .par_chunks(TOGETHER)

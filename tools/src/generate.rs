@@ -10,6 +10,7 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use pianola_runtime::files::write_whole;
 use pianola_runtime::guard::Filter;
 use pianola_runtime::midi_file::{self, Tracks};
+use pianola_runtime::vocabulary::Hands;
 use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, ModelError, Note, Sampling};
 use rayon::prelude::*;
 
@@ -40,6 +41,9 @@ pub struct Options {
     /// The same seed makes the same piece, everywhere [default: drawn, and printed].
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Whose notes to compose: a piece for both hands, or a melody for the right alone.
+    #[arg(long, value_enum, default_value_t, value_name = "HANDS", help_heading = "Controls")]
+    hands: WhichHands,
     /// Go on from the notes of a .mid file, which open the piece; where the model knows one hand,
     /// those of the first instrument.
     #[arg(long, value_name = "FILE.mid")]
@@ -57,6 +61,23 @@ pub struct Options {
     /// Also play the piece into a WAV file, as `tools render` does.
     #[arg(long, value_name = "FILE.wav", conflicts_with = "count")]
     wav: Option<PathBuf>,
+}
+
+/// Whose notes to compose.
+#[derive(Clone, Copy, Default, clap::ValueEnum)]
+enum WhichHands {
+    #[default]
+    Both,
+    Right,
+}
+
+impl From<WhichHands> for Hands {
+    fn from(hands: WhichHands) -> Self {
+        match hands {
+            WhichHands::Both => Self::Both,
+            WhichHands::Right => Self::Right,
+        }
+    }
 }
 
 /// Most notes of a piece: a day of music.
@@ -139,6 +160,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
                 .map(|&seed| {
                     let mut generator = Generator::<MAX_LAYERS, MAX_HIDDEN>::new(&model, seed)?;
                     generator.keep_from(filter.as_ref());
+                    generator.restart_for(options.hands.into(), seed);
                     primer.iter().for_each(|note| generator.hear(note));
                     Ok(generator)
                 })

@@ -2,7 +2,7 @@
 
 use pianola_runtime::corpus::shuffle;
 use pianola_runtime::history::{FEATURES, History, Known};
-use pianola_runtime::vocabulary::{CHOICES, PARTS, bins};
+use pianola_runtime::vocabulary::{CHOICES, Hands, PARTS, RIGHT_HAND, bins};
 use pianola_runtime::{BOS, Note};
 use rand_pcg::Pcg32;
 use tch::{Device, Kind, Reduction, Tensor};
@@ -21,6 +21,8 @@ pub struct Batch {
     targets: [Tensor; 4],
     /// 0 where a song begins, 1 elsewhere: `[1, batch, 1]`, to multiply the state with.
     goes_on: Tensor,
+    /// 1 for a song's right hand alone, 0 for all of it: `[1, batch, 1]`.
+    right_hand: Tensor,
     /// Notes to be predicted.
     notes: usize,
 }
@@ -43,7 +45,11 @@ pub fn losses(
         .zip(&batch.heard)
         .map(|(part, heard)| {
             let table = network.parameter(&format!("embedding.{part}.weight"));
-            Tensor::embedding(&table, heard, -1, false, false)
+            let embedded = Tensor::embedding(&table, heard, -1, false, false);
+            match *part {
+                "pitch" => embedded + &batch.right_hand * table.get(i64::from(RIGHT_HAND)),
+                _ => embedded,
+            }
         })
         .collect();
     let state =
@@ -77,12 +83,18 @@ pub fn losses(
 #[derive(Clone, Default)]
 struct Stream {
     notes: Vec<Note>,
+    hands: Hands,
     /// Number of the next note to be predicted.
     at: usize,
     history: History,
 }
 
 impl Stream {
+    /// A song from its start.
+    fn new(notes: Vec<Note>, hands: Hands) -> Self {
+        Self { notes, hands, ..Self::default() }
+    }
+
     /// Puts the next notes into column `column` of a batch.
     fn fill(&mut self, column: usize, columns: &mut Columns) {
         let end = self.notes.len().min(self.at + columns.length);
@@ -103,6 +115,7 @@ impl Stream {
             self.history.hear(note);
         }
         columns.goes_on[column] = if self.at == 0 { 0.0 } else { 1.0 };
+        columns.right_hand[column] = if self.hands == Hands::Right { 1.0 } else { 0.0 };
         columns.notes += end - self.at;
         self.at = end;
     }
@@ -116,6 +129,7 @@ struct Columns {
     features: [Vec<u8>; 4],
     targets: [Vec<i64>; 4],
     goes_on: Vec<f32>,
+    right_hand: Vec<f32>,
     notes: usize,
 }
 
@@ -130,6 +144,7 @@ impl Columns {
             features: FEATURES.map(|rows| vec![0; places * rows]),
             targets: [NOTHING; 4].map(|target| vec![target; places]),
             goes_on: vec![0.0; width],
+            right_hand: vec![0.0; width],
             notes: 0,
         };
         for (column, stream) in streams.iter_mut().enumerate() {
@@ -144,13 +159,15 @@ impl Columns {
             bins.each_ref()
                 .map(|bins| Tensor::from_slice(bins).view([length, width]).to_device(device))
         };
+        let songs = |values| Tensor::from_slice(values).view([1, width, 1]).to_device(device);
         Batch {
             heard: bins(&self.heard),
             features: self.features.each_ref().map(|counts| {
                 Tensor::from_slice(counts).view([length, width, -1]).to_device(device)
             }),
             targets: bins(&self.targets),
-            goes_on: Tensor::from_slice(&self.goes_on).view([1, width, 1]).to_device(device),
+            goes_on: songs(&self.goes_on),
+            right_hand: songs(&self.right_hand),
             notes: self.notes,
         }
     }
@@ -159,7 +176,7 @@ impl Columns {
 /// Songs from start to end, side by side, the state carried from batch to batch; where one is over,
 /// another begins with the next batch.
 pub struct Streams<'s> {
-    /// Songs to learn from: both hands, and each again as its first instrument alone.
+    /// Songs to learn from: both hands, and each again as its first instrument alone, the right hand.
     pub training: Vec<[&'s [Note]; 2]>,
     /// Songs to measure on.
     pub validation: Vec<&'s [Note]>,
@@ -171,27 +188,24 @@ pub struct Streams<'s> {
     pub augmentation: Augmentation,
     /// Seed of order and augmentation.
     pub seed: u64,
-    /// Rounds through the songs in which some come without their left hand.
-    pub alone_for: usize,
     streams: Vec<Stream>,
     /// Songs drawn so far.
     drawn: usize,
     carried: Option<State>,
 }
 
-/// One song of so many is learned without its left hand, for melodies that are played to the model;
-/// but not towards the end of a run, lest it make up pieces for one hand.
-const ALONE: usize = 8;
+/// One song of so many is learned as its right hand alone: for melodies, and because songs learned by halves
+/// are harder to learn by heart.
+const ALONE: usize = 2;
 
 impl<'s> Streams<'s> {
-    /// Songs to learn from and to measure on, for a run of so many epochs.
+    /// Songs to learn from and to measure on.
     pub fn new(
         training: Vec<[&'s [Note]; 2]>,
         validation: Vec<&'s [Note]>,
         (batch, length): (usize, usize),
         augmentation: Augmentation,
         seed: u64,
-        epochs: usize,
     ) -> Self {
         Self {
             training,
@@ -200,7 +214,6 @@ impl<'s> Streams<'s> {
             length,
             augmentation,
             seed,
-            alone_for: epochs * 2 / 3,
             streams: vec![Stream::default(); batch],
             drawn: 0,
             carried: None,
@@ -219,10 +232,15 @@ impl<'s> Streams<'s> {
             let mut order: Vec<usize> = (0..self.training.len()).collect();
             shuffle(&mut order, &mut Pcg32::new(self.seed, 2 * round as u64));
             let mut rng = Pcg32::new(self.seed, 2 * self.drawn as u64 + 1);
-            let alone = round < self.alone_for && self.drawn % ALONE == ALONE - 1;
-            let mut notes = self.training[order[turn]][usize::from(alone)].to_vec();
+            let song = order[turn];
+            let [both, right] = self.training[song];
+            // In each round some songs, and in the next one others. A song whose first instrument plays all of
+            // it has no right hand alone.
+            let alone = (song + round).is_multiple_of(ALONE) && right.len() < both.len();
+            let (notes, hands) = if alone { (right, Hands::Right) } else { (both, Hands::Both) };
+            let mut notes = notes.to_vec();
             self.augmentation.apply(&mut notes, &mut rng);
-            *stream = Stream { notes, at: 0, history: History::new() };
+            *stream = Stream::new(notes, hands);
             self.drawn += 1;
         }
     }
@@ -292,7 +310,7 @@ pub fn evaluate(network: &Network, songs: &[&[Note]], side_by_side: usize) -> [f
             for stream in &mut streams {
                 if stream.at == stream.notes.len() {
                     let next = order.pop().unwrap_or_default().to_vec();
-                    *stream = Stream { notes: next, at: 0, history: History::new() };
+                    *stream = Stream::new(next, Hands::Both);
                 }
             }
             let batch = Columns::of(&mut streams, LENGTH).to_device(network.device);
@@ -313,7 +331,7 @@ pub fn evaluate(network: &Network, songs: &[&[Note]], side_by_side: usize) -> [f
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use pianola_runtime::evaluation::Nll;
+    use pianola_runtime::evaluation::{Heard, Nll};
     use pianola_runtime::export::pack;
     use pianola_runtime::weights::Shape;
     use pianola_runtime::{Model, Precision};
@@ -345,9 +363,9 @@ mod tests {
         let theirs = evaluate(&network, &songs, 2);
         let packed = pack(&network.to_weights(String::new()).unwrap(), Precision::Float).unwrap();
         let model = Model::from_bytes(&packed.bytes).unwrap();
-        let marked: Vec<(&[Note], &[bool])> =
-            songs.iter().map(|song| (*song, [].as_slice())).collect();
-        let [ours, _] = Nll::of_songs(&model, &marked).unwrap();
+        let heard = |&notes| Heard { notes, hands: Hands::Both, marks: &[] };
+        let heard: Vec<Heard> = songs.iter().map(heard).collect();
+        let [ours, _] = Nll::of_songs(&model, &heard).unwrap();
         let worst = ours.mean().iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         println!("largest difference of nats: {worst:e}");
         assert!(worst < 1e-5, "{:?} and {theirs:?}", ours.mean());
@@ -361,7 +379,7 @@ mod tests {
         let none = Augmentation { transpose_down: 0, transpose_up: 0, tempo: 0.0 };
         let streams = |length| {
             let training = songs.iter().map(|song| [song.as_slice(), song.as_slice()]).collect();
-            Streams::new(training, Vec::new(), (2, length), none, 7, 10)
+            Streams::new(training, Vec::new(), (2, length), none, 7)
         };
         let pitches = |streams: &mut Streams, batches: usize| -> Vec<Vec<i64>> {
             let mut met = vec![Vec::new(); 2];

@@ -271,7 +271,7 @@ fn lessons<'a>(recipe: &Recipe, run: &'a Run) -> anyhow::Result<Box<dyn Lessons 
     ensure!(!training.is_empty(), lacks(Set::Train, "song"));
     ensure!(!validation.is_empty(), lacks(Set::Validation, "song"));
     let size = (batch, recipe.length);
-    Ok(Box::new(Streams::new(training, validation, size, augmentation, seed, recipe.epochs)))
+    Ok(Box::new(Streams::new(training, validation, size, augmentation, seed)))
 }
 
 /// The flag that Ctrl-C raises.

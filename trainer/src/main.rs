@@ -103,7 +103,7 @@ struct Fit {
     /// Kind of network, with the recipe that suits it.
     #[arg(long, value_enum, default_value_t = Preset::Expressive)]
     preset: Preset,
-    /// Epochs to train [default: 32; report 40].
+    /// Epochs to train [default: 40].
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
     /// Per update, songs side by side; of the report's network, segments of 64 notes.
@@ -197,7 +197,7 @@ fn fit_command(options: Fit) -> anyhow::Result<()> {
     let shape = options.preset.shape();
     let learning_rate = options.learning_rate.unwrap_or(if report { 1.5e-3 } else { 2e-3 });
     let weight_decay = options.weight_decay.unwrap_or(if report { 0.01 } else { 0.1 });
-    let epochs = options.epochs.unwrap_or(if report { 40 } else { 32 });
+    let epochs = options.epochs.unwrap_or(40);
     for (option, value) in
         [("--batch", options.batch), ("--epochs", epochs), ("--length", options.length)]
     {

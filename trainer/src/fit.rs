@@ -88,6 +88,8 @@ pub struct Recipe {
     pub layers: usize,
     /// Whether products are taken in bfloat16.
     pub mixed: bool,
+    /// CRC-32 of the weights that the run starts from, if they are not random.
+    pub start: Option<u32>,
 }
 
 /// What a run is given besides its recipe.
@@ -98,6 +100,8 @@ pub struct Run<'a> {
     pub melodies: &'a Corpus,
     /// Their sets.
     pub split: &'a Split,
+    /// Weights to start from, instead of random ones.
+    pub start: Option<FloatWeights>,
     /// The run's folder.
     pub folder: PathBuf,
     /// Where libtorch computes.
@@ -114,6 +118,13 @@ pub struct Run<'a> {
 pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
     let shape = Shape { layers: recipe.layers, hidden: recipe.hidden, ..recipe.preset.shape() };
     shape.check()?;
+    if let Some(start) = &run.start {
+        ensure!(
+            start.shape == shape,
+            "--from: the weights have other sizes than this run: give it the --preset, --hidden and \
+             --layers that they were trained with"
+        );
+    }
     let mut lessons = lessons(recipe, run)?;
 
     let files = Files::new(&run.folder);
@@ -125,7 +136,10 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
 
     let interrupted = on_interrupt()?;
     tch::manual_seed(recipe.seed as i64);
-    let mut network = Network::new(shape, run.device);
+    let mut network = match &run.start {
+        Some(weights) => Network::from_weights(weights, run.device),
+        None => Network::new(shape, run.device),
+    };
     if recipe.mixed {
         network.compute = Kind::BFloat16;
     }

@@ -10,6 +10,7 @@ mod network;
 mod optimizer;
 mod report;
 
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -103,6 +104,10 @@ struct Fit {
     /// Kind of network, with the recipe that suits it.
     #[arg(long, value_enum, default_value_t = Preset::Expressive)]
     preset: Preset,
+    /// Start from the weights of another run, its folder or their file, instead of random ones: to learn
+    /// from much music first, and then from that which it is to play like.
+    #[arg(long, value_name = "RUN")]
+    from: Option<PathBuf>,
     /// Epochs to train [default: 40].
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
@@ -227,6 +232,17 @@ fn fit_command(options: Fit) -> anyhow::Result<()> {
     } else {
         Corpus::default()
     };
+    let (start, origin) = match &options.from {
+        Some(run) => {
+            let path = FloatWeights::path(run);
+            let name = path.display().to_string();
+            let bytes = fs::read(&path).with_context(|| format!("cannot read {name}"))?;
+            let weights = FloatWeights::read(&bytes).with_context(|| name)?;
+            let origin = format!(", from weights {}", weights.provenance);
+            (Some((weights, crc32fast::hash(&bytes))), origin)
+        }
+        None => (None, String::new()),
+    };
     let recipe = Recipe {
         preset: options.preset,
         seed: options.seed,
@@ -247,16 +263,18 @@ fn fit_command(options: Fit) -> anyhow::Result<()> {
         hidden: options.hidden.unwrap_or(shape.hidden),
         layers: options.layers.unwrap_or(shape.layers),
         mixed: options.mixed,
+        start: start.as_ref().map(|(_, crc)| *crc),
     };
     let run = Run {
         corpus: &corpus,
         melodies: &melodies,
         split: &split,
+        start: start.map(|(weights, _)| weights),
         folder: options.out,
         device,
         patience: options.patience,
         resume: options.resume,
-        provenance: format!("trained on {}", folder_name(&options.corpus.corpus)),
+        provenance: format!("trained on {}{origin}", folder_name(&options.corpus.corpus)),
     };
     fit::fit(&recipe, &run)
 }

@@ -30,6 +30,10 @@ pub struct Batch {
 /// Share of notes that are not heard in training.
 const UNHEARD: f64 = 0.1;
 
+/// Share of a head's features, and of its hidden units, that are left out in training: what was struck when
+/// would tell songs that are known by heart from all others.
+const LEFT_OUT: f64 = 0.2;
+
 /// The target that counts for nothing.
 const NOTHING: i64 = -100;
 
@@ -65,8 +69,11 @@ pub fn losses(
     let losses = (0..PARTS.len()).map(|head| {
         let name = format!("head.{}", PARTS[head]);
         let rows = network.parameter(&format!("{name}.features.weight"));
-        let features = batch.features[head].to_kind(network.compute).matmul(&rows);
-        let hidden = (network.dense(&format!("{name}.hidden"), &top) + features).relu();
+        let left_out = if dropout > 0.0 { LEFT_OUT } else { 0.0 };
+        let leave_out = |values: Tensor| values.dropout(left_out, left_out > 0.0);
+        let features = leave_out(batch.features[head].to_kind(network.compute)).matmul(&rows);
+        let hidden = network.dense(&format!("{name}.hidden"), &top) + features;
+        let hidden = leave_out(hidden.relu());
         let logits = network.dense(&format!("{name}.output"), &hidden).to_kind(Kind::Float);
         logits.view([-1, CHOICES[head] as i64]).cross_entropy_loss::<Tensor>(
             &batch.targets[head].view(-1),

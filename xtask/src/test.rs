@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, ensure};
 
-use crate::shell::{cache, cargo, need, program, run as start, succeeds};
+use crate::shell::{cache, cargo, install, need, program, run as start, succeeds};
 use crate::{aarch64, emulated, instructions, libtorch, no_std};
 
 /// Runs all checks; stops at the first that fails.
@@ -50,12 +50,16 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What needs shells that a machine may lack.
+/// What needs shells and a SoundFont, which a machine may lack.
 fn installed() -> anyhow::Result<()> {
     need("zsh", "zsh")?;
     need("fish", "fish")?;
+    // A small one; the tests look in the folders that `tools render` does.
+    if !Path::new("/usr/share/sounds/sf2").exists() {
+        install(&["timgm6mb-soundfont"]);
+    }
     let mut tests = cargo();
-    tests.args(["test", "-p", "pianola-tests", "--test", "command_line"]);
+    tests.args(["test", "-p", "pianola-tests", "--test", "command_line", "--test", "render"]);
     start(tests.args(["--", "--ignored"]))
 }
 

@@ -174,9 +174,9 @@ fn bad_input_is_refused_in_one_line() {
     assert!(said.contains("text.mid") && said.contains("not a Standard MIDI File"), "{said}");
     let said = refused(&at("gone.mid"), &at("a.wav"), &["--plain"]);
     assert!(said.contains("gone.mid") && said.contains("No such file"), "{said}");
-    for name in ["a.mp3", "a"] {
+    for (name, says) in [("a.mp3", ".wav"), ("a", ".wav"), ("a.ogg", "--features ogg")] {
         let said = refused(&piece, &at(name), &["--plain"]);
-        assert!(said.contains(name) && said.contains(".wav"), "{said}");
+        assert!(said.contains(name) && said.contains(says), "{said}");
     }
     let said = refused(&piece, folder.path(), &["--plain"]);
     assert!(said.contains("is a folder"), "{said}");

@@ -46,7 +46,7 @@ enum Command {
     Generate(generate::Options),
     /// Draw a piece as a piano roll, into a .png or .svg file.
     Plot(plot::Options),
-    /// Play a piece into a .wav file.
+    /// Play a piece into a .wav or .ogg file.
     Render(render::Options),
     /// Pack a trained run into a model file.
     Export(export::Options),

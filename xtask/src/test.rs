@@ -22,6 +22,7 @@ pub fn run() -> anyhow::Result<()> {
         .args(["--no-deps", "--document-private-items"]);
     start(docs.env("RUSTDOCFLAGS", "-D warnings"))?;
     start(cargo().arg("test"))?;
+    start(cargo().args(["test", "-p", "pianola-tools", "--features", "ogg", "ogg"]))?;
     installed()?;
 
     no_std::build()?;

@@ -14,6 +14,10 @@ use crate::model_file::ensure_apart;
 use crate::songs::{CorpusOptions, read_pieces};
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tools compare pieces --corpus songs
+  tools compare piece.mid --corpus songs --picture compare.svg")]
 pub struct Options {
     /// The pieces: .mid files, and folders of them.
     #[arg(required = true, value_name = "DIR|FILE.mid")]

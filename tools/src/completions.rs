@@ -4,6 +4,10 @@ use clap::Args;
 use clap_complete::{Shell, generate};
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  source <(tools completions bash)
+  tools completions fish > ~/.config/fish/completions/tools.fish")]
 pub struct Options {
     /// Shell to complete in.
     #[arg(value_enum)]

@@ -27,6 +27,10 @@ use crate::model_file::ModelFile;
 use crate::songs::CorpusOptions;
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tools evaluate --model mine.safetensors --corpus songs
+  tools evaluate --corpus songs --pieces 10 --temperature 0.8 --picture measures.svg")]
 pub struct Options {
     /// Model file [default: the bundled one].
     #[arg(long, value_name = "FILE")]

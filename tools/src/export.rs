@@ -13,6 +13,10 @@ use pianola_runtime::weights::FloatWeights;
 use crate::model_file::ensure_apart;
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tools export runs/mine
+  tools export runs/mine --quantize int4 --out mine.safetensors")]
 pub struct Options {
     /// Folder of a training run, or a float .safetensors file (also a state dict saved from
     /// Python with safetensors.torch.save_file).

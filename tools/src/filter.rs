@@ -14,6 +14,10 @@ use crate::model_file::ensure_apart;
 use crate::songs::CorpusOptions;
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tools filter --corpus songs --out songs.filter
+  tools generate --model mine.safetensors --filter songs.filter --original 12")]
 pub struct Options {
     #[command(flatten)]
     songs: CorpusOptions,

@@ -21,6 +21,11 @@ use crate::model_file::{ModelFile, ensure_apart};
 use crate::uf2::{Image, RP2350_ARM_S};
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tools flash --board pico2
+  tools flash --board pico2 --model models/small-int4.safetensors
+  tools flash --board rp2350-16mb --model mine.safetensors --out box.uf2")]
 pub struct Options {
     /// Board to make it for.
     #[arg(long, value_enum)]

@@ -10,6 +10,10 @@ use safetensors::SafeTensors;
 use crate::model_file::ModelFile;
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tools inspect
+  tools inspect mine.safetensors")]
 pub struct Options {
     /// Model file, or any other safetensors file [default: the bundled model].
     file: Option<PathBuf>,

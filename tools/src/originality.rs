@@ -16,6 +16,10 @@ use serde_json::{Value, json};
 use crate::songs::{CorpusOptions, Piece, read_pieces};
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tools originality piece.mid --corpus songs
+  tools originality pieces --corpus songs --reference")]
 pub struct Options {
     /// Pieces to look at: .mid files, and folders of them.
     #[arg(value_name = "FILE|DIR", required_unless_present = "reference")]

@@ -11,6 +11,10 @@ use crate::model_file::ensure_apart;
 use crate::{soundfont, strings, tone};
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tools render piece.mid
+  tools render piece.mid --soundfont piano.sf2 --out concert.wav")]
 pub struct Options {
     /// Piece to play.
     #[arg(value_name = "FILE.mid")]

@@ -46,6 +46,10 @@ enum Command {
 }
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  trainer evaluate runs/mine songs
+  trainer evaluate runs/mine songs --set validation --json")]
 struct Evaluate {
     /// Folder of a run, or a float .safetensors file.
     run: PathBuf,
@@ -91,6 +95,11 @@ enum DeviceOption {
 }
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  trainer fit songs --out runs/mine
+  trainer fit songs --out runs/mine --resume
+  trainer fit songs --out runs/small --preset small --mixed")]
 struct Fit {
     #[command(flatten)]
     corpus: CorpusOptions,
@@ -304,4 +313,24 @@ fn evaluate_command(options: Evaluate) -> anyhow::Result<()> {
 
 fn say(report: &str) -> anyhow::Result<()> {
     io::stdout().write_all(report.as_bytes()).context("cannot write to standard output")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_examples_of_the_help_are_right() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().unwrap().to_string();
+            let examples: Vec<_> = help.lines().skip(1).collect();
+            assert!((2..=3).contains(&examples.len()), "{help}");
+            for example in examples {
+                assert!(Cli::try_parse_from(example.split_whitespace()).is_ok(), "{example}");
+            }
+        }
+    }
 }

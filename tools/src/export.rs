@@ -44,7 +44,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let name = || source.display().to_string();
     ensure!(
         !options.run.is_dir() || source.exists(),
-        "{} is not a training run: there are no weights in it",
+        "{} is not a training run: there are no weights in it; `trainer fit` writes them",
         options.run.display()
     );
     let bytes = fs::read(&source).with_context(|| format!("cannot read {}", name()))?;

@@ -50,7 +50,12 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let (corpus, split) = options.songs.open(options.tracks)?;
     let songs: Vec<_> = corpus.set(&split, options.set).collect();
     let name = || options.songs.corpus.display().to_string();
-    ensure!(!songs.is_empty(), "{}: the {} set is empty", name(), options.set.name());
+    ensure!(
+        !songs.is_empty(),
+        "{}: the {} set is empty: give another --set",
+        name(),
+        options.set.name()
+    );
     let bytes = filter::build(songs.iter().copied(), options.notes).with_context(name)?;
     let filter = Filter::from_bytes(&bytes).context("the new filter")?;
     let wrong = filter::false_positives(&filter, &filter::keys(songs, options.notes), DRAWN);

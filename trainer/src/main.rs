@@ -288,7 +288,8 @@ fn evaluate_command(options: Evaluate) -> anyhow::Result<()> {
     let network = Network::from_weights(&weights, device);
     if !report {
         let songs: Vec<_> = songs.map(|song| song.notes.as_slice()).collect();
-        ensure!(!songs.is_empty(), "the {} set has no songs", options.set.name());
+        let (corpus, set) = (options.corpus.corpus.display(), options.set.name());
+        ensure!(!songs.is_empty(), "{corpus}: the {set} set is empty: give another --set");
         let nats = expressive::evaluate(&network, &songs, 32);
         let count = songs.len();
         let json =
@@ -298,7 +299,13 @@ fn evaluate_command(options: Evaluate) -> anyhow::Result<()> {
         return say(&if options.json { format!("{json:#}\n") } else { text });
     }
     let segments: Vec<_> = corpus::segments(songs).copied().collect();
-    ensure!(!segments.is_empty(), "the {} set has no whole segment", options.set.name());
+    ensure!(
+        !segments.is_empty(),
+        "{}: no song of the {} set has the {} notes of a segment: give another --set",
+        options.corpus.corpus.display(),
+        options.set.name(),
+        corpus::SEGMENT
+    );
     let evaluation = Evaluation {
         model: name,
         segments: segments.len(),

@@ -15,7 +15,7 @@ pub enum BuildError {
     #[error("a filter's passages are {} to {} notes long", LENGTHS.start(), LENGTHS.end())]
     Notes,
     /// No song is as long as one passage.
-    #[error("no song has as many notes as a passage of the filter")]
+    #[error("no song has as many notes as a passage of the filter: ask for shorter passages")]
     NoPassage,
     /// The construction, which is random, failed, as it all but never does.
     #[error("the filter could not be built ({0})")]

@@ -1,6 +1,7 @@
 //! What tests that cross crates share: the real binaries and the corpora.
 
 pub mod script;
+pub mod soundfont;
 pub mod stream;
 
 use std::path::{Path, PathBuf};

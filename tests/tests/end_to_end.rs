@@ -275,6 +275,12 @@ fn bad_input_is_refused_in_one_line_and_leaves_nothing() {
     assert!(said.contains("no/such") && said.contains("No such file"), "{said}");
     let said = refuse(tools().arg("export").arg(at("bad.mid")));
     assert!(said.contains("bad.mid") && said.contains("safetensors"), "{said}");
+    let said = refuse(tools().arg("inspect").arg(at("bad.mid")));
+    assert!(said.contains("bad.mid") && said.contains("no readable safetensors file"), "{said}");
+    let said = refuse(tools().arg("export").arg(folder.path()));
+    assert!(said.contains("not a training run") && said.contains("trainer fit"), "{said}");
+    let said = generate(&["--register", "61", "61", "--scale", "c-major"]);
+    assert!(said.contains("--register 61 61 leaves no pitch") && said.contains("widen"), "{said}");
     let said = refuse(tools().arg("evaluate").arg("--corpus").arg(folder.path().join("gone")));
     assert!(said.contains("gone"), "{said}");
 

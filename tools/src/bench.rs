@@ -14,6 +14,10 @@ use serde_json::json;
 use crate::model_file::ModelFile;
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tools bench
+  tools bench --model mine.safetensors --threads 2")]
 pub struct Options {
     /// Model file [default: the bundled one].
     #[arg(long, value_name = "FILE")]

@@ -14,6 +14,10 @@ use crate::model_file::ensure_apart;
 use crate::songs::{CorpusOptions, read_pieces};
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tools compare pieces --corpus songs
+  tools compare piece.mid --corpus songs --picture compare.svg")]
 pub struct Options {
     /// The pieces: .mid files, and folders of them.
     #[arg(required = true, value_name = "DIR|FILE.mid")]
@@ -44,7 +48,12 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let (corpus, split) = options.songs.open(options.tracks)?;
     let songs = |set| corpus.set(&split, set).collect::<Vec<_>>();
     let (real, training) = (songs(options.set), songs(Set::Train));
-    ensure!(!real.is_empty(), "the {} set has no songs", options.set.name());
+    let name = options.songs.corpus.display();
+    ensure!(
+        !real.is_empty(),
+        "{name}: the {} set is empty: give another --set",
+        options.set.name()
+    );
 
     let samples: Vec<&[Note]> = pieces.iter().map(|piece| piece.notes.as_slice()).collect();
     let whole: Vec<_> = corpus.songs.iter().collect();

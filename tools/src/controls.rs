@@ -77,7 +77,7 @@ impl Controls {
             Some(&[lowest, highest]) => (lowest, highest),
             _ => (0, 127),
         };
-        ensure!(lowest <= highest, "--register: the lowest pitch comes first");
+        ensure!(lowest <= highest, "--register {lowest} {highest}: the lowest pitch comes first");
         let sampling = Sampling {
             pitch: Freedom {
                 top_k: self.top_k,
@@ -94,7 +94,7 @@ impl Controls {
             drift_guard: !self.no_drift_guard,
         };
         let some = (lowest..=highest).any(|pitch| sampling.scale.contains(pitch));
-        ensure!(some, "--register leaves no pitch of --scale");
+        ensure!(some, "--register {lowest} {highest} leaves no pitch of --scale: widen it");
         Ok(sampling)
     }
 }

@@ -27,6 +27,10 @@ use crate::model_file::ModelFile;
 use crate::songs::CorpusOptions;
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tools evaluate --model mine.safetensors --corpus songs
+  tools evaluate --corpus songs --pieces 10 --temperature 0.8 --picture measures.svg")]
 pub struct Options {
     /// Model file [default: the bundled one].
     #[arg(long, value_name = "FILE")]
@@ -72,7 +76,8 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     }
     ensure!(
         options.picture.is_none(),
-        "--picture is for expressive models: the report's foretells one hand"
+        "--picture is for expressive models, and {} is the report's: leave it out",
+        file.name()
     );
     let evaluation = report_model(&file, &model, &corpus, &split, options.set)?;
     Ok(if options.json { format!("{:#}\n", evaluation.to_json()) } else { evaluation.to_string() })
@@ -88,7 +93,12 @@ fn expressive_model(
 ) -> anyhow::Result<String> {
     let songs = |set| corpus.set(split, set).collect::<Vec<&Song>>();
     let (real, training) = (songs(options.set), songs(Set::Train));
-    ensure!(!real.is_empty(), "the {} set has no songs", options.set.name());
+    let name = options.songs.corpus.display();
+    ensure!(
+        !real.is_empty(),
+        "{name}: the {} set is empty: give another --set",
+        options.set.name()
+    );
 
     let both: Vec<Marked> = real
         .iter()
@@ -269,7 +279,12 @@ fn report_model(
 ) -> anyhow::Result<Evaluation> {
     let songs: Vec<_> = corpus.set(split, set).collect();
     let segments: Vec<_> = corpus::segments(songs.iter().copied()).collect();
-    ensure!(!segments.is_empty(), "the {} set has no whole segment", set.name());
+    ensure!(
+        !segments.is_empty(),
+        "no song of the {} set has the {} notes of a segment: give another --set",
+        set.name(),
+        corpus::SEGMENT
+    );
 
     let loss = segments_loss(file, model, &segments)?;
     let sampled = evaluation::sample_pieces(model).map_err(|error| file.refused(error))?;

@@ -13,6 +13,10 @@ use pianola_runtime::weights::FloatWeights;
 use crate::model_file::ensure_apart;
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tools export runs/mine
+  tools export runs/mine --quantize int4 --out mine.safetensors")]
 pub struct Options {
     /// Folder of a training run, or a float .safetensors file (also a state dict saved from
     /// Python with safetensors.torch.save_file).
@@ -40,7 +44,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let name = || source.display().to_string();
     ensure!(
         !options.run.is_dir() || source.exists(),
-        "{} is not a training run: there are no weights in it",
+        "{} is not a training run: there are no weights in it; `trainer fit` writes them",
         options.run.display()
     );
     let bytes = fs::read(&source).with_context(|| format!("cannot read {}", name()))?;

@@ -14,6 +14,10 @@ use crate::model_file::ensure_apart;
 use crate::songs::CorpusOptions;
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tools filter --corpus songs --out songs.filter
+  tools generate --model mine.safetensors --filter songs.filter --original 12")]
 pub struct Options {
     #[command(flatten)]
     songs: CorpusOptions,
@@ -46,7 +50,12 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let (corpus, split) = options.songs.open(options.tracks)?;
     let songs: Vec<_> = corpus.set(&split, options.set).collect();
     let name = || options.songs.corpus.display().to_string();
-    ensure!(!songs.is_empty(), "{}: the {} set is empty", name(), options.set.name());
+    ensure!(
+        !songs.is_empty(),
+        "{}: the {} set is empty: give another --set",
+        name(),
+        options.set.name()
+    );
     let bytes = filter::build(songs.iter().copied(), options.notes).with_context(name)?;
     let filter = Filter::from_bytes(&bytes).context("the new filter")?;
     let wrong = filter::false_positives(&filter, &filter::keys(songs, options.notes), DRAWN);

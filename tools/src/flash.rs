@@ -21,6 +21,11 @@ use crate::model_file::{ModelFile, ensure_apart};
 use crate::uf2::{Image, RP2350_ARM_S};
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tools flash --board pico2
+  tools flash --board pico2 --model models/small-int4.safetensors
+  tools flash --board rp2350-16mb --model mine.safetensors --out box.uf2")]
 pub struct Options {
     /// Board to make it for.
     #[arg(long, value_enum)]
@@ -163,20 +168,30 @@ fn build() -> anyhow::Result<PathBuf> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["xtask", "firmware", "pico2"]).current_dir(root);
     let output = cargo.stdout(Stdio::piped()).stderr(Stdio::inherit()).output();
-    let output = output.context("cannot start cargo, which builds the firmware")?;
-    ensure!(output.status.success(), "the firmware does not build: give --firmware ELF");
+    let output = output.context(
+        "cannot start cargo, which builds the firmware: install Rust, or give --firmware ELF",
+    )?;
+    ensure!(
+        output.status.success(),
+        "the firmware does not build, as is said above: mend that, or give --firmware ELF"
+    );
     let printed = String::from_utf8_lossy(&output.stdout);
     // Installing a compiler prints more, before it.
     Ok(printed.lines().last().context("`cargo xtask firmware` names no file")?.into())
 }
 
+/// What is wrong with firmware that points outside itself.
+const DAMAGED: &str = "a damaged ELF file: build it again";
+
 /// What an ELF file loads into flash: addresses and bytes.
 fn segments(elf: &[u8]) -> anyhow::Result<Vec<(u32, &[u8])>> {
     let header = FileHeader32::<LittleEndian>::parse(elf);
     let header = header.ok().filter(|header| header.e_machine(LittleEndian) == EM_ARM);
-    let header = header.context("not an ELF file with a program for the board")?;
+    let header = header.context(
+        "not an ELF file with a program for the board: leave --firmware out to build one",
+    )?;
     let mut segments = Vec::new();
-    for segment in header.program_headers(LittleEndian, elf).context("a damaged ELF file")? {
+    for segment in header.program_headers(LittleEndian, elf).context(DAMAGED)? {
         // The physical address is where it lies in flash, though it may be copied to RAM at start.
         let (address, size) = (segment.p_paddr(LittleEndian), segment.p_filesz(LittleEndian));
         if segment.p_type(LittleEndian) != PT_LOAD || size == 0 {
@@ -188,22 +203,26 @@ fn segments(elf: &[u8]) -> anyhow::Result<Vec<(u32, &[u8])>> {
             "{size} bytes at {address:#x} lie outside the program's part of flash, {FLASH:#x} to \
              {MODEL:#x}"
         );
-        let bytes = segment.data(LittleEndian, elf).ok().context("the ELF file is cut short")?;
+        let bytes = segment
+            .data(LittleEndian, elf)
+            .ok()
+            .context("the ELF file is cut short: build it again")?;
         segments.push((address, bytes));
     }
     // What the linker has told the program, unless the file was stripped.
-    let sections = header.sections(LittleEndian, elf).context("a damaged ELF file")?;
-    let symbols = sections.symbols(LittleEndian, elf, SHT_SYMTAB).context("a damaged ELF file")?;
+    let sections = header.sections(LittleEndian, elf).context(DAMAGED)?;
+    let symbols = sections.symbols(LittleEndian, elf, SHT_SYMTAB).context(DAMAGED)?;
     for symbol in symbols.iter() {
         let name = symbol.name(LittleEndian, symbols.strings());
         let address = symbol.st_value(LittleEndian);
         ensure!(
             name != Ok(b"model_region") || address == MODEL,
-            "the program looks for its model at {address:#x}, not at {MODEL:#x}"
+            "the program looks for its model at {address:#x}, not at {MODEL:#x}: build it from these \
+             sources"
         );
     }
     let starts = segments.iter().any(|&(address, _)| address == FLASH);
-    ensure!(starts, "the program does not start at {FLASH:#x}");
+    ensure!(starts, "the program does not start at {FLASH:#x}: it is not one for this board");
     Ok(segments)
 }
 

@@ -20,6 +20,11 @@ use crate::songs::read_piece;
 use crate::{render, soundfont};
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tools generate
+  tools generate --seconds 60 --scale d-minor --out piece.mid --wav piece.wav
+  tools generate --prime piece.mid --prime-notes 32 --original 12 --out more.mid")]
 pub struct Options {
     /// Model file [default: the bundled one].
     #[arg(long, value_name = "FILE")]

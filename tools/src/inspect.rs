@@ -10,6 +10,10 @@ use safetensors::SafeTensors;
 use crate::model_file::ModelFile;
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tools inspect
+  tools inspect mine.safetensors")]
 pub struct Options {
     /// Model file, or any other safetensors file [default: the bundled model].
     file: Option<PathBuf>,
@@ -17,8 +21,8 @@ pub struct Options {
 
 pub fn run(options: &Options) -> anyhow::Result<String> {
     let file = ModelFile::open(options.file.as_deref())?;
-    let name = || file.name().to_string();
-    let (_, header) = SafeTensors::read_metadata(file.bytes()).with_context(name)?;
+    let (_, header) = SafeTensors::read_metadata(file.bytes())
+        .with_context(|| format!("{} is no readable safetensors file", file.name()))?;
     let mut report = format!("{}: {} bytes\n", file.name(), file.bytes().len());
     for (key, value) in header.metadata().iter().flatten().collect::<BTreeMap<_, _>>() {
         report += &format!("  {key}: {value}\n");

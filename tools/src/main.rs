@@ -4,6 +4,7 @@
 mod audio;
 mod bench;
 mod compare;
+mod completions;
 mod controls;
 mod evaluate;
 mod export;
@@ -29,7 +30,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// A self-playing piano in a few megabytes.
 #[derive(Parser)]
@@ -45,7 +46,7 @@ enum Command {
     Generate(generate::Options),
     /// Draw a piece as a piano roll, into a .png or .svg file.
     Plot(plot::Options),
-    /// Play a piece into a .wav file.
+    /// Play a piece into a .wav or .ogg file.
     Render(render::Options),
     /// Pack a trained run into a model file.
     Export(export::Options),
@@ -63,6 +64,8 @@ enum Command {
     Inspect(inspect::Options),
     /// Put firmware and a model on a board, or into a UF2 file for it.
     Flash(flash::Options),
+    /// Print what completes these commands in a shell.
+    Completions(completions::Options),
 }
 
 fn main() -> ExitCode {
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Flash(options) => flash::run(&options),
+        Command::Completions(options) => completions::run(&options, &mut Cli::command()),
     };
     let printed = result.and_then(|report| match io::stdout().write_all(report.as_bytes()) {
         // Whoever reads this has seen enough.

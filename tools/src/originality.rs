@@ -16,6 +16,10 @@ use serde_json::{Value, json};
 use crate::songs::{CorpusOptions, Piece, read_pieces};
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tools originality piece.mid --corpus songs
+  tools originality pieces --corpus songs --reference")]
 pub struct Options {
     /// Pieces to look at: .mid files, and folders of them.
     #[arg(value_name = "FILE|DIR", required_unless_present = "reference")]
@@ -51,7 +55,8 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let (corpus, split) = options.songs.open(options.tracks)?;
     let songs: Vec<_> = corpus.set(&split, options.set).collect();
     let set = options.set.name();
-    ensure!(!songs.is_empty(), "{}: the {set} set is empty", options.songs.corpus.display());
+    let name = options.songs.corpus.display();
+    ensure!(!songs.is_empty(), "{name}: the {set} set is empty: give another --set");
     let reference: Vec<_> = if options.reference {
         corpus.set(&split, Set::Test).map(|song| Piece::of(&options.songs.corpus, song)).collect()
     } else {

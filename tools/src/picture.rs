@@ -147,8 +147,9 @@ impl Picture {
 
     /// The picture in the Portable Network Graphics format.
     pub fn png(&self) -> anyhow::Result<Vec<u8>> {
-        let mut pixels = Pixmap::new(self.width, self.height)
-            .with_context(|| format!("no room for {} x {} pixels", self.width, self.height))?;
+        let mut pixels = Pixmap::new(self.width, self.height).with_context(|| {
+            format!("no room for {} x {} pixels: make it smaller", self.width, self.height)
+        })?;
         for (outline, Color(red, green, blue)) in &self.outlines {
             let mut paint = Paint::default();
             paint.set_color_rgba8(*red, *green, *blue, u8::MAX);

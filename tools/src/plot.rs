@@ -11,6 +11,10 @@ use crate::model_file::ensure_apart;
 use crate::roll::{self, Coloring, View};
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tools plot piece.mid
+  tools plot piece.mid --from 10 --to 30 --color tracks --out part.svg")]
 pub struct Options {
     /// Piece to draw.
     #[arg(value_name = "FILE.mid")]

@@ -1,8 +1,8 @@
-//! `tools render`: a piece as it sounds, into a `.wav` file.
+//! `tools render`: a piece as it sounds, into a `.wav` or `.ogg` file.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 use pianola_runtime::midi_file::{TimedNote, read_score};
 
@@ -11,12 +11,16 @@ use crate::model_file::ensure_apart;
 use crate::{soundfont, strings, tone};
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tools render piece.mid
+  tools render piece.mid --soundfont piano.sf2 --out concert.wav")]
 pub struct Options {
     /// Piece to play.
     #[arg(value_name = "FILE.mid")]
     file: PathBuf,
-    /// Sound to write [default: FILE.wav beside the piece].
-    #[arg(long, value_name = "FILE.wav")]
+    /// Sound to write; .ogg takes a build with `--features ogg` [default: FILE.wav beside the piece].
+    #[arg(long, value_name = "FILE.wav|FILE.ogg")]
     out: Option<PathBuf>,
     /// SoundFont to play it with [default: one that is installed, or else a plain piano tone].
     #[arg(long, value_name = "FILE.sf2")]
@@ -36,11 +40,19 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let name = || options.file.display().to_string();
     let out = options.out.clone().unwrap_or_else(|| options.file.with_extension("wav"));
     ensure!(!out.is_dir(), "{} is a folder: name a .wav file in it", out.display());
-    ensure!(
-        out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("wav")),
-        "{} is no sound that can be written: end it in .wav",
-        out.display()
-    );
+    let extension = out.extension().map(|extension| extension.to_ascii_lowercase());
+    let write = match extension.as_ref().and_then(|extension| extension.to_str()) {
+        Some("wav") => Audio::write_wav,
+        #[cfg(feature = "ogg")]
+        Some("ogg") => Audio::write_ogg,
+        #[cfg(not(feature = "ogg"))]
+        Some("ogg") => bail!(
+            "{}: this build writes no .ogg: build with `--features ogg`, which takes a C compiler, \
+             or write a .wav",
+            out.display()
+        ),
+        _ => bail!("{} is no sound that can be written: end it in .wav or .ogg", out.display()),
+    };
     let bytes = std::fs::read(&options.file).with_context(|| format!("cannot read {}", name()))?;
     let score = read_score(&bytes).with_context(name)?;
     let soundfont = match (&options.soundfont, options.plain) {
@@ -52,7 +64,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         ensure_apart(&out, input)?;
     }
     let audio = render(&strings::sounding(&score), soundfont.as_deref()).with_context(name)?;
-    audio.write_wav(&out)?;
+    write(&audio, &out)?;
     let with = match soundfont {
         Some(path) => path.display().to_string(),
         None => "a plain piano tone; --soundfont FILE.sf2 sounds better".into(),

@@ -121,5 +121,7 @@ pub fn load(
         };
         Ok((progress, carried))
     };
-    read().with_context(|| format!("cannot resume from {}", path.display()))
+    read().with_context(|| {
+        format!("cannot resume from {}; start a new run with another --out", path.display())
+    })
 }

@@ -369,17 +369,21 @@ impl Files {
 fn prepare_folder(wanted: &Saved, run: &Run, files: &Files) -> anyhow::Result<()> {
     if run.resume {
         let saved = fs::read_to_string(&files.recipe)
-            .with_context(|| format!("no run to resume: cannot read {}", files.recipe.display()))?;
+            .with_context(|| format!("cannot read {}", files.recipe.display()))
+            .context("no run to resume: start one without --resume")?;
         let saved: Saved = serde_json::from_str(&saved)
-            .with_context(|| format!("{} is damaged", files.recipe.display()))?;
+            .with_context(|| format!("{} is damaged", files.recipe.display()))
+            .context("cannot resume: start a new run with another --out")?;
         ensure!(
             saved.recipe == wanted.recipe,
-            "the options differ from those the run was started with, in {}",
+            "the options differ from those the run was started with, which are in {}: repeat them, or \
+             give another --out",
             files.recipe.display()
         );
         ensure!(
             saved.data == wanted.data,
-            "the corpus, its tracks or its split differ from those {} was started with",
+            "the corpus, its tracks or its split differ from those {} was started with: repeat them, \
+             or give another --out",
             run.folder.display()
         );
         return Ok(());

@@ -47,6 +47,10 @@ enum Command {
 }
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  trainer evaluate runs/mine songs
+  trainer evaluate runs/mine songs --set validation --json")]
 struct Evaluate {
     /// Folder of a run, or a float .safetensors file.
     run: PathBuf,
@@ -92,6 +96,11 @@ enum DeviceOption {
 }
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  trainer fit songs --out runs/mine
+  trainer fit songs --out runs/mine --resume
+  trainer fit songs --out runs/small --preset small --mixed")]
 struct Fit {
     #[command(flatten)]
     corpus: CorpusOptions,
@@ -297,7 +306,8 @@ fn evaluate_command(options: Evaluate) -> anyhow::Result<()> {
     let network = Network::from_weights(&weights, device);
     if !report {
         let songs: Vec<_> = songs.map(|song| song.notes.as_slice()).collect();
-        ensure!(!songs.is_empty(), "the {} set has no songs", options.set.name());
+        let (corpus, set) = (options.corpus.corpus.display(), options.set.name());
+        ensure!(!songs.is_empty(), "{corpus}: the {set} set is empty: give another --set");
         let nats = expressive::evaluate(&network, &songs, 32);
         let count = songs.len();
         let json =
@@ -307,7 +317,13 @@ fn evaluate_command(options: Evaluate) -> anyhow::Result<()> {
         return say(&if options.json { format!("{json:#}\n") } else { text });
     }
     let segments: Vec<_> = corpus::segments(songs).copied().collect();
-    ensure!(!segments.is_empty(), "the {} set has no whole segment", options.set.name());
+    ensure!(
+        !segments.is_empty(),
+        "{}: no song of the {} set has the {} notes of a segment: give another --set",
+        options.corpus.corpus.display(),
+        options.set.name(),
+        corpus::SEGMENT
+    );
     let evaluation = Evaluation {
         model: name,
         segments: segments.len(),
@@ -322,4 +338,24 @@ fn evaluate_command(options: Evaluate) -> anyhow::Result<()> {
 
 fn say(report: &str) -> anyhow::Result<()> {
     io::stdout().write_all(report.as_bytes()).context("cannot write to standard output")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_examples_of_the_help_are_right() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().unwrap().to_string();
+            let examples: Vec<_> = help.lines().skip(1).collect();
+            assert!((2..=3).contains(&examples.len()), "{help}");
+            for example in examples {
+                assert!(Cli::try_parse_from(example.split_whitespace()).is_ok(), "{example}");
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, ensure};
 
-use crate::shell::{cache, cargo, program, run as start, succeeds};
+use crate::shell::{cache, cargo, install, need, program, run as start, succeeds};
 use crate::{aarch64, emulated, instructions, libtorch, no_std};
 
 /// Runs all checks; stops at the first that fails.
@@ -22,6 +22,8 @@ pub fn run() -> anyhow::Result<()> {
         .args(["--no-deps", "--document-private-items"]);
     start(docs.env("RUSTDOCFLAGS", "-D warnings"))?;
     start(cargo().arg("test"))?;
+    start(cargo().args(["test", "-p", "pianola-tools", "--features", "ogg", "ogg"]))?;
+    installed()?;
 
     no_std::build()?;
     no_std::lint()?;
@@ -47,6 +49,19 @@ pub fn run() -> anyhow::Result<()> {
     }
     println!("all checks passed");
     Ok(())
+}
+
+/// What needs shells and a SoundFont, which a machine may lack.
+fn installed() -> anyhow::Result<()> {
+    need("zsh", "zsh")?;
+    need("fish", "fish")?;
+    // A small one; the tests look in the folders that `tools render` does.
+    if !Path::new("/usr/share/sounds/sf2").exists() {
+        install(&["timgm6mb-soundfont"]);
+    }
+    let mut tests = cargo();
+    tests.args(["test", "-p", "pianola-tests", "--test", "command_line", "--test", "render"]);
+    start(tests.args(["--", "--ignored"]))
 }
 
 /// The portable path under Miri, where this toolchain has it: the units, and a piece from a model

@@ -11,8 +11,11 @@ mod filter;
 mod flash;
 mod generate;
 mod inspect;
+#[cfg_attr(not(test), expect(dead_code, reason = "for `tools play`, which is to come"))]
+mod knobs;
 mod measures_picture;
 mod model_file;
+mod named_scale;
 mod originality;
 mod palette;
 mod picture;

@@ -13,6 +13,8 @@ mod generate;
 mod inspect;
 #[cfg_attr(not(test), expect(dead_code, reason = "for `tools play`, which is to come"))]
 mod knobs;
+#[cfg_attr(not(test), expect(dead_code, reason = "for `tools play`, which is to come"))]
+mod mapping;
 mod measures_picture;
 mod model_file;
 mod named_scale;

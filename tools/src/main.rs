@@ -22,6 +22,8 @@ mod originality;
 mod palette;
 mod picture;
 mod plot;
+#[cfg_attr(not(test), expect(dead_code, reason = "for `tools play`, which is to come"))]
+mod recording;
 mod render;
 mod roll;
 mod songs;

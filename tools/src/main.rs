@@ -12,12 +12,19 @@ mod filter;
 mod flash;
 mod generate;
 mod inspect;
+#[cfg_attr(not(test), expect(dead_code, reason = "for `tools play`, which is to come"))]
+mod knobs;
+#[cfg_attr(not(test), expect(dead_code, reason = "for `tools play`, which is to come"))]
+mod mapping;
 mod measures_picture;
 mod model_file;
+mod named_scale;
 mod originality;
 mod palette;
 mod picture;
 mod plot;
+#[cfg_attr(not(test), expect(dead_code, reason = "for `tools play`, which is to come"))]
+mod recording;
 mod render;
 mod roll;
 mod songs;

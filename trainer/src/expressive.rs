@@ -70,7 +70,12 @@ pub fn losses(
         let name = format!("head.{}", PARTS[head]);
         let rows = network.parameter(&format!("{name}.features.weight"));
         let left_out = if dropout > 0.0 { LEFT_OUT } else { 0.0 };
-        let leave_out = |values: Tensor| values.dropout(left_out, left_out > 0.0);
+        // The same ones for all of a song's notes: the masks would take longer than the products.
+        let leave_out = |values: Tensor| {
+            let size = [1, values.size()[1], values.size()[2]];
+            let mask = Tensor::ones(size, (network.compute, network.device));
+            values * mask.dropout(left_out, left_out > 0.0)
+        };
         let features = leave_out(batch.features[head].to_kind(network.compute)).matmul(&rows);
         let hidden = network.dense(&format!("{name}.hidden"), &top) + features;
         let hidden = leave_out(hidden.relu());

@@ -32,6 +32,9 @@ mod soundfont;
 mod strings;
 mod tone;
 mod uf2;
+#[expect(dead_code, reason = "for `tools play`, which is to come")]
+mod view;
+mod waterfall;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -43,6 +43,11 @@ impl Keys {
         }
     }
 
+    /// Another has played a note: the step of the next counts from its onset.
+    pub fn count_from(&mut self, onset: Micros) {
+        self.last = Some(onset);
+    }
+
     /// A key is released.
     pub fn release(&mut self, pitch: u8, now: Micros) {
         let held = |key: &&mut Key| key.pitch == pitch && key.release.is_none();

@@ -5,15 +5,20 @@ mod audio;
 mod bench;
 mod compare;
 mod completions;
+mod composer;
 mod controls;
+mod ear;
 mod evaluate;
 mod export;
 mod filter;
+mod filter_file;
 mod flash;
 mod generate;
+mod hands;
 mod inspect;
 #[cfg_attr(not(test), expect(dead_code, reason = "for `tools play`, which is to come"))]
 mod knobs;
+mod lateness;
 #[cfg_attr(not(test), expect(dead_code, reason = "for `tools play`, which is to come"))]
 mod mapping;
 mod measures_picture;
@@ -22,14 +27,26 @@ mod named_scale;
 mod originality;
 mod palette;
 mod picture;
+mod play;
 mod plot;
+mod port;
+mod primer;
+#[cfg(unix)]
+mod raw_port;
 #[cfg_attr(not(test), expect(dead_code, reason = "for `tools play`, which is to come"))]
 mod recording;
 mod render;
+mod reopen;
 mod roll;
 mod songs;
 mod soundfont;
 mod strings;
+#[cfg(any(feature = "alsa", target_os = "macos", windows))]
+mod system_port;
+#[cfg(not(any(feature = "alsa", target_os = "macos", windows)))]
+#[path = "no_system_port.rs"]
+mod system_port;
+mod timing;
 mod tone;
 mod uf2;
 #[expect(dead_code, reason = "for `tools play`, which is to come")]
@@ -54,6 +71,8 @@ struct Cli {
 enum Command {
     /// Compose new music into .mid files.
     Generate(generate::Options),
+    /// Make music up live, on an instrument; alone or in turns with whoever plays along.
+    Play(play::Options),
     /// Draw a piece as a piano roll, into a .png or .svg file.
     Plot(plot::Options),
     /// Play a piece into a .wav or .ogg file.
@@ -81,6 +100,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Generate(options) => generate::run(&options),
+        Command::Play(options) => play::run(&options),
         Command::Plot(options) => plot::run(&options),
         Command::Render(options) => render::run(&options),
         Command::Export(options) => export::run(&options),

@@ -1,5 +1,5 @@
-//! The command line of `tools` as shells see it: what completes it, the examples of its help, and what
-//! starts it at boot.
+//! The command line of `tools` as shells see it: what completes it, the commands that its help and the
+//! README give, and what starts it at boot.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
@@ -138,6 +138,16 @@ fn the_examples_of_the_help_run() {
         assert!(examples.iter().any(|line| line.contains(&format!("tools {command}"))));
         examples.iter().for_each(|line| type_in(line, folder.path()));
     }
+}
+
+#[test]
+fn the_commands_of_the_readme_run() {
+    let folder = workplace();
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let lines = readme.lines().filter_map(|line| line.strip_prefix("cargo run --release -- "));
+    let lines: Vec<_> = lines.map(|line| format!("tools {line}")).collect();
+    assert!(lines.len() > 10, "{lines:?}");
+    lines.iter().for_each(|line| type_in(line, folder.path()));
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! The application: makes up notes ahead of their time, and plays them.
 
-use pianola_runtime::{Generator, Micros, Model, ModelError};
+use pianola_runtime::{Generator, Keys, Micros, Model, ModelError};
 
 use crate::board::Board;
 use crate::fault;
-use crate::keys::Keys;
 use crate::port::Port;
 
 /// Plays from the model that lies at the start of `region` in flash, until the board is switched

@@ -9,8 +9,6 @@ mod app;
 mod board;
 mod controls;
 mod fault;
-mod keys;
-mod parser;
 mod port;
 
 pub use app::run;

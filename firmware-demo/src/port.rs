@@ -1,12 +1,10 @@
 //! The MIDI port: what is due goes out, what comes in is sorted. It never waits, and is served more
 //! than a hundred times while a note is being made up.
 
-use pianola_runtime::{Micros, Player};
+use pianola_runtime::{Keys, Micros, MidiParser, Player};
 
 use crate::board::{Board, Knobs};
 use crate::controls::{Controls, Event};
-use crate::keys::Keys;
-use crate::parser::Parser;
 
 /// The port and everything that is served with it.
 pub(crate) struct Port {
@@ -18,7 +16,7 @@ pub(crate) struct Port {
     pub new_piece: bool,
     /// Whether notes are to be played.
     pub playing: bool,
-    incoming: Parser,
+    incoming: MidiParser,
     /// The message that is going out, and how many of its bytes are gone.
     outgoing: ([u8; 3], usize),
     knobs: Knobs,
@@ -56,7 +54,7 @@ impl Port {
             keys: Keys::default(),
             new_piece: false,
             playing: true,
-            incoming: Parser::default(),
+            incoming: MidiParser::default(),
             outgoing: ([0; 3], 3),
             knobs: Knobs::default(),
             button: Button::default(),

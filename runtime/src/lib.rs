@@ -35,6 +35,7 @@
 //! | [`Sampling`] | temperature, top-k and top-p of each part of a note, [`Scale`], register, polyphony, density and guards; may change between two notes |
 //! | [`Note`] | pitch, velocity, step and duration |
 //! | [`Player`] | notes in, MIDI messages out, each at its time |
+//! | [`MidiParser`], [`Keys`] | the way back: bytes into messages, pressed keys into notes |
 //! | [`Isa`] | the instruction sets, for those who compare them; otherwise the fastest is chosen |
 //! | [`Network`] | the forward pass alone, for those who measure: [`predict`](Network::predict), [`hear`](Network::hear), [`state`](Network::state) |
 //!
@@ -56,9 +57,11 @@ pub mod guard;
 mod header;
 pub mod history;
 mod kernels;
+mod keys;
 mod loops;
 mod math;
 mod matrix;
+mod midi_parser;
 mod model;
 mod network;
 mod note;
@@ -71,6 +74,8 @@ pub mod vocabulary;
 
 pub use generator::Generator;
 pub use kernels::Isa;
+pub use keys::Keys;
+pub use midi_parser::MidiParser;
 pub use model::{
     BOS, FORMAT_VERSION, MAX_HEAD_HIDDEN, MAX_HIDDEN, MAX_LAYERS, Model, ModelError, PITCHES,
     Precision,

@@ -113,7 +113,7 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
     /// From the first note taken to its earliest onset, so that a few are made up before.
     pub const LEAD: Micros = 300_000;
 
-    /// A note later than this delays those that follow.
+    /// A note that comes or starts later than this delays those that follow.
     const LATE: Micros = 10_000;
 
     /// A player that first silences whatever may sound: it may have been reset in the middle of a
@@ -158,7 +158,8 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
 
     /// Sets the stretch by how far ahead of its time the next note comes.
     fn keep_up(&mut self, step: f32, now: Micros) {
-        let late = now > self.onset + (step * self.stretch * 1e6) as Micros;
+        let due = self.onset + (step * self.stretch * 1e6) as Micros;
+        let late = now > due + Self::LATE;
         if late {
             self.look_ahead = Self::LONG_LOOK_AHEAD;
         }
@@ -222,11 +223,17 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
         Some(Message::note_on(note.pitch, note.velocity))
     }
 
+    /// Forgets the notes that wait; those that sound go on. The step of the note that follows counts
+    /// from `onset`.
+    pub fn forget(&mut self, onset: Micros) {
+        self.upcoming.clear();
+        self.onset = onset;
+    }
+
     /// Forgets the notes that wait, and ends those that sound; notes that follow start anew.
     pub fn stop(&mut self, now: Micros) {
-        self.upcoming.clear();
+        self.forget(now + Self::LEAD);
         self.voices.iter_mut().flatten().for_each(|voice| voice.end = 0);
-        self.onset = now + Self::LEAD;
     }
 
     /// As [`stop`](Self::stop), but silences whatever may sound, be it this player's or not.
@@ -239,6 +246,11 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
     /// Whether it is about to silence whatever may sound.
     pub fn is_silencing(&self) -> bool {
         self.silence.is_some()
+    }
+
+    /// Onset of the last note taken, started or not.
+    pub fn onset(&self) -> Micros {
+        self.onset
     }
 
     /// Notes that sound.

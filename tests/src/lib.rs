@@ -1,5 +1,7 @@
 //! What tests that cross crates share: the real binaries and the corpora.
 
+#[cfg(target_os = "linux")]
+pub mod instrument;
 pub mod script;
 pub mod soundfont;
 pub mod stream;

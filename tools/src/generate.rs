@@ -8,14 +8,14 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use pianola_runtime::files::write_whole;
-use pianola_runtime::guard::Filter;
-use pianola_runtime::midi_file::{self, Tracks};
+use pianola_runtime::midi_file;
 use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, ModelError, Note, Sampling};
 use rayon::prelude::*;
 
 use crate::controls::Controls;
+use crate::filter_file::{FilterFile, Originality};
 use crate::model_file::{ModelFile, ensure_apart};
-use crate::songs::read_piece;
+use crate::primer::Primer;
 use crate::{render, soundfont};
 
 #[derive(Args)]
@@ -36,22 +36,13 @@ pub struct Options {
     seconds: Option<f64>,
     #[command(flatten)]
     controls: Controls,
-    /// Never play N notes in a row that stand in the training songs, up to transposition and tempo.
-    #[arg(long, value_name = "N", help_heading = "Controls")]
-    original: Option<usize>,
-    /// What knows the training songs, made by `tools filter` [default: that of the bundled model].
-    #[arg(long, value_name = "FILE", requires = "original", help_heading = "Controls")]
-    filter: Option<PathBuf>,
+    #[command(flatten)]
+    originality: Originality,
     /// The same seed makes the same piece, everywhere [default: drawn, and printed].
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Go on from the notes of a .mid file, which open the piece; where the model knows one hand,
-    /// those of the first instrument.
-    #[arg(long, value_name = "FILE.mid")]
-    prime: Option<PathBuf>,
-    /// Notes to take from the start of that file.
-    #[arg(long, default_value_t = 64, value_name = "N", requires = "prime")]
-    prime_notes: usize,
+    #[command(flatten)]
+    primer: Primer,
     /// Pieces to compose, with the seeds SEED, SEED + 1 and so on.
     #[arg(long, default_value_t = 1, value_name = "N",
           value_parser = clap::value_parser!(u64).range(1..=MAX_PIECES))]
@@ -85,29 +76,15 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
 
     let file = ModelFile::open(options.model.as_deref())?;
     let model = file.model()?;
-    let filter_file = FilterFile::wanted(options)?;
-    let filter = match &filter_file {
-        Some(file) => Some(file.filter(options.original.unwrap_or(0))?),
-        None => None,
-    };
-    let primer = match &options.prime {
-        Some(path) => {
-            let tracks = if model.is_expressive() { Tracks::All } else { Tracks::First };
-            read_primer(path, tracks, options.prime_notes)?
-        }
-        None => Vec::new(),
-    };
+    let filter_file = options.originality.open(options.model.as_deref())?;
+    let filter = filter_file.as_ref().map(FilterFile::filter).transpose()?;
+    let primer = options.primer.read(&model)?;
     let notes = match (options.notes, options.seconds) {
         (Some(notes), _) => notes,
         (None, Some(seconds)) => ((seconds * NOTES_PER_SECOND).ceil() as u64).min(MAX_NOTES),
         (None, None) => 500,
     };
-    let seed = options.seed.unwrap_or_else(|| {
-        // 32 bits, so that it is short to type again.
-        let seed = RandomState::new().hash_one(0) & u64::from(u32::MAX);
-        eprintln!("seed {seed}");
-        seed
-    });
+    let seed = options.seed.unwrap_or_else(drawn_seed);
     let name = |seed: u64| format!("piece-{seed}.mid");
     let path = |seed: u64| match (&options.out, options.count) {
         (Some(out), 1) if !out.is_dir() => out.clone(),
@@ -118,7 +95,8 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         .map(|piece| path(seed.wrapping_add(piece)))
         .chain(options.wav.clone())
         .collect();
-    for input in options.model.iter().chain(&options.prime).chain(&options.filter) {
+    for input in options.model.iter().chain(options.primer.file()).chain(options.originality.file())
+    {
         for output in &outputs {
             ensure_apart(output, input)?;
         }
@@ -181,11 +159,12 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     }
 }
 
-fn read_primer(path: &Path, tracks: Tracks, notes: usize) -> anyhow::Result<Vec<Note>> {
-    let mut primer = read_piece(path, tracks)?;
-    primer.truncate(notes);
-    primer.iter_mut().for_each(|note| *note = note.playable());
-    Ok(primer)
+/// A seed that nobody has chosen, printed so that it can be given again.
+pub fn drawn_seed() -> u64 {
+    // 32 bits, so that it is short to type again.
+    let seed = RandomState::new().hash_one(0) & u64::from(u32::MAX);
+    eprintln!("seed {seed}");
+    seed
 }
 
 /// The primer and what generators that have heard it make of it.
@@ -222,52 +201,6 @@ fn compose(
     }
     pieces
 }
-
-/// The file of an originality filter.
-enum FilterFile {
-    Bundled,
-    Read { bytes: Vec<u8>, name: String },
-}
-
-impl FilterFile {
-    /// That which the options ask for.
-    fn wanted(options: &Options) -> anyhow::Result<Option<Self>> {
-        Ok(match (&options.original, &options.filter) {
-            (None, _) => None,
-            (Some(_), None) => {
-                ensure!(
-                    options.model.is_none(),
-                    "--original with --model needs --filter: `tools filter` makes it from the \
-                     training songs"
-                );
-                Some(Self::Bundled)
-            }
-            (Some(_), Some(path)) => {
-                let name = path.display().to_string();
-                let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
-                Some(Self::Read { bytes, name })
-            }
-        })
-    }
-
-    /// The filter, if it keeps from passages of so many notes.
-    fn filter(&self, notes: usize) -> anyhow::Result<Filter<'_>> {
-        let (bytes, name) = match self {
-            Self::Bundled => (BUNDLED_FILTER, "the bundled filter"),
-            Self::Read { bytes, name } => (bytes.as_slice(), name.as_str()),
-        };
-        let filter = Filter::from_bytes(bytes).with_context(|| name.to_string())?;
-        let known = filter.notes();
-        ensure!(
-            notes >= known,
-            "--original {notes}: {name} knows passages of {known} notes, so it takes {known} or more"
-        );
-        Ok(filter)
-    }
-}
-
-/// Knows the training songs of the bundled model.
-const BUNDLED_FILTER: &[u8] = include_bytes!("../../models/expressive.filter");
 
 /// Seconds until the last release.
 fn length(piece: &[Note]) -> f64 {

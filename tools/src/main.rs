@@ -5,24 +5,40 @@ mod audio;
 mod bench;
 mod compare;
 mod completions;
+mod composer;
 mod controls;
+mod ear;
 mod evaluate;
 mod export;
 mod filter;
+mod filter_file;
 mod flash;
 mod generate;
 mod inspect;
+mod lateness;
 mod measures_picture;
 mod model_file;
 mod originality;
 mod palette;
 mod picture;
+mod play;
 mod plot;
+mod port;
+mod primer;
+#[cfg(unix)]
+mod raw_port;
 mod render;
+mod reopen;
 mod roll;
 mod songs;
 mod soundfont;
 mod strings;
+#[cfg(any(feature = "alsa", target_os = "macos", windows))]
+mod system_port;
+#[cfg(not(any(feature = "alsa", target_os = "macos", windows)))]
+#[path = "no_system_port.rs"]
+mod system_port;
+mod timing;
 mod tone;
 mod uf2;
 
@@ -44,6 +60,8 @@ struct Cli {
 enum Command {
     /// Compose new music into .mid files.
     Generate(generate::Options),
+    /// Make music up live, on an instrument; alone or in turns with whoever plays along.
+    Play(play::Options),
     /// Draw a piece as a piano roll, into a .png or .svg file.
     Plot(plot::Options),
     /// Play a piece into a .wav or .ogg file.
@@ -71,6 +89,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Generate(options) => generate::run(&options),
+        Command::Play(options) => play::run(&options),
         Command::Plot(options) => plot::run(&options),
         Command::Render(options) => render::run(&options),
         Command::Export(options) => export::run(&options),

@@ -5,15 +5,22 @@
 
 /// Puts bytes together to channel messages. Running status is understood; system messages but
 /// real-time ones are skipped.
+///
+/// ```
+/// use pianola_runtime::MidiParser;
+/// let mut parser = MidiParser::default();
+/// let messages = [0x90, 60, 80, 62, 80].map(|byte| parser.feed(byte));
+/// assert_eq!(messages, [None, None, Some([0x90, 60, 80]), None, Some([0x90, 62, 80])]);
+/// ```
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Parser {
+pub struct MidiParser {
     /// Status of the message that data bytes belong to; 0 for none that is of interest.
     status: u8,
     /// Its first data byte, if that is there.
     first: Option<u8>,
 }
 
-impl Parser {
+impl MidiParser {
     /// Takes a byte; returns the message it completes: status and data, those it does not have 0.
     pub fn feed(&mut self, byte: u8) -> Option<[u8; 3]> {
         match byte {
@@ -43,11 +50,10 @@ impl Parser {
 #[cfg(test)]
 mod tests {
     use super::*;
-    extern crate std;
     use std::vec::Vec;
 
     fn messages(bytes: &[u8]) -> Vec<[u8; 3]> {
-        let mut parser = Parser::default();
+        let mut parser = MidiParser::default();
         bytes.iter().filter_map(|&byte| parser.feed(byte)).collect()
     }
 

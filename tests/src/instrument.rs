@@ -1,0 +1,156 @@
+//! An instrument made of software, and `tools play` that plays on it.
+//!
+//! What goes wrong here fails the test: all of it panics.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
+
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+use pianola_runtime::{Message, MidiParser};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use crate::{root, tools};
+
+/// The model it plays.
+pub const MODEL: &str = "models/expressive-int4.safetensors";
+
+/// An instrument at the end of a serial line, which is a pseudo-terminal.
+pub struct Instrument {
+    line: Arc<OwnedFd>,
+    /// The end that the program opens.
+    pub path: PathBuf,
+    /// Kept open, so that the line stays when the program is gone.
+    _own_end: OwnedFd,
+    received: Arc<Mutex<Vec<(Instant, u8)>>>,
+    over: Arc<AtomicBool>,
+    receiver: Option<JoinHandle<()>>,
+}
+
+impl Instrument {
+    /// An instrument with a line of its own.
+    pub fn plug_in() -> Self {
+        // Programs that are started must not hold the line open.
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let line = openpt(flags).unwrap();
+        grantpt(&line).unwrap();
+        unlockpt(&line).unwrap();
+        let path = PathBuf::from(ptsname(&line, Vec::new()).unwrap().into_string().unwrap());
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let own_end = rustix::fs::open(&path, flags, Mode::empty()).unwrap();
+        let (line, received, over) = (Arc::new(line), Arc::default(), Arc::default());
+        let receiver = thread::spawn({
+            let (line, received, over) =
+                (Arc::clone(&line), Arc::clone(&received), Arc::clone(&over));
+            move || receive(&line, &received, &over)
+        });
+        Self { line, path, _own_end: own_end, received, over, receiver: Some(receiver) }
+    }
+
+    /// Plays something into the program.
+    pub fn press(&self, message: &[u8]) {
+        assert_eq!(rustix::io::write(&self.line, message).unwrap(), message.len());
+    }
+
+    /// All messages received so far, each with the time of its last byte.
+    pub fn messages(&self) -> Vec<(Instant, Message)> {
+        let mut parser = MidiParser::default();
+        let received = self.received.lock().unwrap();
+        let messages = received.iter().filter_map(|&(time, byte)| Some((time, parser.feed(byte)?)));
+        messages.map(|(time, bytes)| (time, Message(bytes))).collect()
+    }
+
+    /// Pitches that started, and when.
+    pub fn starts(&self) -> Vec<(Instant, u8)> {
+        let messages = self.messages().into_iter();
+        messages.filter_map(|(time, message)| Some((time, message.started()?))).collect()
+    }
+
+    /// Waits until so many notes have started.
+    pub fn wait_for(&self, notes: usize) -> Vec<(Instant, u8)> {
+        for _ in 0..6000 {
+            let starts = self.starts();
+            if starts.len() >= notes {
+                return starts;
+            }
+            sleep(Duration::from_millis(5));
+        }
+        panic!("{} of {notes} notes in 30 s", self.starts().len());
+    }
+
+    /// Nothing sounds once all that is on the line has been received.
+    pub fn must_be_silent(&self) {
+        sleep(Duration::from_millis(50));
+        let mut sounding: Vec<u8> = Vec::new();
+        for (_, message) in self.messages() {
+            sounding.retain(|&pitch| Some(pitch) != message.ended());
+            sounding.extend(message.started());
+        }
+        assert!(sounding.is_empty(), "{sounding:?} sound");
+    }
+}
+
+impl Drop for Instrument {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        let _ = self.receiver.take().unwrap().join();
+    }
+}
+
+fn receive(line: &OwnedFd, received: &Mutex<Vec<(Instant, u8)>>, over: &AtomicBool) {
+    let mut buffer = [0; 4096];
+    let patience = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+    while !over.load(Ordering::Relaxed) {
+        let ready = poll(&mut [PollFd::new(line, PollFlags::IN)], Some(&patience)).unwrap();
+        if ready > 0 {
+            let count = rustix::io::read(line, &mut buffer).unwrap();
+            let now = Instant::now();
+            received.lock().unwrap().extend(buffer[..count].iter().map(|&byte| (now, byte)));
+        }
+    }
+}
+
+/// The program, playing.
+pub struct Playing(Child);
+
+impl Playing {
+    /// Starts it on a port, with the int4 model.
+    pub fn on(path: &Path, seed: u64, options: &[&str]) -> Self {
+        let mut command = tools();
+        command.arg("play").arg("--port").arg(path).args(["--seed", &seed.to_string()]);
+        command.arg("--model").arg(root().join(MODEL)).args(options);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self(command.spawn().unwrap())
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let _ = kill_process(Pid::from_child(&self.0), signal);
+    }
+
+    /// What the program says until it ends, which it must do without being killed.
+    pub fn end(&mut self) -> (String, String) {
+        let (mut printed, mut said) = (String::new(), String::new());
+        self.0.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+        self.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        let status = self.0.wait().unwrap();
+        assert!(status.success(), "{status}: {said}");
+        (printed, said)
+    }
+}
+
+impl Drop for Playing {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

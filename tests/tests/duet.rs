@@ -1,0 +1,182 @@
+//! `tools play --listen`: in turns with a player, and under what they play.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)]
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use pianola_runtime::corpus::{Corpus, Set, Split};
+use pianola_runtime::midi_file::Tracks;
+use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Model, Note, Sampling};
+use pianola_tests::instrument::{Instrument, MODEL, Playing, Signal};
+use pianola_tests::{data, root};
+
+const PAUSE: Duration = Duration::from_millis(150);
+
+/// Four bars in C major, with running status and note-ons of no velocity.
+fn play_four_bars(instrument: &Instrument) {
+    for pitch in [60, 64, 67, 72, 71, 67, 62, 67, 60, 64, 67, 72, 74, 71, 72] {
+        instrument.press(&[0x93, pitch, 70]);
+        sleep(Duration::from_millis(40));
+        instrument.press(&[pitch, 0xfe, 0]);
+        sleep(Duration::from_millis(20));
+    }
+}
+
+/// Presses a key and holds it; returns how long it took until nothing sounded. Nothing may start then.
+fn hand_over(instrument: &Instrument) -> Duration {
+    let pressed = Instant::now();
+    instrument.press(&[0x90, 60, 80]);
+    sleep(2 * PAUSE);
+    instrument.must_be_silent();
+    let since = |&(time, _): &(Instant, _)| (time > pressed).then(|| time - pressed);
+    let messages = instrument.messages();
+    let taken = messages.iter().filter_map(since).max().unwrap_or_default();
+    instrument.press(&[0x80, 60, 64]);
+    taken
+}
+
+#[test]
+fn it_answers_when_the_player_pauses_and_stops_when_they_play() {
+    let instrument = Instrument::plug_in();
+    let path = instrument.path.to_str().unwrap();
+    let playing = Playing::on(&instrument.path, 1, &["--listen", path, "--gap", "0.15"]);
+    // It waits for someone to play.
+    sleep(3 * PAUSE);
+    play_four_bars(&instrument);
+    assert!(instrument.starts().is_empty(), "it plays before, or passes on what comes from there");
+    let paused = Instant::now();
+    let mut count = 0;
+    let mut taken: Vec<Duration> = (0..6)
+        .map(|turn| {
+            let starts = instrument.wait_for(count + 5);
+            if turn == 0 {
+                let (first, _) = starts[0];
+                eprintln!("the answer comes {:?} after the last release", first - paused);
+            }
+            let taken = hand_over(&instrument);
+            count = instrument.starts().len();
+            taken
+        })
+        .collect();
+    taken.sort();
+    eprintln!("hands over within {:?}, at most {:?}", taken[3], taken[5]);
+    assert!(taken[3] < Duration::from_millis(100), "{taken:?}");
+    interrupt(playing);
+    instrument.must_be_silent();
+}
+
+fn interrupt(mut playing: Playing) {
+    playing.signal(Signal::INT);
+    playing.end();
+}
+
+#[test]
+fn what_is_played_on_another_instrument_is_passed_on() {
+    let (keyboard, piano) = (Instrument::plug_in(), Instrument::plug_in());
+    let path = keyboard.path.to_str().unwrap();
+    let playing = Playing::on(&piano.path, 1, &["--listen", path, "--gap", "0.15"]);
+    sleep(3 * PAUSE);
+    keyboard.press(&[0x95, 50, 99, 0xc5, 3, 0xb5, 64, 127]);
+    sleep(PAUSE);
+    let messages = piano.messages();
+    let last: Vec<[u8; 3]> = messages.iter().rev().take(3).map(|(_, message)| message.0).collect();
+    assert_eq!(last, [[0xb0, 64, 127], [0xc0, 3, 0], [0x90, 50, 99]]);
+    keyboard.press(&[0x85, 50, 64]);
+    piano.wait_for(5);
+    assert!(keyboard.messages().is_empty());
+    // A key that nobody releases, and the keyboard is gone: it is released, and answered.
+    keyboard.press(&[0x90, 62, 80]);
+    sleep(PAUSE);
+    let count = piano.starts().len();
+    drop(keyboard);
+    piano.wait_for(count + 5);
+    interrupt(playing);
+    piano.must_be_silent();
+}
+
+#[test]
+fn it_plays_on_under_the_player() {
+    let instrument = Instrument::plug_in();
+    let path = instrument.path.to_str().unwrap();
+    let options = ["--listen", path, "--mode", "accompany"];
+    let playing = Playing::on(&instrument.path, 2, &options);
+    let before = instrument.wait_for(5).len();
+    play_four_bars(&instrument);
+    instrument.wait_for(before + 5);
+    // Until it is told to be silent.
+    instrument.press(&[0xb0, 123, 0]);
+    sleep(PAUSE);
+    let count = instrument.starts().len();
+    sleep(4 * PAUSE);
+    assert_eq!(instrument.starts().len(), count);
+    interrupt(playing);
+    instrument.must_be_silent();
+}
+
+/// Shares of the twelve pitch classes.
+fn classes(pitches: impl Iterator<Item = u8>) -> [f64; 12] {
+    let (mut shares, mut count) = ([0.0; 12], 0.0);
+    for pitch in pitches {
+        shares[usize::from(pitch % 12)] += 1.0;
+        count += 1.0;
+    }
+    shares.map(|share| share / f64::max(count, 1.0))
+}
+
+fn distance(one: &[f64; 12], other: &[f64; 12]) -> f64 {
+    one.iter().zip(other).map(|(one, other)| (one - other).abs()).sum()
+}
+
+/// What a primer makes of the pitch classes that follow, over fifty songs that the model has not
+/// learned from.
+#[test]
+#[ignore = "needs the corpora (PIANOLA_DATA)"]
+fn the_answer_depends_on_what_was_played() {
+    const PRIMER: usize = 48;
+    const ANSWER: usize = 48;
+    let corpus = Corpus::read(&data().join("piano-midi"), Tracks::All).unwrap();
+    let split = Split::read(&data().join("reference_split.tsv")).unwrap();
+    let file = std::fs::read(root().join(MODEL)).unwrap();
+    let model = Model::from_bytes(&file).unwrap();
+    let sampling = Sampling { loop_guard: true, drift_guard: true, ..Sampling::default() };
+    let answer = |primer: &[Note], seed: u64| {
+        let mut generator = Generator::<MAX_LAYERS, MAX_HIDDEN>::new(&model, seed).unwrap();
+        primer.iter().for_each(|note| generator.hear(note));
+        classes((0..ANSWER).map(|_| generator.next_note(&sampling).pitch))
+    };
+    let songs = corpus.set(&split, Set::Test).filter(|song| song.notes.len() > PRIMER).take(50);
+    let (mut songs_heard, mut nearer, mut sums) = (0, 0, [0.0; 2]);
+    for (seed, song) in (0..).zip(songs) {
+        let primer = &song.notes[..PRIMER];
+        let played = classes(primer.iter().map(|note| note.pitch));
+        let [primed, unprimed] =
+            [primer, &[]].map(|primer| distance(&answer(primer, seed), &played));
+        songs_heard += 1;
+        nearer += usize::from(primed < unprimed);
+        sums = [sums[0] + primed, sums[1] + unprimed];
+    }
+    let [primed, unprimed] = sums.map(|sum| sum / songs_heard as f64);
+    eprintln!(
+        "{songs_heard} primers: {primed:.3} from their pitch classes, {unprimed:.3} unprimed; nearer \
+         in {nearer}"
+    );
+    assert_eq!(songs_heard, 50);
+    assert!(primed < 0.8 * unprimed && nearer > 40);
+}
+
+/// The same through a port.
+#[test]
+fn an_answer_keeps_to_the_scale_that_was_played() {
+    let instrument = Instrument::plug_in();
+    let path = instrument.path.to_str().unwrap();
+    let playing = Playing::on(&instrument.path, 4, &["--listen", path, "--gap", "0.15"]);
+    sleep(3 * PAUSE);
+    (0..4).for_each(|_| play_four_bars(&instrument));
+    let answer = instrument.wait_for(30);
+    interrupt(playing);
+    let in_c = answer.iter().filter(|(_, pitch)| [0, 2, 4, 5, 7, 9, 11].contains(&(pitch % 12)));
+    let share = in_c.count() as f64 / answer.len() as f64;
+    // Of pitches at random, 58 % would be.
+    assert!(share > 0.85, "{share}");
+}

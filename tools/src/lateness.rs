@@ -1,0 +1,80 @@
+//! How late notes were sent, of any number of them.
+
+use std::fmt;
+
+use pianola_runtime::Micros;
+
+/// Note-ons by how late they were.
+pub struct Lateness {
+    /// How many were late by so many times [`WIDTH`]; the last bin has all that were later.
+    bins: Vec<u64>,
+    most: Micros,
+}
+
+/// Microseconds to a bin.
+const WIDTH: Micros = 10;
+
+/// Bins go up to a tenth of a second.
+const BINS: usize = 10_000;
+
+impl Default for Lateness {
+    fn default() -> Self {
+        Self { bins: vec![0; BINS], most: 0 }
+    }
+}
+
+impl Lateness {
+    /// Counts a note that was due at one time and sent at another.
+    pub fn record(&mut self, due: Micros, sent: Micros) {
+        let late = sent.saturating_sub(due);
+        let bin = BINS.min((late / WIDTH) as usize + 1) - 1;
+        self.bins[bin] += 1;
+        self.most = self.most.max(late);
+    }
+
+    /// Notes counted.
+    pub fn notes(&self) -> u64 {
+        self.bins.iter().sum()
+    }
+
+    /// What a share of the notes was not later than, in microseconds: the upper end of its bin.
+    fn quantile(&self, share: f64) -> Micros {
+        let wanted = (share * self.notes() as f64).ceil() as u64;
+        let mut seen = 0;
+        let bin = self.bins.iter().position(|count| {
+            seen += count;
+            seen >= wanted
+        });
+        bin.filter(|bin| bin + 1 < BINS)
+            .map_or(self.most, |bin| self.most.min((bin as Micros + 1) * WIDTH))
+    }
+}
+
+impl fmt::Display for Lateness {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let ms = |micros: Micros| micros as f64 / 1e3;
+        write!(
+            f,
+            "{} notes, late by {:.2} ms at the median, {:.2} ms at p99, {:.2} ms at most",
+            self.notes(),
+            ms(self.quantile(0.5)),
+            ms(self.quantile(0.99)),
+            ms(self.most)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_those_of_what_was_counted() {
+        let mut lateness = Lateness::default();
+        assert!(lateness.to_string().starts_with("0 notes, late by 0.00 ms"));
+        (0..99).for_each(|late| lateness.record(1000, 1000 + 10 * late));
+        lateness.record(0, 5_000_000);
+        assert_eq!((lateness.quantile(0.5), lateness.quantile(0.99)), (500, 990));
+        assert_eq!((lateness.quantile(1.0), lateness.notes()), (5_000_000, 100));
+    }
+}

@@ -1,0 +1,35 @@
+//! The notes that open a piece, as options of the command line.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use pianola_runtime::midi_file::Tracks;
+use pianola_runtime::{Model, Note};
+
+use crate::songs::read_piece;
+
+#[derive(Args)]
+pub struct Primer {
+    /// Go on from the notes of a .mid file, which open the piece; where the model knows one hand,
+    /// those of the first instrument.
+    #[arg(long, value_name = "FILE.mid")]
+    prime: Option<PathBuf>,
+    /// Notes to take from the start of that file.
+    #[arg(long, default_value_t = 64, value_name = "N", requires = "prime")]
+    prime_notes: usize,
+}
+
+impl Primer {
+    /// The file, if one is given.
+    pub fn file(&self) -> Option<&PathBuf> {
+        self.prime.as_ref()
+    }
+
+    /// The notes, as the model hears them; none without a file.
+    pub fn read(&self, model: &Model) -> anyhow::Result<Vec<Note>> {
+        let Some(path) = &self.prime else { return Ok(Vec::new()) };
+        let tracks = if model.is_expressive() { Tracks::All } else { Tracks::First };
+        let notes = read_piece(path, tracks)?.into_iter().take(self.prime_notes);
+        Ok(notes.map(Note::playable).collect())
+    }
+}

@@ -1,0 +1,713 @@
+//! The timing thread: sends each message at its time, and never waits for the model.
+//!
+//! It owns the player and the port. Notes, what is played to it and requests come through a channel;
+//! it sleeps until the next of them, or until the next message is due. Who plays, Pianola or whoever
+//! plays along, is decided here, for here it takes effect at once.
+
+use std::collections::VecDeque;
+use std::mem::take;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use pianola_runtime::{Micros, Note, Player};
+
+use crate::lateness::Lateness;
+use crate::port::Output;
+
+/// What the timing thread is told.
+pub enum Command {
+    /// The note that was wanted.
+    Note(Note),
+    /// There is no further note.
+    End,
+    /// A message has come in.
+    Heard([u8; 3], Micros),
+    /// The listening port is gone, and with it the keys held there.
+    Deaf,
+    /// The port is gone.
+    Lost,
+    /// The port is back.
+    Found(Box<dyn Output>),
+    /// Fall silent, and end.
+    Quit,
+}
+
+/// What the timing thread tells the model's.
+pub enum Report {
+    /// It is time to make up a note.
+    Wanted,
+    /// The first of the notes that wait has started, at a time.
+    Started(Micros),
+    /// The notes that waited will never start.
+    Forgotten,
+    /// A message has come in that concerns the model.
+    Heard([u8; 3], Micros),
+}
+
+/// How the music of Pianola and of another follow one another.
+#[derive(Clone, Copy, Debug)]
+pub struct Duet {
+    pub mode: Mode,
+    /// How long no key must have been held before Pianola goes on.
+    pub gap: Micros,
+    /// Whether what is played is passed on to the output.
+    pub echo: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Mode {
+    /// Pianola goes on when the other pauses, and stops when they play.
+    Answer,
+    /// Pianola goes on under what the other plays.
+    Accompany,
+}
+
+/// The clock of a performance.
+#[derive(Clone, Copy)]
+pub struct Clock(Instant);
+
+impl Clock {
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub fn now(&self) -> Micros {
+        self.0.elapsed().as_micros() as Micros
+    }
+}
+
+/// When the first note after a break is to start.
+enum Cue {
+    /// After the player's lead, so that some notes are made up before.
+    Lead,
+    /// At once.
+    Now,
+    /// By its step, or at once if it should have started already.
+    InTime,
+}
+
+pub struct Performer {
+    clock: Clock,
+    player: Player,
+    /// `None` while it is lost.
+    port: Option<Box<dyn Output>>,
+    /// What of a message is yet to be sent.
+    outgoing: VecDeque<u8>,
+    /// When that was due, if it is a note-on.
+    due: Option<Micros>,
+    /// Messages to be passed on.
+    echo: VecDeque<[u8; 3]>,
+    /// Pitches that sound by what was passed on.
+    echoed: u128,
+    reports: Sender<Report>,
+    /// Tells whoever opens ports that this one is lost.
+    lost: Sender<()>,
+    duet: Option<Duet>,
+    /// Keys held by whoever plays along.
+    held: u128,
+    /// When the other is to be answered, once no key is held.
+    answer: Option<Micros>,
+    /// Whether it is Pianola's turn.
+    playing: bool,
+    /// Whether a note is being made up.
+    asked: bool,
+    /// Whether that note is no longer wanted.
+    stale: bool,
+    /// Whether there is no further note.
+    ended: bool,
+    cue: Option<Cue>,
+    lateness: Lateness,
+}
+
+/// How long it tries to silence a port that takes nothing.
+const PATIENCE: Micros = 500_000;
+
+/// How long a port that takes nothing is left alone.
+const RETRY: Micros = 1_000;
+
+/// How long it sleeps at most.
+const NAP: Micros = 20_000;
+
+impl Performer {
+    /// A performer that first silences whatever may sound.
+    pub fn new(
+        clock: Clock,
+        port: Box<dyn Output>,
+        reports: Sender<Report>,
+        lost: Sender<()>,
+        duet: Option<Duet>,
+    ) -> Self {
+        Self {
+            clock,
+            player: Player::new(clock.now()),
+            port: Some(port),
+            outgoing: VecDeque::new(),
+            due: None,
+            echo: VecDeque::new(),
+            echoed: 0,
+            reports,
+            lost,
+            duet,
+            held: 0,
+            answer: None,
+            // Who is to answer waits for something to answer to.
+            playing: duet.is_none_or(|duet| duet.mode == Mode::Accompany),
+            asked: false,
+            stale: false,
+            ended: false,
+            cue: Some(Cue::Lead),
+            lateness: Lateness::default(),
+        }
+    }
+
+    /// Performs until there are no more notes, or until it is told to quit; then, and if it panics,
+    /// leaves nothing sounding.
+    pub fn perform(mut self, commands: &Receiver<Command>) -> thread::Result<Lateness> {
+        hurry();
+        // What a panic leaves half done is set right by silencing everything.
+        let performed = catch_unwind(AssertUnwindSafe(|| self.run(commands)));
+        let silenced = catch_unwind(AssertUnwindSafe(|| self.silence()));
+        performed.and(silenced).map(|()| self.lateness)
+    }
+
+    fn run(&mut self, commands: &Receiver<Command>) {
+        loop {
+            let wake = self.serve();
+            if self.ended && self.is_quiet() {
+                return;
+            }
+            let pause = Duration::from_micros(wake.saturating_sub(self.clock.now()));
+            match commands.recv_timeout(pause) {
+                Ok(Command::Quit) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(command) => self.obey(command),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    /// Sends what is due and asks for what is wanted; returns when to do so again.
+    fn serve(&mut self) -> Micros {
+        let stuck = !self.send();
+        let now = self.clock.now();
+        if self.held == 0 && self.answer.is_some_and(|answer| answer <= now) {
+            (self.answer, self.playing, self.cue) = (None, true, Some(Cue::Now));
+        }
+        let open = self.port.is_some() && self.playing && !self.ended;
+        if open && !self.asked && self.player.wants_note(now) {
+            self.asked = true;
+            self.report(Report::Wanted);
+        }
+        let due = match (stuck, &self.port) {
+            (true, _) => now + RETRY,
+            (false, Some(_)) => self.player.due().unwrap_or(Micros::MAX),
+            (false, None) => Micros::MAX,
+        };
+        let answer = self.answer.filter(|_| self.held == 0).unwrap_or(Micros::MAX);
+        due.min(answer).min(now + NAP)
+    }
+
+    fn obey(&mut self, command: Command) {
+        let now = self.clock.now();
+        match command {
+            Command::Note(note) => {
+                self.asked = false;
+                if !take(&mut self.stale) {
+                    self.accept(note, now);
+                }
+            }
+            Command::End => {
+                self.asked = false;
+                self.ended = !take(&mut self.stale);
+            }
+            Command::Heard(message, at) => self.hear(message, at),
+            Command::Deaf => {
+                for pitch in pitches(take(&mut self.held)) {
+                    self.hear([0x80, pitch, 64], now);
+                }
+            }
+            Command::Lost => self.lose(),
+            Command::Found(port) => {
+                self.port = Some(port);
+                self.echo.clear();
+                self.echoed = 0;
+                self.player.panic(now);
+                self.forget(Cue::Lead);
+            }
+            Command::Quit => {}
+        }
+    }
+
+    /// Takes the note that was asked for.
+    fn accept(&mut self, mut note: Note, now: Micros) {
+        match self.cue.take() {
+            Some(Cue::Lead) => self.player.forget(now + Player::<32, 32>::LEAD),
+            Some(Cue::InTime) if self.player.onset() + seconds(note.step) > now => {}
+            Some(Cue::Now | Cue::InTime) => {
+                note.step = 0.0;
+                self.player.forget(now);
+            }
+            None => {}
+        }
+        self.player.push(&note, now);
+    }
+
+    /// Takes a message of whoever plays along.
+    fn hear(&mut self, message: [u8; 3], at: Micros) {
+        let Some(duet) = self.duet else { return };
+        let now = self.clock.now();
+        match message {
+            [0x90..=0x9f, pitch, 1..=127] => {
+                self.held |= bit(pitch);
+                match duet.mode {
+                    Mode::Answer if self.playing => {
+                        self.player.stop(now);
+                        self.playing = false;
+                        self.forget(Cue::Now);
+                    }
+                    Mode::Answer => {}
+                    Mode::Accompany => {
+                        self.playing = true;
+                        self.player.forget(at);
+                        self.forget(Cue::InTime);
+                    }
+                }
+                self.await_pause(at + duet.gap);
+            }
+            [0x80..=0x9f, pitch, _] => {
+                self.held &= !bit(pitch);
+                if self.answer.is_some() {
+                    self.await_pause(at + duet.gap);
+                }
+            }
+            // Not again while the last one is under way: an instrument may send all back to us.
+            [0xb0..=0xbf, 120 | 123, _] if !self.player.is_silencing() => {
+                self.player.panic(now);
+                (self.playing, self.held, self.answer) = (false, 0, None);
+                self.forget(Cue::Lead);
+            }
+            _ => {}
+        }
+        self.report(Report::Heard(message, at));
+        if duet.echo && message[0] < 0xf0 {
+            self.pass_on(message);
+        }
+    }
+
+    /// Answers when no key has been held until then, if answering is asked for.
+    fn await_pause(&mut self, until: Micros) {
+        if self.duet.is_some_and(|duet| duet.mode == Mode::Answer) {
+            self.answer = Some(until);
+        }
+    }
+
+    /// Passes a message on, on the channel of all else.
+    fn pass_on(&mut self, [status, first, second]: [u8; 3]) {
+        match status & 0xf0 {
+            0x90 if second > 0 => self.echoed |= bit(first),
+            0x80 | 0x90 => self.echoed &= !bit(first),
+            _ => {}
+        }
+        if self.port.is_some() {
+            self.echo.push_back([status & 0xf0, first, second]);
+        }
+    }
+
+    /// The notes that wait are no longer wanted, nor is the one that is being made up.
+    fn forget(&mut self, cue: Cue) {
+        (self.stale, self.ended, self.cue) = (self.asked, false, Some(cue));
+        self.report(Report::Forgotten);
+    }
+
+    fn report(&self, report: Report) {
+        // The model's thread may have ended; it has then said so, or will.
+        let _ = self.reports.send(report);
+    }
+
+    /// Sends what is due; returns whether the port had room for it.
+    fn send(&mut self) -> bool {
+        loop {
+            let Some(port) = &mut self.port else { return true };
+            while !self.outgoing.is_empty() {
+                match port.send(self.outgoing.make_contiguous()) {
+                    Ok(0) => return false,
+                    Ok(sent) => drop(self.outgoing.drain(..sent.min(self.outgoing.len()))),
+                    Err(_) => {
+                        self.lose();
+                        return true;
+                    }
+                }
+            }
+            if let Some(due) = self.due.take() {
+                self.lateness.record(due, self.clock.now());
+            }
+            let due = self.player.due();
+            // First the player's: what it ends may be a key that was pressed just now.
+            if let Some(message) = self.player.next(self.clock.now()) {
+                self.outgoing.extend(message.0);
+                self.due = due.filter(|_| message.started().is_some());
+                if let Some(due) = self.due {
+                    self.report(Report::Started(due));
+                }
+            } else if let Some(message) = self.echo.pop_front() {
+                // Program changes and channel pressure have one byte of data.
+                let length = if matches!(message[0], 0xc0 | 0xd0) { 2 } else { 3 };
+                self.outgoing.extend(message.iter().take(length));
+            } else {
+                return true;
+            }
+        }
+    }
+
+    /// The port takes nothing any more.
+    fn lose(&mut self) {
+        self.port = None;
+        self.outgoing.clear();
+        self.due = None;
+        // Whoever opens it again has gone only if all ends.
+        let _ = self.lost.send(());
+    }
+
+    /// Whether all has been sent.
+    fn is_quiet(&self) -> bool {
+        self.outgoing.is_empty() && self.echo.is_empty() && self.player.due().is_none()
+    }
+
+    /// Ends all that sounds, then silences whatever else may, as far as the port takes it in time.
+    fn silence(&mut self) {
+        let deadline = self.clock.now() + PATIENCE;
+        let ends = pitches(take(&mut self.echoed)).map(|pitch| [0x80, pitch, 64]);
+        self.echo = ends.collect();
+        self.player.stop(self.clock.now());
+        self.drain(deadline);
+        self.player.panic(self.clock.now());
+        self.drain(deadline);
+    }
+
+    fn drain(&mut self, deadline: Micros) {
+        while !self.send() && self.clock.now() < deadline {
+            sleep(Duration::from_micros(RETRY));
+        }
+    }
+}
+
+/// Asks the system for real-time priority. Where it does not permit that, timing is what it is.
+pub fn hurry() {
+    #[cfg(unix)]
+    {
+        use thread_priority::{
+            RealtimeThreadSchedulePolicy::Fifo, ThreadPriority, ThreadSchedulePolicy::Realtime,
+            set_thread_priority_and_policy, thread_native_id,
+        };
+        if let Ok(middle) = 50.try_into() {
+            let priority = ThreadPriority::Crossplatform(middle);
+            let _ = set_thread_priority_and_policy(thread_native_id(), priority, Realtime(Fifo));
+        }
+    }
+    #[cfg(windows)]
+    let _ = thread_priority::set_current_thread_priority(thread_priority::ThreadPriority::Max);
+}
+
+fn seconds(seconds: f32) -> Micros {
+    (seconds * 1e6) as Micros
+}
+
+fn bit(pitch: u8) -> u128 {
+    1 << (pitch & 127)
+}
+
+/// The pitches of a set.
+fn pitches(set: u128) -> impl Iterator<Item = u8> {
+    (0..128).filter(move |&pitch| set & bit(pitch) != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::mpsc::{self, channel};
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// What an instrument has received.
+    type Received = Arc<Mutex<Vec<u8>>>;
+
+    /// A port that takes a byte at a time, if any, and goes wrong at some byte.
+    struct Troubled {
+        received: Received,
+        at: usize,
+        trouble: Trouble,
+    }
+
+    enum Trouble {
+        None,
+        Lost,
+        Panic,
+        /// Takes nothing so many times.
+        Stall(usize),
+    }
+
+    impl Output for Troubled {
+        fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let count = self.received.lock().map_or(0, |received| received.len());
+            if count >= self.at {
+                match &mut self.trouble {
+                    Trouble::Lost => return Err(io::ErrorKind::NotConnected.into()),
+                    Trouble::Panic => {
+                        self.at = usize::MAX;
+                        panic!("as the test wants it");
+                    }
+                    Trouble::Stall(0) | Trouble::None => {}
+                    Trouble::Stall(times) => {
+                        *times -= 1;
+                        return Ok(0);
+                    }
+                }
+            }
+            if let (Some(byte), Ok(mut received)) = (bytes.first(), self.received.lock()) {
+                received.push(*byte);
+            }
+            Ok(1)
+        }
+    }
+
+    /// The pitches left sounding, and how many have started.
+    fn heard(received: &Received) -> (Vec<u8>, usize) {
+        let bytes = received.lock().map(|bytes| bytes.clone()).unwrap_or_default();
+        let (mut sounding, mut starts) = (Vec::new(), 0);
+        for &[status, pitch, velocity] in bytes.as_chunks().0 {
+            assert!(status & 0x80 != 0 && pitch < 128 && velocity < 128);
+            match status {
+                0x90 => {
+                    assert!(!sounding.contains(&pitch), "{pitch} starts twice");
+                    sounding.push(pitch);
+                    starts += 1;
+                }
+                0x80 => sounding.retain(|&other| other != pitch),
+                _ => {}
+            }
+        }
+        (sounding, starts)
+    }
+
+    fn port(received: &Received, at: usize, trouble: Trouble) -> Box<dyn Output> {
+        Box::new(Troubled { received: Arc::clone(received), at, trouble })
+    }
+
+    /// Bytes of the silence at the start, and of what follows.
+    const SILENCE: usize = 390;
+
+    /// Long notes in quick succession: much sounds at once.
+    fn note(count: u8) -> Note {
+        Note { pitch: 30 + count % 60, velocity: 80, step: 0.002, duration: 0.1 }
+    }
+
+    /// Performs so many notes on a port; one that is lost is followed by another. Returns what both have
+    /// received and how it ended.
+    fn perform(
+        at: usize,
+        trouble: Trouble,
+        notes: u8,
+    ) -> ([Received; 2], thread::Result<Lateness>) {
+        let received: [Received; 2] = Default::default();
+        let (reports, wanted) = channel();
+        let (lost, losses) = channel();
+        let (commands, inbox) = channel();
+        let first = port(&received[0], at, trouble);
+        let performer = Performer::new(Clock::start(), first, reports, lost, None);
+        let ended = thread::scope(|scope| {
+            let performing = scope.spawn(move || performer.perform(&inbox));
+            let second = port(&received[1], 0, Trouble::None);
+            let found = commands.clone();
+            scope.spawn(move || {
+                if losses.recv().is_ok() {
+                    let _ = found.send(Command::Found(second));
+                }
+            });
+            let (mut made, mut started) = (0, 0);
+            for report in wanted {
+                let command = match report {
+                    Report::Wanted if made < notes => {
+                        made += 1;
+                        Command::Note(note(made))
+                    }
+                    Report::Wanted => Command::End,
+                    Report::Started(_) => {
+                        started += 1;
+                        continue;
+                    }
+                    Report::Forgotten => {
+                        made = started;
+                        continue;
+                    }
+                    Report::Heard(..) => continue,
+                };
+                if commands.send(command).is_err() {
+                    break;
+                }
+            }
+            performing.join()
+        });
+        (received, ended.and_then(|ended| ended))
+    }
+
+    #[test]
+    fn every_note_is_played_and_ended() {
+        let (received, ended) = perform(0, Trouble::None, 100);
+        assert_eq!(heard(&received[0]), (vec![], 100));
+        assert!(ended.is_ok_and(|lateness| lateness.notes() == 100));
+    }
+
+    #[test]
+    fn a_port_that_stalls_anywhere_delays_the_music() {
+        for at in [0, 100, SILENCE, SILENCE + 100, SILENCE + 101, SILENCE + 102] {
+            let (received, ended) = perform(at, Trouble::Stall(50), 60);
+            assert_eq!(heard(&received[0]), (vec![], 60), "at {at}");
+            assert!(ended.is_ok());
+        }
+    }
+
+    #[test]
+    fn a_port_that_takes_nothing_any_more_does_not_hold_the_program_up() {
+        let received = Received::default();
+        let (reports, _wanted) = channel();
+        let (lost, _losses) = channel();
+        let (commands, inbox) = channel();
+        let stuck = port(&received, 0, Trouble::Stall(usize::MAX));
+        let performer = Performer::new(Clock::start(), stuck, reports, lost, None);
+        assert!(commands.send(Command::Quit).is_ok());
+        let start = Instant::now();
+        assert!(performer.perform(&inbox).is_ok());
+        assert!(start.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_panic_leaves_nothing_sounding() {
+        for at in [0, SILENCE + 60, SILENCE + 61, SILENCE + 62] {
+            let (received, ended) = perform(at, Trouble::Panic, 100);
+            assert!(ended.is_err());
+            let (sounding, starts) = heard(&received[0]);
+            assert!(sounding.is_empty(), "{sounding:?} sound");
+            assert_eq!(starts > 0, at > SILENCE);
+        }
+    }
+
+    #[test]
+    fn a_lost_port_is_silenced_when_it_is_back_and_the_music_goes_on() {
+        for at in [0, SILENCE, SILENCE + 61, SILENCE + 120] {
+            let (received, ended) = perform(at, Trouble::Lost, 100);
+            assert!(ended.is_ok());
+            let ((_, before), (sounding, after)) = (heard(&received[0]), heard(&received[1]));
+            assert!(sounding.is_empty(), "{sounding:?} sound");
+            // The note that was on its way is lost.
+            assert!((99..=100).contains(&(before + after)), "{before} and {after} notes");
+        }
+    }
+
+    /// A performer that hears a partner, driven by hand.
+    struct Stage {
+        performer: Performer,
+        received: Received,
+        reports: mpsc::Receiver<Report>,
+        _losses: mpsc::Receiver<()>,
+    }
+
+    impl Stage {
+        fn new(mode: Mode, echo: bool) -> Self {
+            let received = Received::default();
+            let (reports, wanted) = channel();
+            let (lost, losses) = channel();
+            let duet = Some(Duet { mode, gap: 50_000, echo });
+            let port = port(&received, 0, Trouble::None);
+            let performer = Performer::new(Clock::start(), port, reports, lost, duet);
+            Self { performer, received, reports: wanted, _losses: losses }
+        }
+
+        fn hear(&mut self, message: [u8; 3]) {
+            let now = self.performer.clock.now();
+            self.performer.obey(Command::Heard(message, now));
+        }
+
+        /// Serves for a while; every note that is wanted comes at once. Returns how many came.
+        fn serve(&mut self, millis: u64) -> usize {
+            let mut notes = 0;
+            let end = Instant::now() + Duration::from_millis(millis);
+            while Instant::now() < end {
+                self.performer.serve();
+                for report in self.reports.try_iter() {
+                    if let Report::Wanted = report {
+                        notes += 1;
+                        self.performer.obey(Command::Note(note(notes as u8)));
+                    }
+                }
+            }
+            notes
+        }
+    }
+
+    #[test]
+    fn it_answers_after_a_pause_and_hands_over_when_a_key_is_pressed() {
+        let mut stage = Stage::new(Mode::Answer, false);
+        assert_eq!(stage.serve(100), 0, "plays with nothing to answer to");
+        stage.hear([0x90, 60, 80]);
+        assert_eq!(stage.serve(100), 0, "answers while a key is held");
+        stage.hear([0x90, 60, 0]);
+        assert_eq!(stage.serve(30), 0, "answers too soon");
+        assert!(stage.serve(100) > 0);
+        let (sounding, starts) = heard(&stage.received);
+        assert!(!sounding.is_empty() && starts > 10);
+
+        stage.hear([0x95, 60, 80]);
+        stage.performer.serve();
+        let (sounding, before) = heard(&stage.received);
+        assert!(sounding.is_empty(), "{sounding:?} sound");
+        assert_eq!(stage.serve(100), 0);
+        assert_eq!(heard(&stage.received).1, before);
+    }
+
+    #[test]
+    fn a_note_that_is_made_up_while_it_hands_over_is_never_heard() {
+        let mut stage = Stage::new(Mode::Answer, false);
+        stage.hear([0x90, 60, 80]);
+        stage.hear([0x80, 60, 80]);
+        sleep(Duration::from_millis(60));
+        stage.performer.serve();
+        assert!(stage.performer.asked);
+        stage.hear([0x90, 62, 80]);
+        stage.performer.obey(Command::Note(note(1)));
+        stage.performer.serve();
+        assert_eq!(heard(&stage.received).1, 0);
+        assert!(!stage.performer.asked && stage.performer.player.due().is_none());
+    }
+
+    #[test]
+    fn it_plays_on_under_a_partner_and_makes_up_anew_what_has_not_started() {
+        let mut stage = Stage::new(Mode::Accompany, true);
+        assert!(stage.serve(400) > 0);
+        let mut forgotten = 0;
+        for pitch in [20, 21] {
+            stage.hear([0x90, pitch, 80]);
+            forgotten +=
+                stage.reports.try_iter().filter(|one| matches!(one, Report::Forgotten)).count();
+            assert!(stage.serve(20) > 0);
+        }
+        assert_eq!(forgotten, 2);
+        let (sounding, _) = heard(&stage.received);
+        assert!(sounding.contains(&20) && sounding.contains(&21) && sounding.len() > 2);
+        // What was passed on is silenced too.
+        stage.performer.silence();
+        assert!(heard(&stage.received).0.is_empty());
+    }
+
+    #[test]
+    fn a_panic_button_silences_both_until_a_key_is_pressed() {
+        let mut stage = Stage::new(Mode::Accompany, false);
+        assert!(stage.serve(400) > 0);
+        stage.hear([0xb3, 123, 0]);
+        assert_eq!(stage.serve(50), 0);
+        assert!(heard(&stage.received).0.is_empty());
+        stage.hear([0x90, 60, 80]);
+        assert!(stage.serve(50) > 0);
+    }
+}

@@ -1,4 +1,5 @@
-//! The command line of `tools` as shells see it: what completes it, and the examples of its help.
+//! The command line of `tools` as shells see it: what completes it, the commands that its help and the
+//! README give, and what starts it at boot.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use pianola_tests::soundfont::soundfont;
-use pianola_tests::{root, succeed, tools};
+use pianola_tests::{root, run, succeed, tools};
 use tempfile::tempdir;
 
 /// The script for a shell, in a file.
@@ -137,4 +138,29 @@ fn the_examples_of_the_help_run() {
         assert!(examples.iter().any(|line| line.contains(&format!("tools {command}"))));
         examples.iter().for_each(|line| type_in(line, folder.path()));
     }
+}
+
+#[test]
+fn the_commands_of_the_readme_run() {
+    let folder = workplace();
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let lines = readme.lines().filter_map(|line| line.strip_prefix("cargo run --release -- "));
+    let lines: Vec<_> = lines.map(|line| format!("tools {line}")).collect();
+    assert!(lines.len() > 10, "{lines:?}");
+    lines.iter().for_each(|line| type_in(line, folder.path()));
+}
+
+#[test]
+#[ignore = "needs systemd-analyze"]
+fn the_unit_for_systemd_is_valid() {
+    let folder = tempdir().unwrap();
+    let unit = fs::read_to_string(root().join("docs/pianola.service")).unwrap();
+    let (installed, here) = ("/usr/local/bin/tools", tools().get_program().to_owned());
+    assert!(unit.contains(&format!("ExecStart={installed} play ")));
+    // A program that is not there would be an error.
+    let path = folder.path().join("pianola.service");
+    fs::write(&path, unit.replace(installed, here.to_str().unwrap())).unwrap();
+    let output = run(Command::new("systemd-analyze").arg("verify").arg(&path));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
 }

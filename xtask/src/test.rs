@@ -51,10 +51,11 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What needs shells and a SoundFont, which a machine may lack.
+/// What needs shells, a SoundFont and systemd, which a machine may lack.
 fn installed() -> anyhow::Result<()> {
     need("zsh", "zsh")?;
     need("fish", "fish")?;
+    need("systemd-analyze", "systemd")?;
     // A small one; the tests look in the folders that `tools render` does.
     if !Path::new("/usr/share/sounds/sf2").exists() {
         install(&["timgm6mb-soundfont"]);

@@ -30,10 +30,6 @@ pub struct Batch {
 /// Share of notes that are not heard in training.
 const UNHEARD: f64 = 0.1;
 
-/// Share of a head's features, and of its hidden units, that are left out in training: what was struck when
-/// would tell songs that are known by heart from all others.
-const LEFT_OUT: f64 = 0.2;
-
 /// The target that counts for nothing.
 const NOTHING: i64 = -100;
 
@@ -69,16 +65,8 @@ pub fn losses(
     let losses = (0..PARTS.len()).map(|head| {
         let name = format!("head.{}", PARTS[head]);
         let rows = network.parameter(&format!("{name}.features.weight"));
-        let left_out = if dropout > 0.0 { LEFT_OUT } else { 0.0 };
-        // The same ones for all of a song's notes: the masks would take longer than the products.
-        let leave_out = |values: Tensor| {
-            let size = [1, values.size()[1], values.size()[2]];
-            let mask = Tensor::ones(size, (network.compute, network.device));
-            values * mask.dropout(left_out, left_out > 0.0)
-        };
-        let features = leave_out(batch.features[head].to_kind(network.compute)).matmul(&rows);
-        let hidden = network.dense(&format!("{name}.hidden"), &top) + features;
-        let hidden = leave_out(hidden.relu());
+        let features = batch.features[head].to_kind(network.compute).matmul(&rows);
+        let hidden = (network.dense(&format!("{name}.hidden"), &top) + features).relu();
         let logits = network.dense(&format!("{name}.output"), &hidden).to_kind(Kind::Float);
         logits.view([-1, CHOICES[head] as i64]).cross_entropy_loss::<Tensor>(
             &batch.targets[head].view(-1),

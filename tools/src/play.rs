@@ -21,6 +21,11 @@ use crate::reopen::{keep, listen, say};
 use crate::timing::{Clock, Command, Duet, Mode, Performer, Report};
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tools play --list
+  tools play --port Piano --temperature 0.9 --density 6
+  tools play --serial /dev/ttyAMA0")]
 pub struct Options {
     /// Port to play on: a part of its name, its number in the list, or the path of a device [default:
     /// the only one, or a virtual one that others connect to].

@@ -44,8 +44,7 @@ impl Controls {
     pub const DENSITY: u8 = 21;
     /// Controller of the transposition: 64 is none, each step a semitone, up to two octaves.
     pub const TRANSPOSITION: u8 = 22;
-    /// Controller of the scale: 0 is every pitch, then twelve major scales from C on, twelve minor
-    /// and twelve pentatonic ones.
+    /// Controller of the scale, by its [number](Scale::numbered).
     pub const SCALE: u8 = 23;
 
     /// Takes in a message, of any channel: changes these controls, or returns what else it asks for.
@@ -76,14 +75,7 @@ impl Controls {
             Self::TRANSPOSITION => {
                 self.transposition = (value.clamp(40, 88) as i8).wrapping_sub(64);
             }
-            Self::SCALE => {
-                self.sampling.scale = match value {
-                    1..=12 => Scale::major(value - 1),
-                    13..=24 => Scale::minor(value - 13),
-                    25..=36 => Scale::pentatonic(value - 25),
-                    _ => Scale::CHROMATIC,
-                };
-            }
+            Self::SCALE => self.sampling.scale = Scale::numbered(value),
             // All sound off, all notes off.
             120 | 123 => return Some(Event::Panic),
             _ => {}

@@ -29,6 +29,17 @@ impl Scale {
         Self::on(root, 0b0010_1001_0101)
     }
 
+    /// The scale that a controller's value asks for: 0 is every pitch, then twelve major scales from C
+    /// on, twelve minor and twelve pentatonic ones; beyond, every pitch again.
+    pub const fn numbered(value: u8) -> Self {
+        match value {
+            1..=12 => Self::major(value - 1),
+            13..=24 => Self::minor(value - 13),
+            25..=36 => Self::pentatonic(value - 25),
+            _ => Self::CHROMATIC,
+        }
+    }
+
     /// Whether a pitch belongs to it.
     pub const fn contains(self, pitch: u8) -> bool {
         self.0 >> (pitch % 12) & 1 == 1
@@ -55,5 +66,23 @@ mod tests {
         assert_eq!(of[1], [0, 2, 4, 6, 7, 9, 11]);
         assert_eq!(of[2], of[0]);
         assert_eq!(of[3], [0, 2, 5, 7, 10]);
+    }
+
+    #[test]
+    fn scales_have_numbers() {
+        let numbered = [0, 1, 12, 13, 24, 25, 36, 37, 127].map(Scale::numbered);
+        let every = Scale::CHROMATIC;
+        let expected = [
+            every,
+            Scale::major(0),
+            Scale::major(11),
+            Scale::minor(0),
+            Scale::minor(11),
+            Scale::pentatonic(0),
+            Scale::pentatonic(11),
+            every,
+            every,
+        ];
+        assert_eq!(numbered, expected);
     }
 }

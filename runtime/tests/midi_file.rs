@@ -5,7 +5,8 @@ use midly::{MidiMessage, Smf, TrackEventKind};
 use pianola_runtime::Note;
 use pianola_runtime::bars::Bars;
 use pianola_runtime::midi_file::{
-    MidiError, TimedNote, Tracks, read, read_score, to_absolute, to_relative, write,
+    Instrument, MidiError, Score, TimedNote, Tracks, read, read_score, to_absolute, to_relative,
+    write, write_score,
 };
 use proptest::prelude::*;
 
@@ -333,4 +334,29 @@ fn absolute_notes_are_the_sums_of_relative_ones() {
     let times: Vec<_> = absolute.iter().map(|note| (note.start, note.end)).collect();
     assert_eq!(times, [(0.0, 0.5), (0.25, 1.25), (1.75, 1.875)]);
     assert_eq!(to_relative(&absolute), notes);
+}
+
+#[test]
+fn a_score_survives_writing_and_reading() {
+    let note = |start, end, pitch| TimedNote { start, end, pitch, velocity: 80 };
+    let instrument =
+        |name: &str, notes: &[TimedNote]| Instrument { name: name.into(), notes: notes.to_vec() };
+    // The same pitch at once in both tracks, and more tracks than there are channels.
+    let hands = [note(0.25, 1.5, 60), note(0.25, 0.75, 64), note(1.5, 2.0, 60)];
+    let names = (0..20).map(|index| format!("Søster {index}"));
+    let score = Score {
+        instruments: names.map(|name| instrument(&name, &hands)).collect(),
+        pedal: vec![(0.0, 0.5), (0.5, 1.0), (1.25, 2.0)],
+    };
+    assert_eq!(read_score(&write_score(&score)).unwrap(), score);
+    // What is out of order or too short to be heard is put right.
+    let wild = Score {
+        instruments: vec![instrument("", &[note(1.0, 3.0, 60), note(0.0, 2.0, 60)])],
+        pedal: vec![(1.0, 2.0), (0.5, 0.5001)],
+    };
+    let put_right = Score {
+        instruments: vec![instrument("", &[note(0.0, 1.0, 60), note(1.0, 3.0, 60)])],
+        pedal: vec![(1.0, 2.0)],
+    };
+    assert_eq!(read_score(&write_score(&wild)).unwrap(), put_right);
 }

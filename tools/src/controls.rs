@@ -1,10 +1,10 @@
 //! How notes are drawn, as options of the command line.
 
-use std::str::FromStr;
-
 use anyhow::ensure;
 use clap::Args;
 use pianola_runtime::{Freedom, Sampling, Scale};
+
+use crate::named_scale::NamedScale;
 
 #[derive(Args)]
 #[command(next_help_heading = "Controls")]
@@ -96,59 +96,5 @@ impl Controls {
         let some = (lowest..=highest).any(|pitch| sampling.scale.contains(pitch));
         ensure!(some, "--register leaves no pitch of --scale");
         Ok(sampling)
-    }
-}
-
-/// A scale as people write it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct NamedScale(Scale);
-
-impl FromStr for NamedScale {
-    type Err = &'static str;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        const EXPECTED: &str = "expected a root and major, minor or pentatonic, such as f#-minor";
-        let name = name.to_lowercase();
-        let (root, kind) = name.split_once(['-', ' ']).ok_or(EXPECTED)?;
-        let mut letters = root.chars();
-        let natural = match letters.next() {
-            Some('c') => 0,
-            Some('d') => 2,
-            Some('e') => 4,
-            Some('f') => 5,
-            Some('g') => 7,
-            Some('a') => 9,
-            Some('b') => 11,
-            _ => return Err(EXPECTED),
-        };
-        let root = match letters.as_str() {
-            "" => natural,
-            "#" | "s" => natural + 1,
-            "b" => natural + 11,
-            _ => return Err(EXPECTED),
-        };
-        match kind {
-            "major" => Ok(Self(Scale::major(root))),
-            "minor" => Ok(Self(Scale::minor(root))),
-            "pentatonic" => Ok(Self(Scale::pentatonic(root))),
-            _ => Err(EXPECTED),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn scales_are_read_as_people_write_them() {
-        let scale = |name: &str| name.parse::<NamedScale>().ok().map(|NamedScale(scale)| scale);
-        assert_eq!(scale("c-major"), Some(Scale::major(0)));
-        assert_eq!(scale("F#-minor"), Some(Scale::minor(6)));
-        assert_eq!(scale("Bb pentatonic"), Some(Scale::pentatonic(10)));
-        assert_eq!(scale("cb-major"), Some(Scale::major(11)));
-        for wrong in ["", "c", "h-major", "c-dorian", "c##-major"] {
-            assert_eq!(scale(wrong), None, "{wrong}");
-        }
     }
 }

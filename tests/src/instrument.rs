@@ -3,16 +3,20 @@
 //! What goes wrong here fails the test: all of it panics.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
 
+use std::ffi::OsStr;
+use std::fs;
 use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-use pianola_runtime::{Message, MidiParser};
+use pianola_runtime::{
+    Freedom, Generator, MAX_HIDDEN, MAX_LAYERS, Message, MidiParser, Model, Player, Sampling,
+};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 pub use rustix::process::Signal;
@@ -124,9 +128,9 @@ pub struct Playing(Child);
 
 impl Playing {
     /// Starts it on a port, with the int4 model.
-    pub fn on(path: &Path, seed: u64, options: &[&str]) -> Self {
+    pub fn on(port: impl AsRef<OsStr>, seed: u64, options: &[&str]) -> Self {
         let mut command = tools();
-        command.arg("play").arg("--port").arg(path).args(["--seed", &seed.to_string()]);
+        command.arg("play").arg("--port").arg(port).args(["--seed", &seed.to_string()]);
         command.arg("--model").arg(root().join(MODEL)).args(options);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Self(command.spawn().unwrap())
@@ -153,4 +157,33 @@ impl Drop for Playing {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Dense music, so that much sounds.
+pub const DENSE: [&str; 4] = ["--density", "100", "--time-top-p", "0.3"];
+
+fn dense() -> Sampling {
+    let time = Freedom { top_p: 0.3, ..Freedom::at(1.0) };
+    Sampling { time, density: 100.0, loop_guard: true, drift_guard: true, ..Sampling::default() }
+}
+
+/// What a player schedules of a piece, from the silence at its start to that at its end.
+pub fn scheduled(seed: u64, notes: usize) -> Vec<Message> {
+    let file = fs::read(root().join(MODEL)).unwrap();
+    let model = Model::from_bytes(&file).unwrap();
+    let mut generator = Generator::<MAX_LAYERS, MAX_HIDDEN>::new(&model, seed).unwrap();
+    let mut player: Player = Player::new(0);
+    let (mut messages, mut now, mut made) = (Vec::new(), 0, 0);
+    loop {
+        while made < notes && player.wants_note(now) {
+            player.push(&generator.next_note(&dense()), now);
+            made += 1;
+        }
+        let Some(due) = player.due() else { break };
+        now = due.max(now);
+        messages.extend(std::iter::from_fn(|| player.next(now)));
+    }
+    player.panic(now);
+    messages.extend(std::iter::from_fn(|| player.next(now)));
+    messages
 }

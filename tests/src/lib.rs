@@ -24,11 +24,15 @@ pub fn tools() -> Command {
     Command::new(PATH.get_or_init(|| build("pianola-tools", "tools")))
 }
 
-/// Builds a binary of the workspace in the profile of the tests and returns its path.
+/// Builds a binary of the workspace in the profile of the tests and returns its path; with the features
+/// that `PIANOLA_FEATURES` names.
 fn build(package: &str, binary: &str) -> PathBuf {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet", "--package", package, "--bin", binary]).current_dir(root());
+    if let Ok(features) = std::env::var("PIANOLA_FEATURES") {
+        command.args(["--features", &features]);
+    }
     // target/PROFILE/deps/TEST
     let test = std::env::current_exe().unwrap_or_default();
     let profile = test.ancestors().nth(2).map(Path::to_path_buf).unwrap_or_default();

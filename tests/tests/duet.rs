@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use pianola_runtime::corpus::{Corpus, Set, Split};
-use pianola_runtime::midi_file::Tracks;
+use pianola_runtime::midi_file::{Tracks, read_score};
 use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Model, Note, Sampling};
 use pianola_tests::instrument::{Instrument, MODEL, Playing, Signal};
 use pianola_tests::{data, root};
@@ -179,4 +179,28 @@ fn an_answer_keeps_to_the_scale_that_was_played() {
     let share = in_c.count() as f64 / answer.len() as f64;
     // Of pitches at random, 58 % would be.
     assert!(share > 0.85, "{share}");
+}
+
+/// Controllers turn knobs by a file, and what both played is written when it ends.
+#[test]
+fn controllers_steer_and_both_are_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let (map, record) = (folder.path().join("map.toml"), folder.path().join("both.mid"));
+    std::fs::write(&map, "lowest = 70\nhighest = 71\n").unwrap();
+    let instrument = Instrument::plug_in();
+    let path = instrument.path.to_str().unwrap();
+    let options = ["--listen", path, "--gap", "0.15", "--map", map.to_str().unwrap()];
+    let record_options = ["--record", record.to_str().unwrap()];
+    let playing = Playing::on(&instrument.path, 9, &[&options[..], &record_options].concat());
+    sleep(3 * PAUSE);
+    instrument.press(&[0xb0, 70, 100, 71, 104]);
+    play_four_bars(&instrument);
+    let answer = instrument.wait_for(10);
+    assert!(answer.iter().all(|(_, pitch)| (100..=104).contains(pitch)), "{answer:?}");
+    interrupt(playing);
+    let score = read_score(&std::fs::read(record).unwrap()).unwrap();
+    let [person, pianola] = &score.instruments[..] else { panic!("{score:?}") };
+    assert_eq!((person.name.as_str(), pianola.name.as_str()), ("Person", "Pianola"));
+    assert_eq!(person.notes.len(), 15);
+    assert_eq!(pianola.notes.len(), instrument.starts().len());
 }

@@ -9,45 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use pianola_runtime::{
-    Freedom, Generator, MAX_HIDDEN, MAX_LAYERS, Message, Model, Player, Sampling,
-};
-use pianola_tests::instrument::{Instrument, MODEL, Playing, Signal};
+use pianola_runtime::Message;
+use pianola_tests::instrument::{DENSE, Instrument, Playing, Signal, scheduled};
 use pianola_tests::{refuse, root, tools};
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::Rng;
 
 /// Messages that silence whatever sounds, at the start and at the end.
 const SILENCING: usize = 130;
-
-/// Dense music, so that much sounds.
-const DENSE: [&str; 4] = ["--density", "100", "--time-top-p", "0.3"];
-
-fn dense() -> Sampling {
-    let time = Freedom { top_p: 0.3, ..Freedom::at(1.0) };
-    Sampling { time, density: 100.0, loop_guard: true, drift_guard: true, ..Sampling::default() }
-}
-
-/// What a player schedules of a piece, from the silence at its start to that at its end.
-fn scheduled(seed: u64, notes: usize) -> Vec<Message> {
-    let file = fs::read(root().join(MODEL)).unwrap();
-    let model = Model::from_bytes(&file).unwrap();
-    let mut generator = Generator::<MAX_LAYERS, MAX_HIDDEN>::new(&model, seed).unwrap();
-    let mut player: Player = Player::new(0);
-    let (mut messages, mut now, mut made) = (Vec::new(), 0, 0);
-    loop {
-        while made < notes && player.wants_note(now) {
-            player.push(&generator.next_note(&dense()), now);
-            made += 1;
-        }
-        let Some(due) = player.due() else { break };
-        now = due.max(now);
-        messages.extend(std::iter::from_fn(|| player.next(now)));
-    }
-    player.panic(now);
-    messages.extend(std::iter::from_fn(|| player.next(now)));
-    messages
-}
 
 /// Plays so many notes; returns what arrived, and the program's last line.
 fn play_through(seed: u64, notes: usize) -> (Instrument, String) {

@@ -3,10 +3,12 @@
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Note, Sampling};
 
 use crate::ear::Ear;
+use crate::mapping::Request;
 use crate::timing::{Command, Report};
 
 /// A piece as far as it has come: all that its next note depends on. A copy takes 16 KB.
@@ -19,6 +21,8 @@ pub struct Piece<'a> {
     pub notes: u64,
     /// Seconds after the primer in which notes may start.
     pub seconds: f64,
+    /// Seed of the piece.
+    pub seed: u64,
 }
 
 impl Piece<'_> {
@@ -39,7 +43,7 @@ impl Piece<'_> {
 /// Makes up the notes that the timing thread wants, until that ends.
 pub fn compose(
     mut piece: Piece,
-    sampling: &Sampling,
+    sampling: &Mutex<Sampling>,
     mut ear: Option<Ear>,
     reports: &Receiver<Report>,
     commands: &Sender<Command>,
@@ -50,7 +54,7 @@ pub fn compose(
         match report {
             Report::Wanted => {
                 before.push_back(piece.clone());
-                let command = piece.next(sampling).map_or(Command::End, Command::Note);
+                let command = piece.next(&current(sampling)).map_or(Command::End, Command::Note);
                 if commands.send(command).is_err() {
                     return;
                 }
@@ -65,11 +69,21 @@ pub fn compose(
                 }
                 before.clear();
             }
-            Report::Heard(message, at) => {
-                if let Some(ear) = &mut ear {
-                    ear.take(message, at, |note| piece.generator.hear(note));
+            Report::Asked(request, at) => match (request, &mut ear) {
+                (Request::Turn(knob, value), _) => knob.turn(&mut current(sampling), value),
+                (Request::Start, _) => {
+                    piece.seed = piece.seed.wrapping_add(1);
+                    piece.generator.restart(piece.seed);
                 }
-            }
+                (_, Some(ear)) => ear.take(request, at, |note| piece.generator.hear(note)),
+                _ => {}
+            },
         }
     }
+}
+
+/// The controls as they stand.
+pub fn current(sampling: &Mutex<Sampling>) -> MutexGuard<'_, Sampling> {
+    // Whoever panicked has not left them half turned.
+    sampling.lock().unwrap_or_else(PoisonError::into_inner)
 }

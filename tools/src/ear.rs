@@ -2,6 +2,7 @@
 
 use pianola_runtime::{Keys, Micros, Note};
 
+use crate::mapping::Request;
 use crate::timing::Mode;
 
 /// Turns keys into notes, which count their steps from the note before, whoever played that.
@@ -28,12 +29,12 @@ impl Ear {
         self.keys.count_from(onset);
     }
 
-    /// Takes a message, and hands each note to `hear`: when its key is released, or if Pianola plays on
+    /// Takes what a message asks for, and hands each note to `hear`: when its key is released, or if Pianola plays on
     /// meanwhile, when it is pressed. It is not known then how long it will be; it is heard to be as
     /// long as those before.
-    pub fn take(&mut self, message: [u8; 3], at: Micros, mut hear: impl FnMut(&Note)) {
-        match message {
-            [0x90..=0x9f, pitch, velocity @ 1..=127] => {
+    pub fn take(&mut self, request: Request, at: Micros, mut hear: impl FnMut(&Note)) {
+        match request {
+            Request::Press(pitch, velocity) => {
                 let step = self.last.map_or(0, |last| at.saturating_sub(last));
                 self.last = Some(at);
                 self.keys.press(pitch, velocity, at);
@@ -42,10 +43,12 @@ impl Ear {
                     hear(&Note { pitch, velocity, step, duration });
                 }
             }
-            [0x80..=0x9f, pitch, _] => self.keys.release(pitch, at),
+            Request::Release(pitch) => self.keys.release(pitch, at),
             _ => {}
         }
-        while let Some(note) = self.keys.next(at) {
+        // All are released when everything is silenced.
+        let all = request == Request::Panic;
+        while let Some(note) = if all { self.keys.flush(at) } else { self.keys.next(at) } {
             match self.mode {
                 Mode::Answer => hear(&note),
                 Mode::Accompany => self.typical += (note.duration - self.typical) / MEMORY,
@@ -63,14 +66,14 @@ mod tests {
         let mut ear = Ear::new(mode);
         let mut notes = Vec::new();
         ear.started(1_000_000);
-        for (message, at) in [
-            ([0x93, 60, 70], 1_250_000),
-            ([0x93, 64, 80], 1_750_000),
-            ([0x83, 64, 0], 2_000_000),
-            ([0x93, 60, 0], 2_250_000),
-            ([0x93, 67, 90], 2_500_000),
+        for (request, at) in [
+            (Request::Press(60, 70), 1_250_000),
+            (Request::Press(64, 80), 1_750_000),
+            (Request::Release(64), 2_000_000),
+            (Request::Release(60), 2_250_000),
+            (Request::Press(67, 90), 2_500_000),
         ] {
-            ear.take(message, at, |note| notes.push(*note));
+            ear.take(request, at, |note| notes.push(*note));
         }
         notes
     }

@@ -16,10 +16,8 @@ mod flash;
 mod generate;
 mod hands;
 mod inspect;
-#[cfg_attr(not(test), expect(dead_code, reason = "for `tools play`, which is to come"))]
 mod knobs;
 mod lateness;
-#[cfg_attr(not(test), expect(dead_code, reason = "for `tools play`, which is to come"))]
 mod mapping;
 mod measures_picture;
 mod model_file;
@@ -33,11 +31,11 @@ mod port;
 mod primer;
 #[cfg(unix)]
 mod raw_port;
-#[cfg_attr(not(test), expect(dead_code, reason = "for `tools play`, which is to come"))]
 mod recording;
 mod render;
 mod reopen;
 mod roll;
+mod session;
 mod songs;
 mod soundfont;
 mod strings;
@@ -49,7 +47,6 @@ mod system_port;
 mod timing;
 mod tone;
 mod uf2;
-#[expect(dead_code, reason = "for `tools play`, which is to come")]
 mod view;
 mod waterfall;
 

@@ -1,7 +1,9 @@
 //! `tools play`: music made up live, on an instrument.
 
-use std::path::PathBuf;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::mpsc::{self, Sender};
 use std::thread;
 
 use anyhow::{Context, bail, ensure};
@@ -14,11 +16,13 @@ use crate::ear::Ear;
 use crate::filter_file::{FilterFile, Originality};
 use crate::generate::drawn_seed;
 use crate::hands::WhichHands;
-use crate::model_file::ModelFile;
+use crate::mapping::Mapping;
+use crate::model_file::{ModelFile, ensure_apart};
 use crate::port::{self, Direction, Port};
 use crate::primer::Primer;
 use crate::reopen::{keep, listen, say};
-use crate::timing::{Clock, Command, Duet, Mode, Performer, Report};
+use crate::session::Session;
+use crate::timing::{Clock, Command, Duet, Mode, Reports, Timing};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -49,6 +53,15 @@ pub struct Options {
     /// Pass what they play on to the port [default: on if it is of another instrument].
     #[arg(long, value_enum, requires = "listen")]
     echo: Option<Switch>,
+    /// Which controllers of theirs turn which controls, as docs/controls.toml has it [default: that].
+    #[arg(long, value_name = "FILE.toml", requires = "listen")]
+    map: Option<PathBuf>,
+    /// Write what was played into a .mid file, at the end.
+    #[arg(long, value_name = "FILE.mid")]
+    record: Option<PathBuf>,
+    /// Show no piano roll and controls, as is done in a terminal.
+    #[arg(long)]
+    no_view: bool,
     /// Model file [default: the bundled one].
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
@@ -82,6 +95,8 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         return Ok(port::list());
     }
     options.check()?;
+    let mapping = options.map.as_deref().map(Mapping::read).transpose()?.unwrap_or_default();
+    let sampling = Mutex::new(options.controls.sampling()?);
     let port = match (&options.port, &options.serial) {
         (_, Some(path)) => Port::Device(path.clone()),
         (Some(name), None) => Port::named(name, Direction::Output)?,
@@ -90,6 +105,9 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let other = options.listen.as_deref().map(|name| Port::named(name, Direction::Input));
     let other = other.transpose()?;
     let duet = other.as_ref().map(|other| options.duet(&port, other));
+    let viewed = !options.no_view && io::stdout().is_terminal();
+    // A view has no room for words.
+    let say = if viewed { |_: &str| () } else { say };
 
     let clock = Clock::start();
     let (commands, inbox) = mpsc::channel();
@@ -100,42 +118,73 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     if let Some(other) = other {
         let (input, commands) = (other.open_input()?, commands.clone());
         // It ends with the program: nothing but its next message would wake it.
-        thread::spawn(move || listen(&other, input, clock, &commands));
+        thread::spawn(move || listen(&other, input, clock, &commands, say));
     }
-    let (reports, wanted) = mpsc::channel();
+    let (model, wanted) = mpsc::channel();
     let (lost, losses) = mpsc::channel();
-    let performer = Performer::new(clock, output, reports, lost, duet);
-    let (port, commands) = (&port, &commands);
+    let (news, latest) = mpsc::channel();
+    let watched = viewed || options.record.is_some();
+    let reports = Reports { model, lost, news: watched.then_some(news) };
+    let timing = Timing::new(clock, output, reports, duet, mapping);
+    let seed = options.seed.unwrap_or_else(drawn_seed);
+    let (name, port, commands, sampling) = (&port.to_string(), &port, &commands, &sampling);
     thread::scope(|scope| {
-        let performing = scope.spawn(move || performer.perform(&inbox));
-        scope.spawn(move || keep(port, &losses, commands));
-        // The port is silenced meanwhile.
+        let performing = scope.spawn(move || timing.perform(&inbox));
+        scope.spawn(move || keep(port, &losses, commands, say));
+        let watching = scope.spawn(move || {
+            let _quit = viewed.then(|| QuitAtTheEnd(commands));
+            let mut session = Session::new(clock, name, sampling);
+            let shown = if viewed { session.show(&latest, commands) } else { Ok(()) };
+            if shown.is_err() {
+                let _ = commands.send(Command::Quit);
+            }
+            session.follow(&latest);
+            let kept = options.record.as_deref().map(|path| session.write(path)).transpose();
+            shown.and(kept)
+        });
+        // Meanwhile the port is silenced.
         let composed = {
             let _quit = QuitAtTheEnd(commands);
-            options.compose(
-                duet,
-                || say(&format!("playing on {port}; Ctrl-C ends")),
-                &wanted,
-                commands,
-            )
+            let ear = duet.map(|duet| Ear::new(duet.mode));
+            options.open(seed, |piece| {
+                say(&format!("playing on {port}; Ctrl-C ends"));
+                compose(piece, sampling, ear, &wanted, commands);
+            })
         };
-        let performed = performing.join();
+        let (performed, watched) = (performing.join(), watching.join());
         composed?;
-        match performed {
-            Ok(Ok(lateness)) => Ok(format!("played {lateness}\n")),
-            _ => bail!("the timing thread has panicked"),
-        }
+        let Ok(Ok(lateness)) = performed else { bail!("the timing thread has panicked") };
+        let Ok(kept) = watched else { bail!("the view has panicked") };
+        let wrote = match (kept?, &options.record) {
+            (Some(true), Some(path)) => format!("wrote {}\n", path.display()),
+            _ => String::new(),
+        };
+        Ok(format!("played {lateness}\n{wrote}"))
     })
 }
 
 impl Options {
     /// Refuses what can be refused before a port is opened.
     fn check(&self) -> anyhow::Result<()> {
-        self.controls.sampling()?;
         if let Some(seconds) = self.seconds {
             ensure!(seconds > 0.0 && seconds.is_finite(), "--seconds must be a number above 0");
         }
         ensure!((0.0..=60.0).contains(&self.gap), "--gap must be from 0 to 60 seconds");
+        if let Some(path) = &self.record {
+            let inputs = [&self.model, &self.map];
+            let inputs = inputs.into_iter().flatten();
+            for input in inputs.chain(self.primer.file()).chain(self.originality.file()) {
+                ensure_apart(path, input)?;
+            }
+            // Before an hour is played that could not be written.
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let there = folder.is_none_or(Path::is_dir) && !path.is_dir();
+            ensure!(
+                there,
+                "cannot write {}: there is no such folder, or it is one",
+                path.display()
+            );
+        }
         Ok(())
     }
 
@@ -144,34 +193,24 @@ impl Options {
         Duet { mode: self.mode, gap: (self.gap * 1e6) as Micros, echo }
     }
 
-    /// Opens what notes are made up from, says that it is there, and makes them up.
-    fn compose(
-        &self,
-        duet: Option<Duet>,
-        ready: impl FnOnce(),
-        reports: &Receiver<Report>,
-        commands: &Sender<Command>,
-    ) -> anyhow::Result<()> {
-        let sampling = self.controls.sampling()?;
+    /// Opens what notes are made up from, and has a piece made of it.
+    fn open(&self, seed: u64, make_up: impl FnOnce(Piece)) -> anyhow::Result<()> {
         let file = ModelFile::open(self.model.as_deref())?;
         let model = file.model()?;
         let filter_file = self.originality.open(self.model.as_deref())?;
         let filter = filter_file.as_ref().map(FilterFile::filter).transpose()?;
         let primer = self.primer.read(&model)?;
-        let seed = self.seed.unwrap_or_else(drawn_seed);
         let generator = Generator::<MAX_LAYERS, MAX_HIDDEN>::new(&model, seed);
         let mut generator = generator.map_err(|error| file.refused(error))?;
         generator.keep_from(filter.as_ref());
         generator.restart_for(self.hands.told(), seed);
-        ready();
-        let piece = Piece {
+        make_up(Piece {
             generator,
             primer: &primer,
             notes: self.notes.unwrap_or(u64::MAX),
             seconds: self.seconds.unwrap_or(f64::INFINITY),
-        };
-        let ear = duet.map(|duet| Ear::new(duet.mode));
-        compose(piece, &sampling, ear, reports, commands);
+            seed,
+        });
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// Looks after the port that is played on until the timing thread ends: tells it when the port is
 /// gone, unless it has found out, and hands it the port that is back.
-pub fn keep(port: &Port, lost: &Receiver<()>, commands: &Sender<Command>) {
+pub fn keep(port: &Port, lost: &Receiver<()>, commands: &Sender<Command>, say: fn(&str)) {
     let mut is_there = Some(port.watch(Direction::Output));
     loop {
         let found_out = match lost.recv_timeout(LOOK) {
@@ -43,7 +43,13 @@ pub fn keep(port: &Port, lost: &Receiver<()>, commands: &Sender<Command>) {
 }
 
 /// Passes on what comes in, until nobody takes it.
-pub fn listen(port: &Port, mut input: Box<dyn Input>, clock: Clock, commands: &Sender<Command>) {
+pub fn listen(
+    port: &Port,
+    mut input: Box<dyn Input>,
+    clock: Clock,
+    commands: &Sender<Command>,
+    say: fn(&str),
+) {
     hurry();
     let mut parser = MidiParser::default();
     loop {
@@ -51,8 +57,10 @@ pub fn listen(port: &Port, mut input: Box<dyn Input>, clock: Clock, commands: &S
             Ok(bytes) => {
                 let now = clock.now();
                 for message in bytes.into_iter().filter_map(|byte| parser.feed(byte)) {
-                    // The clock and its like are nothing to play to.
-                    if message[0] < 0xf0 && commands.send(Command::Heard(message, now)).is_err() {
+                    // The clock and active sensing come all the time, and say nothing.
+                    if !matches!(message[0], 0xf8 | 0xfe)
+                        && commands.send(Command::Heard(message, now)).is_err()
+                    {
                         return;
                     }
                 }

@@ -14,7 +14,10 @@ use std::time::{Duration, Instant};
 use pianola_runtime::{Micros, Note, Player};
 
 use crate::lateness::Lateness;
+use crate::mapping::{Mapping, Request};
 use crate::port::Output;
+use crate::recording::{Performer, Played};
+use crate::view::Doing;
 
 /// What the timing thread is told.
 pub enum Command {
@@ -24,6 +27,8 @@ pub enum Command {
     End,
     /// A message has come in.
     Heard([u8; 3], Micros),
+    /// Someone asks for something by other means.
+    Asked(Request),
     /// The listening port is gone, and with it the keys held there.
     Deaf,
     /// The port is gone.
@@ -42,8 +47,24 @@ pub enum Report {
     Started(Micros),
     /// The notes that waited will never start.
     Forgotten,
-    /// A message has come in that concerns the model.
+    /// Someone has asked for something, by a message or by other means.
+    Asked(Request, Micros),
+}
+
+/// What whoever watches is told.
+pub enum News {
+    /// A message has been sent.
+    Sent([u8; 3], Micros),
+    /// A message of whoever plays along has come in.
     Heard([u8; 3], Micros),
+    /// A note is to start then.
+    Ahead(Played),
+    /// The notes that were to start will not.
+    Forgotten,
+    /// A note was so late.
+    Late(Micros),
+    /// What Pianola is doing from now on.
+    Doing(Doing),
 }
 
 /// How the music of Pianola and of another follow one another.
@@ -78,6 +99,15 @@ impl Clock {
     }
 }
 
+/// Where the timing thread reports to.
+pub struct Reports {
+    pub model: Sender<Report>,
+    /// Whoever opens ports is told that this one is lost.
+    pub lost: Sender<()>,
+    /// Whoever watches, if anybody does.
+    pub news: Option<Sender<News>>,
+}
+
 /// When the first note after a break is to start.
 enum Cue {
     /// After the player's lead, so that some notes are made up before.
@@ -88,7 +118,7 @@ enum Cue {
     InTime,
 }
 
-pub struct Performer {
+pub struct Timing {
     clock: Clock,
     player: Player,
     /// `None` while it is lost.
@@ -101,16 +131,19 @@ pub struct Performer {
     echo: VecDeque<[u8; 3]>,
     /// Pitches that sound by what was passed on.
     echoed: u128,
-    reports: Sender<Report>,
-    /// Tells whoever opens ports that this one is lost.
-    lost: Sender<()>,
+    reports: Reports,
     duet: Option<Duet>,
+    mapping: Mapping,
     /// Keys held by whoever plays along.
     held: u128,
     /// When the other is to be answered, once no key is held.
     answer: Option<Micros>,
     /// Whether it is Pianola's turn.
     playing: bool,
+    /// Whether it has been told to play no more.
+    stopped: bool,
+    /// What whoever watches knows it is doing.
+    doing: Option<Doing>,
     /// Whether a note is being made up.
     asked: bool,
     /// Whether that note is no longer wanted.
@@ -130,14 +163,14 @@ const RETRY: Micros = 1_000;
 /// How long it sleeps at most.
 const NAP: Micros = 20_000;
 
-impl Performer {
-    /// A performer that first silences whatever may sound.
+impl Timing {
+    /// A timing thread that first silences whatever may sound.
     pub fn new(
         clock: Clock,
         port: Box<dyn Output>,
-        reports: Sender<Report>,
-        lost: Sender<()>,
+        reports: Reports,
         duet: Option<Duet>,
+        mapping: Mapping,
     ) -> Self {
         Self {
             clock,
@@ -148,12 +181,14 @@ impl Performer {
             echo: VecDeque::new(),
             echoed: 0,
             reports,
-            lost,
             duet,
+            mapping,
             held: 0,
             answer: None,
             // Who is to answer waits for something to answer to.
             playing: duet.is_none_or(|duet| duet.mode == Mode::Accompany),
+            stopped: false,
+            doing: None,
             asked: false,
             stale: false,
             ended: false,
@@ -199,6 +234,11 @@ impl Performer {
             self.asked = true;
             self.report(Report::Wanted);
         }
+        let doing = self.doing();
+        if self.doing != Some(doing) {
+            self.doing = Some(doing);
+            self.tell(News::Doing(doing));
+        }
         let due = match (stuck, &self.port) {
             (true, _) => now + RETRY,
             (false, Some(_)) => self.player.due().unwrap_or(Micros::MAX),
@@ -222,8 +262,9 @@ impl Performer {
                 self.ended = !take(&mut self.stale);
             }
             Command::Heard(message, at) => self.hear(message, at),
+            Command::Asked(request) => self.grant(request, now),
             Command::Deaf => {
-                for pitch in pitches(take(&mut self.held)) {
+                for pitch in pitches(self.held) {
                     self.hear([0x80, pitch, 64], now);
                 }
             }
@@ -251,14 +292,35 @@ impl Performer {
             None => {}
         }
         self.player.push(&note, now);
+        let start = self.player.onset();
+        self.tell(News::Ahead(Played {
+            performer: Performer::Pianola,
+            pitch: note.pitch,
+            velocity: note.velocity,
+            start,
+            end: Some(start + seconds(note.duration)),
+        }));
     }
 
     /// Takes a message of whoever plays along.
     fn hear(&mut self, message: [u8; 3], at: Micros) {
-        let Some(duet) = self.duet else { return };
+        self.tell(News::Heard(message, at));
+        if let Some(request) = self.mapping.request(message) {
+            // Some instruments send "all notes off" with the last release: it is answered all the same.
+            let answer = self.answer.filter(|_| request == Request::Panic && !self.playing);
+            self.grant(request, at);
+            self.answer = self.answer.or(answer);
+        }
+        if self.duet.is_some_and(|duet| duet.echo) && message[0] < 0xf0 {
+            self.pass_on(message);
+        }
+    }
+
+    /// Does what someone asks for, then tells the model.
+    fn grant(&mut self, request: Request, at: Micros) {
         let now = self.clock.now();
-        match message {
-            [0x90..=0x9f, pitch, 1..=127] => {
+        match (request, self.duet) {
+            (Request::Press(pitch, _), Some(duet)) => {
                 self.held |= bit(pitch);
                 match duet.mode {
                     Mode::Answer if self.playing => {
@@ -266,38 +328,54 @@ impl Performer {
                         self.playing = false;
                         self.forget(Cue::Now);
                     }
-                    Mode::Answer => {}
-                    Mode::Accompany => {
+                    Mode::Accompany if !self.stopped => {
                         self.playing = true;
                         self.player.forget(at);
                         self.forget(Cue::InTime);
                     }
+                    _ => {}
                 }
                 self.await_pause(at + duet.gap);
             }
-            [0x80..=0x9f, pitch, _] => {
+            (Request::Release(pitch), Some(duet)) => {
                 self.held &= !bit(pitch);
                 if self.answer.is_some() {
                     self.await_pause(at + duet.gap);
                 }
             }
             // Not again while the last one is under way: an instrument may send all back to us.
-            [0xb0..=0xbf, 120 | 123, _] if !self.player.is_silencing() => {
+            (Request::Panic, _) if !self.player.is_silencing() => {
+                self.stop(now);
+                self.held = 0;
                 self.player.panic(now);
-                (self.playing, self.held, self.answer) = (false, 0, None);
-                self.forget(Cue::Lead);
+            }
+            (Request::Stop, _) => {
+                self.stop(now);
+                self.stopped = true;
+            }
+            (Request::Start, _) => {
+                self.stop(now);
+                (self.playing, self.stopped) = (true, false);
+            }
+            (Request::Continue, duet) if !self.playing => {
+                self.stopped = false;
+                self.playing = duet.is_none_or(|duet| duet.mode == Mode::Accompany);
             }
             _ => {}
         }
-        self.report(Report::Heard(message, at));
-        if duet.echo && message[0] < 0xf0 {
-            self.pass_on(message);
-        }
+        self.report(Report::Asked(request, at));
+    }
+
+    /// Plays no more until something else happens.
+    fn stop(&mut self, now: Micros) {
+        self.player.stop(now);
+        (self.playing, self.answer) = (false, None);
+        self.forget(Cue::Lead);
     }
 
     /// Answers when no key has been held until then, if answering is asked for.
     fn await_pause(&mut self, until: Micros) {
-        if self.duet.is_some_and(|duet| duet.mode == Mode::Answer) {
+        if !self.stopped && self.duet.is_some_and(|duet| duet.mode == Mode::Answer) {
             self.answer = Some(until);
         }
     }
@@ -318,11 +396,28 @@ impl Performer {
     fn forget(&mut self, cue: Cue) {
         (self.stale, self.ended, self.cue) = (self.asked, false, Some(cue));
         self.report(Report::Forgotten);
+        self.tell(News::Forgotten);
+    }
+
+    fn doing(&self) -> Doing {
+        match self.duet {
+            _ if self.port.is_none() => Doing::PortLost,
+            Some(Duet { mode: Mode::Answer, .. }) if self.playing => Doing::Answering,
+            _ if self.playing => Doing::Playing,
+            Some(_) if !self.stopped => Doing::Listening,
+            _ => Doing::Stopped,
+        }
     }
 
     fn report(&self, report: Report) {
         // The model's thread may have ended; it has then said so, or will.
-        let _ = self.reports.send(report);
+        let _ = self.reports.model.send(report);
+    }
+
+    fn tell(&self, news: News) {
+        if let Some(watching) = &self.reports.news {
+            let _ = watching.send(news);
+        }
     }
 
     /// Sends what is due; returns whether the port had room for it.
@@ -340,12 +435,15 @@ impl Performer {
                 }
             }
             if let Some(due) = self.due.take() {
-                self.lateness.record(due, self.clock.now());
+                let now = self.clock.now();
+                self.lateness.record(due, now);
+                self.tell(News::Late(now.saturating_sub(due)));
             }
             let due = self.player.due();
             // First the player's: what it ends may be a key that was pressed just now.
             if let Some(message) = self.player.next(self.clock.now()) {
                 self.outgoing.extend(message.0);
+                self.tell(News::Sent(message.0, self.clock.now()));
                 self.due = due.filter(|_| message.started().is_some());
                 if let Some(due) = self.due {
                     self.report(Report::Started(due));
@@ -366,7 +464,7 @@ impl Performer {
         self.outgoing.clear();
         self.due = None;
         // Whoever opens it again has gone only if all ends.
-        let _ = self.lost.send(());
+        let _ = self.reports.lost.send(());
     }
 
     /// Whether all has been sent.
@@ -495,6 +593,10 @@ mod tests {
         Box::new(Troubled { received: Arc::clone(received), at, trouble })
     }
 
+    fn to(model: Sender<Report>, lost: Sender<()>) -> Reports {
+        Reports { model, lost, news: None }
+    }
+
     /// Bytes of the silence at the start, and of what follows.
     const SILENCE: usize = 390;
 
@@ -515,9 +617,10 @@ mod tests {
         let (lost, losses) = channel();
         let (commands, inbox) = channel();
         let first = port(&received[0], at, trouble);
-        let performer = Performer::new(Clock::start(), first, reports, lost, None);
+        let timing =
+            Timing::new(Clock::start(), first, to(reports, lost), None, Mapping::default());
         let ended = thread::scope(|scope| {
-            let performing = scope.spawn(move || performer.perform(&inbox));
+            let performing = scope.spawn(move || timing.perform(&inbox));
             let second = port(&received[1], 0, Trouble::None);
             let found = commands.clone();
             scope.spawn(move || {
@@ -541,7 +644,7 @@ mod tests {
                         made = started;
                         continue;
                     }
-                    Report::Heard(..) => continue,
+                    Report::Asked(..) => continue,
                 };
                 if commands.send(command).is_err() {
                     break;
@@ -575,10 +678,11 @@ mod tests {
         let (lost, _losses) = channel();
         let (commands, inbox) = channel();
         let stuck = port(&received, 0, Trouble::Stall(usize::MAX));
-        let performer = Performer::new(Clock::start(), stuck, reports, lost, None);
+        let timing =
+            Timing::new(Clock::start(), stuck, to(reports, lost), None, Mapping::default());
         assert!(commands.send(Command::Quit).is_ok());
         let start = Instant::now();
-        assert!(performer.perform(&inbox).is_ok());
+        assert!(timing.perform(&inbox).is_ok());
         assert!(start.elapsed() < Duration::from_secs(5));
     }
 
@@ -605,9 +709,9 @@ mod tests {
         }
     }
 
-    /// A performer that hears a partner, driven by hand.
+    /// A timing thread that hears a partner, driven by hand.
     struct Stage {
-        performer: Performer,
+        timing: Timing,
         received: Received,
         reports: mpsc::Receiver<Report>,
         _losses: mpsc::Receiver<()>,
@@ -620,13 +724,14 @@ mod tests {
             let (lost, losses) = channel();
             let duet = Some(Duet { mode, gap: 50_000, echo });
             let port = port(&received, 0, Trouble::None);
-            let performer = Performer::new(Clock::start(), port, reports, lost, duet);
-            Self { performer, received, reports: wanted, _losses: losses }
+            let timing =
+                Timing::new(Clock::start(), port, to(reports, lost), duet, Mapping::default());
+            Self { timing, received, reports: wanted, _losses: losses }
         }
 
         fn hear(&mut self, message: [u8; 3]) {
-            let now = self.performer.clock.now();
-            self.performer.obey(Command::Heard(message, now));
+            let now = self.timing.clock.now();
+            self.timing.obey(Command::Heard(message, now));
         }
 
         /// Serves for a while; every note that is wanted comes at once. Returns how many came.
@@ -634,11 +739,11 @@ mod tests {
             let mut notes = 0;
             let end = Instant::now() + Duration::from_millis(millis);
             while Instant::now() < end {
-                self.performer.serve();
+                self.timing.serve();
                 for report in self.reports.try_iter() {
                     if let Report::Wanted = report {
                         notes += 1;
-                        self.performer.obey(Command::Note(note(notes as u8)));
+                        self.timing.obey(Command::Note(note(notes as u8)));
                     }
                 }
             }
@@ -659,11 +764,23 @@ mod tests {
         assert!(!sounding.is_empty() && starts > 10);
 
         stage.hear([0x95, 60, 80]);
-        stage.performer.serve();
+        stage.timing.serve();
         let (sounding, before) = heard(&stage.received);
         assert!(sounding.is_empty(), "{sounding:?} sound");
         assert_eq!(stage.serve(100), 0);
         assert_eq!(heard(&stage.received).1, before);
+    }
+
+    #[test]
+    fn all_notes_off_after_the_last_release_is_a_release() {
+        let mut stage = Stage::new(Mode::Answer, false);
+        assert_eq!(stage.serve(10), 0);
+        stage.hear([0x90, 60, 80]);
+        stage.hear([0xb0, 123, 0]);
+        assert!(stage.serve(150) > 0);
+        // In the middle of the answer, it silences that.
+        stage.hear([0xb0, 123, 0]);
+        assert_eq!(stage.serve(150), 0);
     }
 
     #[test]
@@ -672,13 +789,13 @@ mod tests {
         stage.hear([0x90, 60, 80]);
         stage.hear([0x80, 60, 80]);
         sleep(Duration::from_millis(60));
-        stage.performer.serve();
-        assert!(stage.performer.asked);
+        stage.timing.serve();
+        assert!(stage.timing.asked);
         stage.hear([0x90, 62, 80]);
-        stage.performer.obey(Command::Note(note(1)));
-        stage.performer.serve();
+        stage.timing.obey(Command::Note(note(1)));
+        stage.timing.serve();
         assert_eq!(heard(&stage.received).1, 0);
-        assert!(!stage.performer.asked && stage.performer.player.due().is_none());
+        assert!(!stage.timing.asked && stage.timing.player.due().is_none());
     }
 
     #[test]
@@ -696,7 +813,7 @@ mod tests {
         let (sounding, _) = heard(&stage.received);
         assert!(sounding.contains(&20) && sounding.contains(&21) && sounding.len() > 2);
         // What was passed on is silenced too.
-        stage.performer.silence();
+        stage.timing.silence();
         assert!(heard(&stage.received).0.is_empty());
     }
 

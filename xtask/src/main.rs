@@ -6,6 +6,7 @@ mod emulated;
 mod firmware;
 mod instructions;
 mod libtorch;
+mod live;
 mod no_std;
 mod shell;
 mod test;
@@ -41,6 +42,8 @@ enum Command {
     },
     /// Test the kernels for 64-bit Arm, emulated (QEMU): pieces must be those of this machine.
     Aarch64,
+    /// Play live to a JACK server, and measure this machine; installs both if it may.
+    Live,
     /// Count instructions per note, on emulated boards and here (Valgrind), and fail if a count
     /// has grown; plays the script on the boards, too.
     Instructions {
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Emulated => emulated::run(),
         Command::Firmware { board } => firmware::run(board),
         Command::Aarch64 => aarch64::run(),
+        Command::Live => live::run(),
         Command::Instructions { bless } => instructions::run(bless),
     };
     match result {

@@ -7,14 +7,15 @@ use std::process::Stdio;
 use anyhow::{Context, ensure};
 
 use crate::shell::{cache, cargo, install, need, program, run as start, succeeds};
-use crate::{aarch64, emulated, instructions, libtorch, no_std};
+use crate::{aarch64, emulated, instructions, libtorch, live, no_std};
 
 /// Runs all checks; stops at the first that fails.
 pub fn run() -> anyhow::Result<()> {
     start(cargo().args(["fmt", "--all", "--check"]))?;
     let everything_but_the_trainer = ["--workspace", "--exclude", "pianola-trainer"];
     let mut clippy = cargo();
-    clippy.arg("clippy").args(everything_but_the_trainer).args(["--all-targets", "--all-features"]);
+    // Not all features: those of `tools` need libraries, and `live` lints them.
+    clippy.arg("clippy").args(everything_but_the_trainer).arg("--all-targets");
     start(clippy.args(["--", "-D", "warnings"]))?;
     let mut docs = cargo();
     docs.arg("doc")
@@ -30,6 +31,7 @@ pub fn run() -> anyhow::Result<()> {
     instructions::run(false)?;
     emulated::run()?;
     aarch64::run()?;
+    live::run()?;
     miri()?;
 
     let mut lints = cargo();
@@ -90,6 +92,9 @@ fn reference(data: &Path) -> anyhow::Result<()> {
     let mut tests = cargo();
     tests.args(["test", "--release", "-p", "pianola-tests", "--test", "end_to_end"]);
     start(tests.env("PIANOLA_DATA", data).args(["--", "--ignored"]))?;
+    let mut duet = cargo();
+    duet.args(["test", "--release", "-p", "pianola-tests", "--test", "duet"]);
+    start(duet.env("PIANOLA_DATA", data).args(["--", "--ignored", "--nocapture"]))?;
 
     let python = cache()?.join("python/bin/python");
     if !succeeds(program(&python.to_string_lossy()).args(["-c", "import pretty_midi"])) {

@@ -464,7 +464,7 @@ pub fn write(notes: &[Note]) -> Vec<u8> {
 }
 
 /// Writes a score as a format 1 MIDI file with millisecond resolution: a track for each instrument,
-/// with its name and a channel of its own. Notes are as [`write`] has them.
+/// with its name and a channel of its own. Notes are as [`write()`] has them.
 ///
 /// [`read_score`] reads the same score, to the millisecond.
 pub fn write_score(score: &Score) -> Vec<u8> {

@@ -21,7 +21,9 @@ impl Server {
     fn start() -> Self {
         let name = std::env::var("JACK_DEFAULT_SERVER").expect("cargo xtask live");
         let mut jackd = Command::new("jackd");
-        jackd.args(["-n", &name, "--no-realtime", "-d", "dummy", "-r", "48000", "-p", "64"]);
+        // Real-time where that can be had; it waits for programs that are late, whose messages it would
+        // lose otherwise.
+        jackd.args(["-n", &name, "--realtime", "--sync", "-d", "dummy", "-r", "48000", "-p", "64"]);
         let server = Self(jackd.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         until("JACK runs", || ports().contains("system:playback_1"));
         server
@@ -123,7 +125,16 @@ fn what_is_scheduled_arrives_byte_for_byte() {
         if before.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap() < 5.0 {
             let received = monitor.messages();
             let alike = received.iter().zip(&expected).take_while(|(a, b)| a == b).count();
-            assert!(received == expected, "differs from message {alike} of {}", expected.len());
+            let differ = |messages: &[Message]| {
+                format!("{:?}", &messages[alike..(alike + 4).min(messages.len())])
+            };
+            assert!(
+                received == expected,
+                "from message {alike} of {} on: {}, not {}",
+                expected.len(),
+                differ(&received),
+                differ(&expected)
+            );
             return;
         }
     }

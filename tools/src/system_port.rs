@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use midir::{MidiIO, MidiInput, MidiInputConnection, MidiOutput, MidiOutputConnection};
 
@@ -15,11 +15,34 @@ const NAME: &str = "Pianola";
 /// How often it is looked whether a port is still there.
 const LOOK: Duration = Duration::from_millis(250);
 
-struct SystemOutput(MidiOutputConnection);
+struct SystemOutput {
+    connection: MidiOutputConnection,
+    /// When a MIDI line would have sent all that was sent.
+    drained: Instant,
+}
+
+/// What a message takes on a MIDI line, about.
+const MESSAGE: Duration = Duration::from_millis(1);
+
+/// Messages that are sent ahead of such a line. The services take any number at once, but programs behind
+/// them drop what they have no room for.
+const AHEAD: u32 = 64;
+
+impl SystemOutput {
+    fn open(connection: MidiOutputConnection) -> Box<dyn Output> {
+        Box::new(Self { connection, drained: Instant::now() })
+    }
+}
 
 impl Output for SystemOutput {
     fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.send(bytes).map_err(other)?;
+        let now = Instant::now();
+        let drained = self.drained.max(now);
+        if drained > now + AHEAD * MESSAGE {
+            return Ok(0);
+        }
+        self.connection.send(bytes).map_err(other)?;
+        self.drained = drained + MESSAGE;
         Ok(bytes.len())
     }
 }
@@ -79,7 +102,7 @@ pub fn open_output(name: &str) -> io::Result<Box<dyn Output>> {
     let client = MidiOutput::new(NAME).map_err(other)?;
     let port = find(&client, name)?;
     let connection = client.connect(&port, "out").map_err(other)?;
-    Ok(Box::new(SystemOutput(connection)))
+    Ok(SystemOutput::open(connection))
 }
 
 pub fn open_input(name: &str) -> io::Result<Box<dyn Input>> {
@@ -106,7 +129,7 @@ pub fn open_virtual() -> io::Result<Box<dyn Output>> {
     use midir::os::unix::VirtualOutput;
     let client = MidiOutput::new(NAME).map_err(other)?;
     let connection = client.create_virtual(NAME).map_err(other)?;
-    Ok(Box::new(SystemOutput(connection)))
+    Ok(SystemOutput::open(connection))
 }
 
 #[cfg(not(unix))]

@@ -73,6 +73,12 @@ impl Instrument {
         messages.map(|(time, bytes)| (time, Message(bytes))).collect()
     }
 
+    /// What was received, as text.
+    pub fn text(&self) -> String {
+        let bytes: Vec<u8> = self.received.lock().unwrap().iter().map(|&(_, byte)| byte).collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// Pitches that started, and when.
     pub fn starts(&self) -> Vec<(Instant, u8)> {
         let messages = self.messages().into_iter();

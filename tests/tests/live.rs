@@ -14,6 +14,7 @@ use pianola_tests::instrument::{DENSE, Instrument, Playing, Signal, scheduled};
 use pianola_tests::{refuse, root, tools};
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::Rng;
+use rustix::termios::{Winsize, tcsetwinsize};
 
 /// Messages that silence whatever sounds, at the start and at the end.
 const SILENCING: usize = 130;
@@ -158,6 +159,40 @@ fn a_model_that_cannot_be_played_leaves_the_line_silenced() {
     assert!(error.contains("not a Pianola model"), "{error}");
     instrument.must_be_silent();
     assert!(instrument.messages().len() >= SILENCING);
+}
+
+/// The terminal is another line, whose other end is the test.
+#[test]
+fn in_a_terminal_it_shows_itself_and_keys_work() {
+    let (instrument, terminal) = (Instrument::plug_in(), Instrument::plug_in());
+    let end = || {
+        let file = fs::OpenOptions::new().read(true).write(true).open(&terminal.path).unwrap();
+        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&file, size).unwrap();
+        file
+    };
+    let mut command = tools();
+    command.args(["play", "--seed", "1", "--port"]).arg(&instrument.path);
+    let mut program = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
+    instrument.wait_for(3);
+    // Three steps up from 1, which the screen shows.
+    (0..3).for_each(|_| terminal.press(b"\x1b[C"));
+    sleep(Duration::from_millis(300));
+    let screen = terminal.text();
+    assert!(screen.contains("playing") && screen.contains("15"), "{screen}");
+    // Paused, nothing starts; then it goes on.
+    terminal.press(b" ");
+    sleep(Duration::from_millis(200));
+    instrument.must_be_silent();
+    let count = instrument.starts().len();
+    sleep(Duration::from_millis(1000));
+    assert_eq!(instrument.starts().len(), count);
+    terminal.press(b" ");
+    instrument.wait_for(count + 3);
+    terminal.press(b"q");
+    assert!(program.wait().unwrap().success());
+    instrument.must_be_silent();
+    assert!(terminal.text().contains(" notes, late by "), "{}", terminal.text());
 }
 
 #[test]

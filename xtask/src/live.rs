@@ -8,7 +8,7 @@ const PACKAGES: [&str; 4] = ["jackd2", "libasound2-dev", "libjack-jackd2-dev", "
 /// Runs the tests that take long or measure, then those with JACK, where that can be had.
 pub fn run() -> anyhow::Result<()> {
     let mut tests = cargo();
-    tests.args(["test", "--release", "-p", "pianola-tests", "--test", "live", "--", "--ignored"]);
+    tests.args(["test", "-p", "pianola-tests", "--test", "live", "--", "--ignored"]);
     start(tests.args(["--nocapture", "--test-threads", "1"]))?;
 
     if !there() {
@@ -31,12 +31,12 @@ pub fn run() -> anyhow::Result<()> {
     // Also the ports that no server is needed for.
     for features in ["alsa", "jack"] {
         let mut lint = built("clippy");
-        lint.args(["--release", "-p", "pianola-tools", "--all-targets", "--features", features]);
+        lint.args(["-p", "pianola-tools", "--all-targets", "--features", features]);
         start(lint.args(["--", "-D", "warnings"]))?;
     }
     let mut tests = built("test");
     tests.env("JACK_DEFAULT_SERVER", "pianola-test");
-    tests.args(["--release", "-p", "pianola-tests", "--test", "jack", "--", "--ignored"]);
+    tests.args(["-p", "pianola-tests", "--test", "jack", "--", "--ignored"]);
     start(tests.args(["--nocapture", "--test-threads", "1"]))
 }
 

@@ -74,14 +74,9 @@ impl Keys {
         Some(key.note(key.release.unwrap_or(now)))
     }
 
-    /// Keys that are held and not heard yet.
-    pub fn held(&self) -> usize {
-        self.pressed.iter().filter(|key| key.release.is_none()).count()
-    }
-
-    /// When a key was last pressed, if ever.
-    pub fn last_press(&self) -> Option<Micros> {
-        self.last
+    /// Whether there is no room for another key.
+    pub fn is_full(&self) -> bool {
+        self.pressed.is_full()
     }
 }
 
@@ -126,11 +121,10 @@ mod tests {
     #[test]
     fn keys_still_held_are_heard_as_far_as_they_have_come() {
         let mut keys = Keys::default();
-        assert_eq!((keys.held(), keys.last_press()), (0, None));
+        assert!(!keys.is_full());
         keys.press(60, 80, 1_000_000);
         keys.press(64, 90, 1_500_000);
         keys.release(64, 2_000_000);
-        assert_eq!((keys.held(), keys.last_press()), (1, Some(1_500_000)));
         let heard = [keys.flush(4_000_000), keys.flush(4_000_000), keys.flush(4_000_000)];
         let held = Note { pitch: 60, velocity: 80, step: 0.0, duration: 3.0 };
         let released = Note { pitch: 64, velocity: 90, step: 0.5, duration: 0.5 };
@@ -140,6 +134,6 @@ mod tests {
         keys.press(67, 70, 6_000_000);
         keys.release(67, 6_500_000);
         let next = Note { pitch: 67, velocity: 70, step: 4.5, duration: 0.5 };
-        assert_eq!((keys.held(), keys.next(7_000_000)), (0, Some(next)));
+        assert_eq!(keys.next(7_000_000), Some(next));
     }
 }

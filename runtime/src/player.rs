@@ -114,7 +114,7 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
     pub const LEAD: Micros = 300_000;
 
     /// A note that comes or starts later than this delays those that follow.
-    const LATE: Micros = 10_000;
+    pub const LATE: Micros = 10_000;
 
     /// A player that first silences whatever may sound: it may have been reset in the middle of a
     /// piece, or its instrument been plugged in while a note was held.

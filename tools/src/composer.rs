@@ -54,7 +54,8 @@ pub fn compose(
         match report {
             Report::Wanted => {
                 before.push_back(piece.clone());
-                let command = piece.next(&current(sampling)).map_or(Command::End, Command::Note);
+                let sampling = *current(sampling);
+                let command = piece.next(&sampling).map_or(Command::End, Command::Note);
                 if commands.send(command).is_err() {
                     return;
                 }
@@ -71,9 +72,11 @@ pub fn compose(
             }
             Report::Asked(request, at) => match (request, &mut ear) {
                 (Request::Turn(knob, value), _) => knob.turn(&mut current(sampling), value),
-                (Request::Start, _) => {
+                (Request::Start, ear) => {
                     piece.seed = piece.seed.wrapping_add(1);
                     piece.generator.restart(piece.seed);
+                    piece.primer = &[];
+                    ear.iter_mut().for_each(Ear::restart);
                 }
                 (_, Some(ear)) => ear.take(request, at, |note| piece.generator.hear(note)),
                 _ => {}

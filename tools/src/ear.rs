@@ -23,18 +23,27 @@ impl Ear {
         Self { mode, keys: Keys::default(), last: None, typical: 0.3 }
     }
 
+    /// Another piece begins: forgets who has played what, and when.
+    pub fn restart(&mut self) {
+        *self = Self::new(self.mode);
+    }
+
     /// Pianola has started a note.
     pub fn started(&mut self, onset: Micros) {
         self.last = Some(onset);
         self.keys.count_from(onset);
     }
 
-    /// Takes what a message asks for, and hands each note to `hear`: when its key is released, or if Pianola plays on
-    /// meanwhile, when it is pressed. It is not known then how long it will be; it is heard to be as
+    /// Takes what a message asks for, and hands each note to `hear`: when its key is released, or if
+    /// Pianola plays on meanwhile, when it is pressed. It is not known then how long it will be; it is heard to be as
     /// long as those before.
     pub fn take(&mut self, request: Request, at: Micros, mut hear: impl FnMut(&Note)) {
         match request {
             Request::Press(pitch, velocity) => {
+                if self.keys.is_full() {
+                    // Under a key that is held for long: it is heard as long as it has lasted.
+                    self.keys.flush(at).iter().for_each(|note| self.end(note, &mut hear));
+                }
                 let step = self.last.map_or(0, |last| at.saturating_sub(last));
                 self.last = Some(at);
                 self.keys.press(pitch, velocity, at);
@@ -49,10 +58,15 @@ impl Ear {
         // All are released when everything is silenced.
         let all = request == Request::Panic;
         while let Some(note) = if all { self.keys.flush(at) } else { self.keys.next(at) } {
-            match self.mode {
-                Mode::Answer => hear(&note),
-                Mode::Accompany => self.typical += (note.duration - self.typical) / MEMORY,
-            }
+            self.end(&note, &mut hear);
+        }
+    }
+
+    /// Takes a note that is over.
+    fn end(&mut self, note: &Note, hear: &mut impl FnMut(&Note)) {
+        match self.mode {
+            Mode::Answer => hear(note),
+            Mode::Accompany => self.typical += (note.duration - self.typical) / MEMORY,
         }
     }
 }

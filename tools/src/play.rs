@@ -1,6 +1,8 @@
 //! `tools play`: music made up live, on an instrument.
 
+use std::fs::{self, File};
 use std::io::{self, IsTerminal};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Sender};
@@ -134,13 +136,15 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         let watching = scope.spawn(move || {
             let _quit = viewed.then(|| QuitAtTheEnd(commands));
             let mut session = Session::new(clock, name, sampling);
-            let shown = if viewed { session.show(&latest, commands) } else { Ok(()) };
-            if shown.is_err() {
+            let show = || if viewed { session.show(&latest, commands) } else { Ok(()) };
+            let shown = catch_unwind(AssertUnwindSafe(show));
+            if !matches!(shown, Ok(Ok(()))) {
                 let _ = commands.send(Command::Quit);
             }
+            // Whatever becomes of the view, the recording is kept.
             session.follow(&latest);
             let kept = options.record.as_deref().map(|path| session.write(path)).transpose();
-            shown.and(kept)
+            shown.unwrap_or_else(|panic| resume_unwind(panic)).and(kept)
         });
         // Meanwhile the port is silenced.
         let composed = {
@@ -184,6 +188,13 @@ impl Options {
                 "cannot write {}: there is no such folder, or it is one",
                 path.display()
             );
+            let new = !path.exists();
+            File::options().append(true).create(true).open(path).with_context(|| {
+                format!("cannot write {}: give --record another path", path.display())
+            })?;
+            if new {
+                let _ = fs::remove_file(path);
+            }
         }
         Ok(())
     }

@@ -151,7 +151,7 @@ impl Port {
             Self::System(name) => system_port::open_output(name),
             Self::Virtual => system_port::open_virtual(),
             #[cfg(unix)]
-            _ => Ok(Box::new(RawOutput::open(&self.path(Direction::Output))?)),
+            _ => Ok(Box::new(RawOutput::open(&self.path(Direction::Output)?)?)),
             #[cfg(not(unix))]
             _ => Err(io::ErrorKind::Unsupported.into()),
         }
@@ -162,24 +162,28 @@ impl Port {
             Self::System(name) => system_port::open_input(name),
             Self::Virtual => Err(io::ErrorKind::Unsupported.into()),
             #[cfg(unix)]
-            _ => Ok(Box::new(RawInput::open(&self.path(Direction::Input))?)),
+            _ => Ok(Box::new(RawInput::open(&self.path(Direction::Input)?)?)),
             #[cfg(not(unix))]
             _ => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
-    /// Where a device is by now.
-    fn path(&self, direction: Direction) -> PathBuf {
-        let again = nodes(direction).into_iter().find_map(|port| match (port, self) {
-            (Self::Node { name, path }, Self::Node { name: wanted, .. }) if name == *wanted => {
-                Some(path)
-            }
-            _ => None,
-        });
-        again.unwrap_or_else(|| match self {
-            Self::Device(path) | Self::Node { path, .. } => path.clone(),
-            _ => PathBuf::new(),
-        })
+    /// Where a device is by now: of instruments of one name, where it was, or else the first.
+    fn path(&self, direction: Direction) -> io::Result<PathBuf> {
+        let (wanted, was) = match self {
+            Self::Device(path) => return Ok(path.clone()),
+            Self::Node { name, path } => (name, path),
+            Self::System(_) | Self::Virtual => return Err(io::ErrorKind::Unsupported.into()),
+        };
+        let mut paths: Vec<PathBuf> = nodes(direction)
+            .into_iter()
+            .filter_map(|port| match port {
+                Self::Node { name, path } if name == *wanted => Some(path),
+                _ => None,
+            })
+            .collect();
+        let place = paths.iter().position(|path| path == was).unwrap_or(0);
+        if paths.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(paths.remove(place)) }
     }
 
     /// Tells whether the port is there, each time it is asked.
@@ -187,14 +191,20 @@ impl Port {
         match self.clone() {
             Self::System(name) => system_port::watch(direction, &name),
             Self::Virtual => Box::new(|| true),
-            Self::Device(path) | Self::Node { path, .. } => Box::new(move || path.exists()),
+            Self::Device(_) | Self::Node { .. } => {
+                let path = self.path(direction);
+                Box::new(move || path.as_ref().is_ok_and(|path| path.exists()))
+            }
         }
     }
 
     /// Whether both are of one instrument.
     pub fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Device(one), Self::Device(other)) => same_file(one, other),
+            (
+                Self::Device(one) | Self::Node { path: one, .. },
+                Self::Device(other) | Self::Node { path: other, .. },
+            ) => same_file(one, other),
             _ => self == other,
         }
     }

@@ -28,7 +28,9 @@ pub fn keep(port: &Port, lost: &Receiver<()>, commands: &Sender<Command>, say: f
                 if found_out || !there() {
                     say(&format!("{port} is gone; waiting for it"));
                     is_there = None;
-                    let _ = commands.send(Command::Lost);
+                    if !found_out {
+                        let _ = commands.send(Command::Lost);
+                    }
                 }
             }
             None => {

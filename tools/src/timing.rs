@@ -131,11 +131,15 @@ pub struct Timing {
     echo: VecDeque<[u8; 3]>,
     /// Pitches that sound by what was passed on.
     echoed: u128,
+    /// Whether a pedal that was passed on is down.
+    pedal: bool,
     reports: Reports,
     duet: Option<Duet>,
     mapping: Mapping,
     /// Keys held by whoever plays along.
     held: u128,
+    /// When the last of them was pressed.
+    pressed: Micros,
     /// When the other is to be answered, once no key is held.
     answer: Option<Micros>,
     /// Whether it is Pianola's turn.
@@ -156,6 +160,12 @@ pub struct Timing {
 
 /// How long it tries to silence a port that takes nothing.
 const PATIENCE: Micros = 500_000;
+
+/// A key held for longer than any note lasts is taken as released, as [`Keys`](pianola_runtime::Keys) does.
+const FORGOTTEN: Micros = Note::MAX_SECONDS as Micros * 1_000_000;
+
+/// Controller of the sustain pedal.
+const PEDAL: u8 = 64;
 
 /// How long a port that takes nothing is left alone.
 const RETRY: Micros = 1_000;
@@ -180,10 +190,12 @@ impl Timing {
             due: None,
             echo: VecDeque::new(),
             echoed: 0,
+            pedal: false,
             reports,
             duet,
             mapping,
             held: 0,
+            pressed: 0,
             answer: None,
             // Who is to answer waits for something to answer to.
             playing: duet.is_none_or(|duet| duet.mode == Mode::Accompany),
@@ -226,6 +238,9 @@ impl Timing {
     fn serve(&mut self) -> Micros {
         let stuck = !self.send();
         let now = self.clock.now();
+        if self.held != 0 && now > self.pressed + FORGOTTEN {
+            self.release_all(now);
+        }
         if self.held == 0 && self.answer.is_some_and(|answer| answer <= now) {
             (self.answer, self.playing, self.cue) = (None, true, Some(Cue::Now));
         }
@@ -264,15 +279,14 @@ impl Timing {
             Command::Heard(message, at) => self.hear(message, at),
             Command::Asked(request) => self.grant(request, now),
             Command::Deaf => {
-                for pitch in pitches(self.held) {
-                    self.hear([0x80, pitch, 64], now);
-                }
+                self.release_all(now);
+                self.lift_pedal();
             }
             Command::Lost => self.lose(),
             Command::Found(port) => {
                 self.port = Some(port);
                 self.echo.clear();
-                self.echoed = 0;
+                (self.echoed, self.pedal) = (0, false);
                 self.player.panic(now);
                 self.forget(Cue::Lead);
             }
@@ -316,12 +330,20 @@ impl Timing {
         }
     }
 
+    /// Takes the keys that are held as released: their releases will not come.
+    fn release_all(&mut self, now: Micros) {
+        for pitch in pitches(self.held) {
+            self.hear([0x80, pitch, 64], now);
+        }
+    }
+
     /// Does what someone asks for, then tells the model.
     fn grant(&mut self, request: Request, at: Micros) {
         let now = self.clock.now();
         match (request, self.duet) {
             (Request::Press(pitch, _), Some(duet)) => {
                 self.held |= bit(pitch);
+                self.pressed = at;
                 match duet.mode {
                     Mode::Answer if self.playing => {
                         self.player.stop(now);
@@ -355,7 +377,7 @@ impl Timing {
             }
             (Request::Start, _) => {
                 self.stop(now);
-                (self.playing, self.stopped) = (true, false);
+                (self.playing, self.stopped, self.held) = (true, false, 0);
             }
             (Request::Continue, duet) if !self.playing => {
                 self.stopped = false;
@@ -385,10 +407,18 @@ impl Timing {
         match status & 0xf0 {
             0x90 if second > 0 => self.echoed |= bit(first),
             0x80 | 0x90 => self.echoed &= !bit(first),
+            0xb0 if first == PEDAL => self.pedal = second >= 64,
             _ => {}
         }
         if self.port.is_some() {
             self.echo.push_back([status & 0xf0, first, second]);
+        }
+    }
+
+    /// Lifts a pedal that was passed on: whoever holds it cannot.
+    fn lift_pedal(&mut self) {
+        if self.pedal {
+            self.pass_on([0xb0, PEDAL, 0]);
         }
     }
 
@@ -429,6 +459,8 @@ impl Timing {
                     Ok(0) => return false,
                     Ok(sent) => drop(self.outgoing.drain(..sent.min(self.outgoing.len()))),
                     Err(_) => {
+                        // Whoever opens it again has gone only if all ends.
+                        let _ = self.reports.lost.send(());
                         self.lose();
                         return true;
                     }
@@ -446,7 +478,10 @@ impl Timing {
                 self.tell(News::Sent(message.0, self.clock.now()));
                 self.due = due.filter(|_| message.started().is_some());
                 if let Some(due) = self.due {
-                    self.report(Report::Started(due));
+                    // A port that stalled delays what follows, too.
+                    let now = self.clock.now();
+                    let late = now > due + Player::<32, 32>::LATE;
+                    self.report(Report::Started(if late { now } else { due }));
                 }
             } else if let Some(message) = self.echo.pop_front() {
                 // Program changes and channel pressure have one byte of data.
@@ -463,8 +498,6 @@ impl Timing {
         self.port = None;
         self.outgoing.clear();
         self.due = None;
-        // Whoever opens it again has gone only if all ends.
-        let _ = self.reports.lost.send(());
     }
 
     /// Whether all has been sent.
@@ -477,6 +510,7 @@ impl Timing {
         let deadline = self.clock.now() + PATIENCE;
         let ends = pitches(take(&mut self.echoed)).map(|pitch| [0x80, pitch, 64]);
         self.echo = ends.collect();
+        self.lift_pedal();
         self.player.stop(self.clock.now());
         self.drain(deadline);
         self.player.panic(self.clock.now());

@@ -115,7 +115,7 @@ impl View {
         if !io::stdout().is_terminal() {
             return Err(io::Error::other("the view needs a terminal, and standard output is none"));
         }
-        ratatui::try_init().map(Self).inspect_err(|_| ratatui::restore())
+        ratatui::try_init().map(Self).inspect_err(|_| drop(ratatui::try_restore()))
     }
 
     /// Shows a scene.
@@ -126,6 +126,7 @@ impl View {
     /// Waits for a key, and no longer than asked; returns what it asks for while a control is chosen. A
     /// terminal of another size ends the wait too.
     pub fn wait(&mut self, longest: Duration, chosen: Knob) -> io::Result<Option<Action>> {
+        let longest = wait_for_input(longest)?;
         if !event::poll(longest)? {
             return Ok(None);
         }
@@ -140,9 +141,35 @@ impl Drop for View {
     fn drop(&mut self) {
         // A panic has been there before, and what it says is not to be overwritten.
         if !std::thread::panicking() {
-            ratatui::restore();
+            // A terminal that is gone needs nothing.
+            let _ = ratatui::try_restore();
         }
     }
+}
+
+/// Waits for something to read, where that can be told; returns how long is left to wait. An error means that the
+/// terminal is gone: crossterm would look for its keys for ever.
+#[cfg(unix)]
+fn wait_for_input(longest: Duration) -> io::Result<Duration> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let input = io::stdin();
+    if !input.is_terminal() {
+        return Ok(longest);
+    }
+    let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(longest.subsec_nanos()) };
+    let mut descriptors = [PollFd::new(&input, PollFlags::IN)];
+    // A signal may be that of another size.
+    let _ = poll(&mut descriptors, Some(&timeout));
+    let [input] = &descriptors;
+    if input.revents().intersects(PollFlags::HUP | PollFlags::ERR) {
+        return Err(io::ErrorKind::NotConnected.into());
+    }
+    Ok(Duration::ZERO)
+}
+
+#[cfg(not(unix))]
+fn wait_for_input(longest: Duration) -> io::Result<Duration> {
+    Ok(longest)
 }
 
 /// Colour of what explains.

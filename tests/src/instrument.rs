@@ -97,9 +97,35 @@ impl Instrument {
         panic!("{} of {notes} notes in 30 s", self.starts().len());
     }
 
+    /// Waits until the program has opened the line, and so any that it listens to.
+    pub fn wait_until_open(&self) {
+        for _ in 0..6000 {
+            if !self.messages().is_empty() {
+                return;
+            }
+            sleep(Duration::from_millis(5));
+        }
+        panic!("nothing came in 30 s");
+    }
+
+    /// Waits until nothing has come for a while.
+    fn drain(&self) {
+        let mut count = usize::MAX;
+        loop {
+            sleep(Duration::from_millis(50));
+            let received = self.received.lock().unwrap().len();
+            let now = Some(&Timespec { tv_sec: 0, tv_nsec: 0 });
+            let waiting = poll(&mut [PollFd::new(&self.line, PollFlags::IN)], now).unwrap() > 0;
+            if received == count && !waiting {
+                return;
+            }
+            count = received;
+        }
+    }
+
     /// Nothing sounds once all that is on the line has been received.
     pub fn must_be_silent(&self) {
-        sleep(Duration::from_millis(50));
+        self.drain();
         let mut sounding: Vec<u8> = Vec::new();
         for (_, message) in self.messages() {
             sounding.retain(|&pitch| Some(pitch) != message.ended());

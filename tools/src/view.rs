@@ -4,6 +4,7 @@
 //! thread of its own.
 
 use std::io::{self, IsTerminal};
+use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use pianola_runtime::{Micros, Sampling};
@@ -107,7 +108,9 @@ pub fn action(key: KeyEvent, chosen: Knob) -> Option<Action> {
 }
 
 /// A terminal that shows scenes. It is as it was before once this is dropped, or if anything panics.
-pub struct View(DefaultTerminal);
+///
+/// Dropped by itself, ratatui's terminal would panic where the real one is gone.
+pub struct View(ManuallyDrop<DefaultTerminal>);
 
 impl View {
     /// Takes over the terminal.
@@ -115,7 +118,9 @@ impl View {
         if !io::stdout().is_terminal() {
             return Err(io::Error::other("the view needs a terminal, and standard output is none"));
         }
-        ratatui::try_init().map(Self).inspect_err(|_| drop(ratatui::try_restore()))
+        ratatui::try_init()
+            .map(|terminal| Self(ManuallyDrop::new(terminal)))
+            .inspect_err(|_| drop(ratatui::try_restore()))
     }
 
     /// Shows a scene.
@@ -142,6 +147,7 @@ impl Drop for View {
         // A panic has been there before, and what it says is not to be overwritten.
         if !std::thread::panicking() {
             // A terminal that is gone needs nothing.
+            let _ = self.0.show_cursor();
             let _ = ratatui::try_restore();
         }
     }

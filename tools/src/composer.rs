@@ -11,7 +11,7 @@ use crate::ear::Ear;
 use crate::mapping::Request;
 use crate::timing::{Command, Report};
 
-/// A piece as far as it has come: all that its next note depends on. A copy takes 16 KB.
+/// A piece as far as it has come: all that its next note depends on. A copy takes some 70 KB.
 #[derive(Clone)]
 pub struct Piece<'a> {
     pub generator: Generator<'a, MAX_LAYERS, MAX_HIDDEN>,

@@ -113,10 +113,10 @@ impl Drop for Monitor {
 #[ignore = "needs JACK: cargo xtask live"]
 fn what_is_scheduled_arrives_byte_for_byte() {
     let _server = Server::start();
-    let expected = scheduled(5, 400);
+    let expected = scheduled(5, 2000);
     for _ in 0..5 {
         let monitor = Monitor::start();
-        let options = [&DENSE[..], &["--notes", "400"]].concat();
+        let options = [&DENSE[..], &["--notes", "2000"]].concat();
         let (printed, _) = Playing::on("monitor", 5, &options).end();
         eprint!("JACK: {printed}");
         monitor.must_be_silent();

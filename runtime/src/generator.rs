@@ -86,8 +86,8 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
 
     /// As [`restart`](Self::restart), with a piece for these hands; a new generator's is for both.
     pub fn restart_for(&mut self, hands: Hands, seed: u64) {
+        self.network.tell(hands);
         self.restart(seed);
-        self.network.restart_for(hands);
     }
 
     /// As [`restart`](Self::restart), with a `meanwhile` as that of

@@ -33,6 +33,9 @@ struct Key {
 }
 
 impl Keys {
+    /// No key is held for longer, in microseconds: no note lasts longer.
+    pub const LONGEST: Micros = Note::MAX_SECONDS as Micros * 1_000_000;
+
     /// A key is pressed. More than there is room for are not heard.
     pub fn press(&mut self, pitch: u8, velocity: u8, now: Micros) {
         self.release(pitch, now);
@@ -59,9 +62,8 @@ impl Keys {
     /// The next note to be heard, if those before it are over. A key that is held for longer than
     /// any note lasts is over too: its release may never come.
     pub fn next(&mut self, now: Micros) -> Option<Note> {
-        const LONGEST: Micros = Note::MAX_SECONDS as Micros * 1_000_000;
         let key = *self.pressed.front()?;
-        let forgotten = (now.saturating_sub(key.onset) > LONGEST).then_some(now);
+        let forgotten = (now.saturating_sub(key.onset) > Self::LONGEST).then_some(now);
         let end = key.release.or(forgotten)?;
         self.pressed.pop_front();
         Some(key.note(end))

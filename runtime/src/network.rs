@@ -166,8 +166,13 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
     /// Forgets everything and starts a sequence of these hands' notes; a new network hears both. For the
     /// report's model there is no difference: it knows one.
     pub fn restart_for(&mut self, hands: Hands) {
-        self.hands = hands;
+        self.tell(hands);
         self.restart();
+    }
+
+    /// Tells it whose notes it hears from here on.
+    pub(crate) fn tell(&mut self, hands: Hands) {
+        self.hands = hands;
     }
 
     /// As [`restart`](Self::restart), with a `meanwhile` as that of

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use pianola_runtime::files::write_whole;
 use pianola_runtime::midi_file::{Instrument, Score, TimedNote, write_score};
-use pianola_runtime::{Micros, Note};
+use pianola_runtime::{Keys, Micros};
 
 /// Who plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct Recording {
 }
 
 /// A note whose end is lost has been released by then.
-const LONGEST: Micros = Note::MAX_SECONDS as Micros * 1_000_000;
+const LONGEST: Micros = Keys::LONGEST;
 
 impl Recording {
     /// Takes in a MIDI message that a performer has sent, whatever its channel; times never go back.

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use pianola_runtime::{Micros, Note, Player};
+use pianola_runtime::{Keys, Micros, Note, Player};
 
 use crate::lateness::Lateness;
 use crate::mapping::{Mapping, Request};
@@ -161,9 +161,6 @@ pub struct Timing {
 /// How long it tries to silence a port that takes nothing.
 const PATIENCE: Micros = 500_000;
 
-/// A key held for longer than any note lasts is taken as released, as [`Keys`](pianola_runtime::Keys) does.
-const FORGOTTEN: Micros = Note::MAX_SECONDS as Micros * 1_000_000;
-
 /// Controller of the sustain pedal.
 const PEDAL: u8 = 64;
 
@@ -238,7 +235,8 @@ impl Timing {
     fn serve(&mut self) -> Micros {
         let stuck = !self.send();
         let now = self.clock.now();
-        if self.held != 0 && now > self.pressed + FORGOTTEN {
+        if self.held != 0 && now > self.pressed + Keys::LONGEST {
+            // As the model takes it, too: the release may never come.
             self.release_all(now);
         }
         if self.held == 0 && self.answer.is_some_and(|answer| answer <= now) {

@@ -87,25 +87,13 @@ impl Instrument {
 
     /// Waits until so many notes have started.
     pub fn wait_for(&self, notes: usize) -> Vec<(Instant, u8)> {
-        for _ in 0..6000 {
-            let starts = self.starts();
-            if starts.len() >= notes {
-                return starts;
-            }
-            sleep(Duration::from_millis(5));
-        }
-        panic!("{} of {notes} notes in 30 s", self.starts().len());
+        until("so many notes", || self.starts().len() >= notes);
+        self.starts()
     }
 
     /// Waits until the program has opened the line, and so any that it listens to.
     pub fn wait_until_open(&self) {
-        for _ in 0..6000 {
-            if !self.messages().is_empty() {
-                return;
-            }
-            sleep(Duration::from_millis(5));
-        }
-        panic!("nothing came in 30 s");
+        until("something came", || !self.messages().is_empty());
     }
 
     /// Waits until nothing has come for a while.
@@ -152,6 +140,15 @@ fn receive(line: &OwnedFd, received: &Mutex<Vec<(Instant, u8)>>, over: &AtomicBo
             let now = Instant::now();
             received.lock().unwrap().extend(buffer[..count].iter().map(|&byte| (now, byte)));
         }
+    }
+}
+
+/// Waits until something is so; for half a minute, for a test may share its machine.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(30), "{what}: not in 30 s");
+        sleep(Duration::from_millis(5));
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pianola_runtime::corpus::{Corpus, Set, Split};
 use pianola_runtime::midi_file::{Tracks, read_score};
 use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Model, Note, Sampling};
-use pianola_tests::instrument::{Instrument, MODEL, Playing, Signal};
+use pianola_tests::instrument::{Instrument, MODEL, Playing, Signal, until};
 use pianola_tests::{data, root};
 
 const PAUSE: Duration = Duration::from_millis(150);
@@ -84,10 +84,7 @@ fn what_is_played_on_another_instrument_is_passed_on() {
     keyboard.press(&[0x95, 50, 99, 0xc5, 3, 0xb5, 64, 127]);
     let expected = [[0x90, 50, 99], [0xc0, 3, 0], [0xb0, 64, 127]];
     let passed_on = || piano.messages().iter().any(|(_, message)| message.0 == expected[2]);
-    let patience = Instant::now();
-    while !passed_on() && patience.elapsed() < Duration::from_secs(30) {
-        sleep(Duration::from_millis(5));
-    }
+    until("it is passed on", passed_on);
     let messages: Vec<[u8; 3]> = piano.messages().iter().map(|(_, message)| message.0).collect();
     assert!(messages.ends_with(&expected), "{messages:?}");
     keyboard.press(&[0x85, 50, 64]);

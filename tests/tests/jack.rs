@@ -6,10 +6,10 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, sleep};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pianola_runtime::Message;
-use pianola_tests::instrument::{DENSE, Playing, Signal, scheduled};
+use pianola_tests::instrument::{DENSE, Playing, Signal, scheduled, until};
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::Rng;
 
@@ -41,14 +41,6 @@ impl Drop for Server {
 fn ports() -> String {
     let output = Command::new("jack_lsp").stderr(Stdio::null()).output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn until(what: &str, is_so: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(30), "{what}: not in 30 s");
-        sleep(Duration::from_millis(20));
-    }
 }
 
 /// A program that prints what it receives.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use pianola_runtime::Message;
 use pianola_runtime::midi_file::{Tracks, read};
-use pianola_tests::instrument::{DENSE, Instrument, Playing, Signal, scheduled};
+use pianola_tests::instrument::{DENSE, Instrument, Playing, Signal, scheduled, until};
 use pianola_tests::{refuse, root, tools};
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::Rng;
@@ -112,9 +112,7 @@ fn interrupted_at_any_moment_it_leaves_nothing_sounding() {
         thread::scope(|scope| {
             let interrupt = |(instrument, mut playing, moment): (Instrument, Playing, Duration)| {
                 // Before its first byte, it has not begun.
-                while instrument.messages().is_empty() {
-                    sleep(Duration::from_millis(1));
-                }
+                instrument.wait_until_open();
                 sleep(moment);
                 let signals = [Signal::INT, Signal::TERM, Signal::HUP];
                 playing.signal(signals[moment.subsec_millis() as usize % 3]);
@@ -224,11 +222,7 @@ fn a_terminal_that_goes_away_ends_it() {
     drop(command);
     instrument.wait_for(5);
     drop(terminal);
-    let patience = Instant::now();
-    while program.try_wait().unwrap().is_none() {
-        assert!(patience.elapsed() < Duration::from_secs(30), "it goes on");
-        sleep(Duration::from_millis(5));
-    }
+    until("it ends", || program.try_wait().unwrap().is_some());
     instrument.must_be_silent();
     let kept = read(&fs::read(record).unwrap(), Tracks::All).unwrap();
     assert_eq!(kept.len(), instrument.starts().len());

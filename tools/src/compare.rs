@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::ensure;
 use clap::Args;
 use pianola_runtime::Note;
 use pianola_runtime::comparison::Report;
@@ -46,14 +45,8 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     }
     let pieces = read_pieces(&options.pieces, options.tracks)?;
     let (corpus, split) = options.songs.open(options.tracks)?;
-    let songs = |set| corpus.set(&split, set).collect::<Vec<_>>();
-    let (real, training) = (songs(options.set), songs(Set::Train));
-    let name = options.songs.corpus.display();
-    ensure!(
-        !real.is_empty(),
-        "{name}: the {} set is empty: give another --set",
-        options.set.name()
-    );
+    let real = options.songs.set((&corpus, &split), options.set)?;
+    let training: Vec<_> = corpus.set(&split, Set::Train).collect();
 
     let samples: Vec<&[Note]> = pieces.iter().map(|piece| piece.notes.as_slice()).collect();
     let whole: Vec<_> = corpus.songs.iter().collect();

@@ -91,14 +91,8 @@ fn expressive_model(
     model: &Model,
     (corpus, split): (&Corpus, &Split),
 ) -> anyhow::Result<String> {
-    let songs = |set| corpus.set(split, set).collect::<Vec<&Song>>();
-    let (real, training) = (songs(options.set), songs(Set::Train));
-    let name = options.songs.corpus.display();
-    ensure!(
-        !real.is_empty(),
-        "{name}: the {} set is empty: give another --set",
-        options.set.name()
-    );
+    let real = options.songs.set((corpus, split), options.set)?;
+    let training: Vec<&Song> = corpus.set(split, Set::Train).collect();
 
     let both: Vec<Marked> = real
         .iter()

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::Args;
 use pianola_runtime::corpus::Set;
 use pianola_runtime::files::write_whole;
@@ -48,14 +48,8 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         ensure_apart(&options.out, split)?;
     }
     let (corpus, split) = options.songs.open(options.tracks)?;
-    let songs: Vec<_> = corpus.set(&split, options.set).collect();
+    let songs = options.songs.set((&corpus, &split), options.set)?;
     let name = || options.songs.corpus.display().to_string();
-    ensure!(
-        !songs.is_empty(),
-        "{}: the {} set is empty: give another --set",
-        name(),
-        options.set.name()
-    );
     let bytes = filter::build(songs.iter().copied(), options.notes).with_context(name)?;
     let filter = Filter::from_bytes(&bytes).context("the new filter")?;
     let wrong = filter::false_positives(&filter, &filter::keys(songs, options.notes), DRAWN);

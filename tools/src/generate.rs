@@ -1,6 +1,5 @@
 //! `tools generate`: new music into `.mid` files.
 
-use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,14 +8,10 @@ use clap::Args;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use pianola_runtime::files::write_whole;
 use pianola_runtime::midi_file;
-use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, ModelError, Note, Sampling};
+use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Note, Sampling};
 use rayon::prelude::*;
 
-use crate::controls::Controls;
-use crate::filter_file::{FilterFile, Originality};
-use crate::hands::WhichHands;
-use crate::model_file::{ModelFile, ensure_apart};
-use crate::primer::Primer;
+use crate::source::{Opened, Source};
 use crate::{render, soundfont};
 
 #[derive(Args)]
@@ -26,26 +21,11 @@ Examples:
   tools generate --seconds 60 --scale d-minor --out piece.mid --wav piece.wav
   tools generate --prime piece.mid --prime-notes 32 --original 12 --out more.mid")]
 pub struct Options {
-    /// Model file [default: the bundled one].
-    #[arg(long, value_name = "FILE")]
-    model: Option<PathBuf>,
     /// Notes to compose, up to a million [default: 500, or as many as --seconds takes].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_NOTES))]
     notes: Option<u64>,
-    /// Compose so many seconds: stop before the first note that starts later.
-    #[arg(long, value_name = "S")]
-    seconds: Option<f64>,
     #[command(flatten)]
-    controls: Controls,
-    #[command(flatten)]
-    originality: Originality,
-    /// The same seed makes the same piece, everywhere [default: drawn, and printed].
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-    #[command(flatten)]
-    hands: WhichHands,
-    #[command(flatten)]
-    primer: Primer,
+    source: Source,
     /// Pieces to compose, with the seeds SEED, SEED + 1 and so on.
     #[arg(long, default_value_t = 1, value_name = "N",
           value_parser = clap::value_parser!(u64).range(1..=MAX_PIECES))]
@@ -71,23 +51,19 @@ const TOGETHER: usize = 16;
 const NOTES_PER_SECOND: f64 = 100.0;
 
 pub fn run(options: &Options) -> anyhow::Result<String> {
-    let sampling = options.controls.sampling()?;
-    if let Some(seconds) = options.seconds {
-        ensure!(seconds > 0.0 && seconds.is_finite(), "--seconds must be a number above 0");
-    }
-    let seconds = options.seconds.unwrap_or(f64::INFINITY);
+    options.source.open(|source| make_up(options, source))
+}
 
-    let file = ModelFile::open(options.model.as_deref())?;
-    let model = file.model()?;
-    let filter_file = options.originality.open(options.model.as_deref())?;
-    let filter = filter_file.as_ref().map(FilterFile::filter).transpose()?;
-    let primer = options.primer.read(&model)?;
-    let notes = match (options.notes, options.seconds) {
+fn make_up(options: &Options, source: &Opened) -> anyhow::Result<String> {
+    let sampling = options.source.controls.sampling()?;
+    let seconds = options.source.seconds()?;
+    let notes = match (options.notes, seconds) {
         (Some(notes), _) => notes,
         (None, Some(seconds)) => ((seconds * NOTES_PER_SECOND).ceil() as u64).min(MAX_NOTES),
         (None, None) => 500,
     };
-    let seed = options.seed.unwrap_or_else(drawn_seed);
+    let seconds = seconds.unwrap_or(f64::INFINITY);
+    let seed = options.source.seed();
     let name = |seed: u64| format!("piece-{seed}.mid");
     let path = |seed: u64| match (&options.out, options.count) {
         (Some(out), 1) if !out.is_dir() => out.clone(),
@@ -98,12 +74,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         .map(|piece| path(seed.wrapping_add(piece)))
         .chain(options.wav.clone())
         .collect();
-    for input in options.model.iter().chain(options.primer.file()).chain(options.originality.file())
-    {
-        for output in &outputs {
-            ensure_apart(output, input)?;
-        }
-    }
+    outputs.iter().try_for_each(|output| options.source.ensure_apart(output))?;
     ensure!(
         options.wav.as_ref() != Some(&path(seed)),
         "--wav and --out name the same file: give them two"
@@ -123,15 +94,12 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
             let generators = seeds
                 .iter()
                 .map(|&seed| {
-                    let mut generator = Generator::<MAX_LAYERS, MAX_HIDDEN>::new(&model, seed)?;
-                    generator.keep_from(filter.as_ref());
-                    generator.restart_for(options.hands.told(), seed);
-                    primer.iter().for_each(|note| generator.hear(note));
+                    let mut generator = source.generator(seed)?;
+                    source.primer.iter().for_each(|note| generator.hear(note));
                     Ok(generator)
                 })
-                .collect::<Result<Vec<_>, ModelError>>()
-                .map_err(|error| file.refused(error))?;
-            let music = compose(generators, &sampling, &primer, notes, seconds, &bar);
+                .collect::<anyhow::Result<Vec<_>>>()?;
+            let music = compose(generators, &sampling, &source.primer, notes, seconds, &bar);
             let write = |(&seed, piece): (&u64, Vec<Note>)| {
                 let path = path(seed);
                 write_whole(&path, &midi_file::write(&piece))
@@ -161,14 +129,6 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         let folder = folder.unwrap_or(Path::new("."));
         Ok(format!("wrote {} pieces to {}; {hear}\n", lengths.len(), folder.display()))
     }
-}
-
-/// A seed that nobody has chosen, printed so that it can be given again.
-pub fn drawn_seed() -> u64 {
-    // 32 bits, so that it is short to type again.
-    let seed = RandomState::new().hash_one(0) & u64::from(u32::MAX);
-    eprintln!("seed {seed}");
-    seed
 }
 
 /// The primer and what generators that have heard it make of it.

@@ -38,6 +38,7 @@ mod roll;
 mod session;
 mod songs;
 mod soundfont;
+mod source;
 mod strings;
 #[cfg(any(feature = "alsa", target_os = "macos", windows))]
 mod system_port;

@@ -53,10 +53,8 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     );
     let pieces = read_pieces(&options.files, options.tracks)?;
     let (corpus, split) = options.songs.open(options.tracks)?;
-    let songs: Vec<_> = corpus.set(&split, options.set).collect();
+    let songs = options.songs.set((&corpus, &split), options.set)?;
     let set = options.set.name();
-    let name = options.songs.corpus.display();
-    ensure!(!songs.is_empty(), "{name}: the {set} set is empty: give another --set");
     let reference: Vec<_> = if options.reference {
         corpus.set(&split, Set::Test).map(|song| Piece::of(&options.songs.corpus, song)).collect()
     } else {

@@ -10,20 +10,16 @@ use std::thread;
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
-use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Micros};
+use pianola_runtime::Micros;
 
 use crate::composer::{Piece, compose};
-use crate::controls::Controls;
 use crate::ear::Ear;
-use crate::filter_file::{FilterFile, Originality};
-use crate::generate::drawn_seed;
-use crate::hands::WhichHands;
 use crate::mapping::Mapping;
-use crate::model_file::{ModelFile, ensure_apart};
+use crate::model_file::ensure_apart;
 use crate::port::{self, Direction, Port};
-use crate::primer::Primer;
 use crate::reopen::{keep, listen, say};
 use crate::session::Session;
+use crate::source::Source;
 use crate::timing::{Clock, Command, Duet, Mode, Reports, Timing};
 
 #[derive(Args)]
@@ -64,26 +60,11 @@ pub struct Options {
     /// Show no piano roll and controls, as is done in a terminal.
     #[arg(long)]
     no_view: bool,
-    /// Model file [default: the bundled one].
-    #[arg(long, value_name = "FILE")]
-    model: Option<PathBuf>,
     /// Notes to play [default: until stopped].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     notes: Option<u64>,
-    /// Play so many seconds: stop before the first note that starts later.
-    #[arg(long, value_name = "S")]
-    seconds: Option<f64>,
     #[command(flatten)]
-    controls: Controls,
-    #[command(flatten)]
-    originality: Originality,
-    /// The same seed makes the same piece, everywhere [default: drawn, and printed].
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-    #[command(flatten)]
-    hands: WhichHands,
-    #[command(flatten)]
-    primer: Primer,
+    source: Source,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -97,8 +78,9 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         return Ok(port::list());
     }
     options.check()?;
+    let seconds = options.source.seconds()?.unwrap_or(f64::INFINITY);
     let mapping = options.map.as_deref().map(Mapping::read).transpose()?.unwrap_or_default();
-    let sampling = Mutex::new(options.controls.sampling()?);
+    let sampling = Mutex::new(options.source.controls.sampling()?);
     let port = match (&options.port, &options.serial) {
         (_, Some(path)) => Port::Device(path.clone()),
         (Some(name), None) => Port::named(name, Direction::Output)?,
@@ -128,7 +110,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let watched = viewed || options.record.is_some();
     let reports = Reports { model, lost, news: watched.then_some(news) };
     let timing = Timing::new(clock, output, reports, duet, mapping);
-    let seed = options.seed.unwrap_or_else(drawn_seed);
+    let seed = options.source.seed();
     let (name, port, commands, sampling) = (&port.to_string(), &port, &commands, &sampling);
     thread::scope(|scope| {
         let performing = scope.spawn(move || timing.perform(&inbox));
@@ -150,9 +132,13 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         let composed = {
             let _quit = QuitAtTheEnd(commands);
             let ear = duet.map(|duet| Ear::new(duet.mode));
-            options.open(seed, |piece| {
+            options.source.open(|source| {
+                let generator = source.generator(seed)?;
+                let notes = options.notes.unwrap_or(u64::MAX);
+                let piece = Piece { generator, primer: &source.primer, notes, seconds, seed };
                 say(&format!("playing on {port}; Ctrl-C ends"));
                 compose(piece, sampling, ear, &wanted, commands);
+                Ok(())
             })
         };
         let (performed, watched) = (performing.join(), watching.join());
@@ -170,16 +156,10 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
 impl Options {
     /// Refuses what can be refused before a port is opened.
     fn check(&self) -> anyhow::Result<()> {
-        if let Some(seconds) = self.seconds {
-            ensure!(seconds > 0.0 && seconds.is_finite(), "--seconds must be a number above 0");
-        }
         ensure!((0.0..=60.0).contains(&self.gap), "--gap must be from 0 to 60 seconds");
         if let Some(path) = &self.record {
-            let inputs = [&self.model, &self.map];
-            let inputs = inputs.into_iter().flatten();
-            for input in inputs.chain(self.primer.file()).chain(self.originality.file()) {
-                ensure_apart(path, input)?;
-            }
+            self.source.ensure_apart(path)?;
+            self.map.iter().try_for_each(|map| ensure_apart(path, map))?;
             // Before an hour is played that could not be written.
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
             let there = folder.is_none_or(Path::is_dir) && !path.is_dir();
@@ -202,27 +182,6 @@ impl Options {
     fn duet(&self, port: &Port, other: &Port) -> Duet {
         let echo = self.echo.map_or(!port.is_same(other), |echo| echo == Switch::On);
         Duet { mode: self.mode, gap: (self.gap * 1e6) as Micros, echo }
-    }
-
-    /// Opens what notes are made up from, and has a piece made of it.
-    fn open(&self, seed: u64, make_up: impl FnOnce(Piece)) -> anyhow::Result<()> {
-        let file = ModelFile::open(self.model.as_deref())?;
-        let model = file.model()?;
-        let filter_file = self.originality.open(self.model.as_deref())?;
-        let filter = filter_file.as_ref().map(FilterFile::filter).transpose()?;
-        let primer = self.primer.read(&model)?;
-        let generator = Generator::<MAX_LAYERS, MAX_HIDDEN>::new(&model, seed);
-        let mut generator = generator.map_err(|error| file.refused(error))?;
-        generator.keep_from(filter.as_ref());
-        generator.restart_for(self.hands.told(), seed);
-        make_up(Piece {
-            generator,
-            primer: &primer,
-            notes: self.notes.unwrap_or(u64::MAX),
-            seconds: self.seconds.unwrap_or(f64::INFINITY),
-            seed,
-        });
-        Ok(())
     }
 }
 

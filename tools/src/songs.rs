@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
 use pianola_runtime::Note;
-use pianola_runtime::corpus::{Corpus, Song, Split};
+use pianola_runtime::corpus::{Corpus, Set, Song, Split};
 use pianola_runtime::midi_file::{self, Tracks};
 
 /// A corpus and how it is split.
@@ -30,6 +30,18 @@ impl CorpusOptions {
             Corpus::open(&self.corpus, tracks, self.split.as_deref(), self.split_seed)?;
         eprint!("{report}");
         Ok((corpus, split))
+    }
+
+    /// The songs of a set, which must have some.
+    pub fn set<'c>(
+        &self,
+        (corpus, split): (&'c Corpus, &'c Split),
+        set: Set,
+    ) -> anyhow::Result<Vec<&'c Song>> {
+        let songs: Vec<_> = corpus.set(split, set).collect();
+        let (name, set) = (self.corpus.display(), set.name());
+        ensure!(!songs.is_empty(), "{name}: the {set} set is empty: give another --set");
+        Ok(songs)
     }
 }
 

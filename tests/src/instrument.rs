@@ -170,6 +170,13 @@ impl Playing {
         let _ = kill_process(Pid::from_child(&self.0), signal);
     }
 
+    /// Whether it has been stopped, to go on later.
+    pub fn is_stopped(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
+        // Such as `123 (tools) T 1 ...`.
+        stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T'))
+    }
+
     /// What the program says until it ends, which it must do without being killed.
     pub fn end(&mut self) -> (String, String) {
         let (mut printed, mut said) = (String::new(), String::new());

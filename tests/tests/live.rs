@@ -228,6 +228,25 @@ fn a_terminal_that_goes_away_ends_it() {
     assert_eq!(kept.len(), instrument.starts().len());
 }
 
+/// Ctrl-Z: nothing sounds while it is stopped, and it goes on afterwards.
+#[test]
+fn stopped_by_its_terminal_it_is_silent_and_goes_on_later() {
+    let _alone = alone();
+    let instrument = Instrument::plug_in();
+    let mut playing = Playing::on(&instrument.path, 1, &DENSE);
+    for _ in 0..3 {
+        instrument.wait_for(instrument.starts().len() + 20);
+        playing.signal(Signal::TSTP);
+        until("it is stopped", || playing.is_stopped());
+        instrument.must_be_silent();
+        playing.signal(Signal::CONT);
+    }
+    instrument.wait_for(instrument.starts().len() + 20);
+    playing.signal(Signal::INT);
+    playing.end();
+    instrument.must_be_silent();
+}
+
 #[test]
 fn what_cannot_be_a_port_is_refused() {
     for wrong in ["/", "/nowhere/at/all", "no such port", "99"] {

@@ -40,6 +40,8 @@ mod songs;
 mod soundfont;
 mod source;
 mod strings;
+#[cfg(unix)]
+mod suspend;
 #[cfg(any(feature = "alsa", target_os = "macos", windows))]
 mod system_port;
 #[cfg(not(any(feature = "alsa", target_os = "macos", windows)))]

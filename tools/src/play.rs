@@ -20,6 +20,8 @@ use crate::port::{self, Direction, Port};
 use crate::reopen::{keep, listen, say};
 use crate::session::Session;
 use crate::source::Source;
+#[cfg(unix)]
+use crate::suspend;
 use crate::timing::{Clock, Command, Duet, Mode, Reports, Timing};
 
 #[derive(Args)]
@@ -98,6 +100,8 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let quit = commands.clone();
     // Before anything can sound.
     ctrlc::set_handler(move || drop(quit.send(Command::Quit))).context("cannot await Ctrl-C")?;
+    #[cfg(unix)]
+    suspend::silence_first(commands.clone()).context("cannot await Ctrl-Z")?;
     let output = port.open_output()?;
     if let Some(other) = other {
         let (input, commands) = (other.open_input()?, commands.clone());

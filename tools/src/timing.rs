@@ -35,6 +35,9 @@ pub enum Command {
     Lost,
     /// The port is back.
     Found(Box<dyn Output>),
+    /// Fall silent, say so, and begin anew: the process is about to be stopped for a while.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "nothing else stops a process"))]
+    Suspend(Sender<()>),
     /// Fall silent, and end.
     Quit,
 }
@@ -287,6 +290,12 @@ impl Timing {
                 (self.echoed, self.pedal) = (0, false);
                 self.player.panic(now);
                 self.forget(Cue::Lead);
+            }
+            Command::Suspend(silenced) => {
+                self.release_all(now);
+                self.silence();
+                self.forget(Cue::Lead);
+                let _ = silenced.send(());
             }
             Command::Quit => {}
         }

@@ -284,7 +284,7 @@ impl Lessons for Streams<'_> {
     }
 
     fn validate(&self, network: &Network) -> Vec<f64> {
-        evaluate(network, &self.validation, self.batch).to_vec()
+        evaluate(network, &self.validation, SIDE_BY_SIDE).to_vec()
     }
 
     fn carried(&self) -> Option<&State> {
@@ -295,6 +295,10 @@ impl Lessons for Streams<'_> {
         self.carried = Some(state);
     }
 }
+
+/// Songs side by side when they are measured on: few enough that others fill the places of those that end,
+/// until the longest is over.
+pub const SIDE_BY_SIDE: usize = 16;
 
 /// Mean cross-entropies of songs, in nats a note: each heard from its start.
 pub fn evaluate(network: &Network, songs: &[&[Note]], side_by_side: usize) -> [f64; 4] {

@@ -53,6 +53,42 @@ impl Preset {
             Self::Report => Shape::REPORT,
         }
     }
+
+    /// The recipe that suits it; docs/results.md has what it was chosen from.
+    pub fn recipe(self) -> Recipe {
+        let shape = self.shape();
+        let expressive = Recipe {
+            preset: self,
+            seed: 0,
+            epochs: 56,
+            batch: 32,
+            length: 32,
+            limit: None,
+            learning_rate: 2e-3,
+            schedule: Schedule::OneCycle,
+            weight_decay: 0.1,
+            dropout: 0.5,
+            clip: 1.0,
+            augmentation: Augmentation { transpose_down: 5, transpose_up: 6, tempo: 0.1 },
+            hidden: shape.hidden,
+            layers: shape.layers,
+            mixed: false,
+            start: None,
+        };
+        match self {
+            Self::Expressive => expressive,
+            Self::Small => Recipe { dropout: 0.3, ..expressive },
+            Self::Report => Recipe {
+                epochs: 30,
+                batch: 64,
+                length: SEGMENT,
+                learning_rate: 1.5e-3,
+                weight_decay: 0.01,
+                dropout: 0.3,
+                ..expressive
+            },
+        }
+    }
 }
 
 /// How a run learns from its data.

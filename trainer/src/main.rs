@@ -117,40 +117,41 @@ struct Fit {
     /// from much music first, and then from that which it is to play like.
     #[arg(long, value_name = "RUN")]
     from: Option<PathBuf>,
-    /// Epochs to train [default: 40].
+    /// Epochs to train [default: 56; report 30].
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
-    /// Per update, songs side by side; of the report's network, segments of 64 notes.
-    #[arg(long, default_value_t = 64, value_name = "N")]
-    batch: usize,
-    /// Notes of each song in an update; the report's network has segments of 64.
-    #[arg(long, default_value_t = 128, value_name = "N")]
-    length: usize,
+    /// Per update, songs side by side; of the report's network, segments of 64 notes [default: 32;
+    /// report 64].
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Notes of each song in an update [default: 32]; the report's network has segments of 64.
+    #[arg(long, value_name = "N")]
+    length: Option<usize>,
     /// Use only the first N training songs; of the report's network, segments.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// Peak learning rate [default: 0.002; report 0.0015].
     #[arg(long, value_name = "X")]
     learning_rate: Option<f64>,
-    /// How the learning rate moves over the run.
-    #[arg(long, value_enum, default_value_t = Schedule::OneCycle)]
-    schedule: Schedule,
+    /// How the learning rate moves over the run [default: one-cycle].
+    #[arg(long, value_enum)]
+    schedule: Option<Schedule>,
     /// Weight decay (decoupled, as AdamW) [default: 0.1; report 0.01].
     #[arg(long, value_name = "X")]
     weight_decay: Option<f64>,
     /// Dropout between LSTM layers and before the heads; unless 0, the expressive network's LSTM also does
-    /// not hear a tenth of the notes [default: 0.45; small 0.2; report 0.3].
+    /// not hear a tenth of the notes [default: 0.5; small and report 0.3].
     #[arg(long, value_name = "X")]
     dropout: Option<f64>,
-    /// Limit on the gradient's norm; 0 for none.
-    #[arg(long, default_value_t = 1.0, value_name = "X")]
-    clip: f64,
-    /// Transpose each song or segment by up to so many semitones down and up.
-    #[arg(long, num_args = 2, default_values_t = [5, 6], value_names = ["DOWN", "UP"])]
-    transpose: Vec<u8>,
-    /// Change the tempo of each by up to this share.
-    #[arg(long, default_value_t = 0.1, value_name = "X")]
-    tempo: f32,
+    /// Limit on the gradient's norm; 0 for none [default: 1].
+    #[arg(long, value_name = "X")]
+    clip: Option<f64>,
+    /// Transpose each song or segment by up to so many semitones down and up [default: 5 6].
+    #[arg(long, num_args = 2, value_names = ["DOWN", "UP"])]
+    transpose: Option<Vec<u8>>,
+    /// Change the tempo of each by up to this share [default: 0.1].
+    #[arg(long, value_name = "X")]
+    tempo: Option<f32>,
     /// Stop after N epochs without a lower validation loss.
     #[arg(long, value_name = "N")]
     patience: Option<usize>,
@@ -207,31 +208,26 @@ impl CorpusOptions {
 }
 
 fn fit_command(options: Fit) -> anyhow::Result<()> {
-    let report = options.preset == Preset::Report;
-    let shape = options.preset.shape();
-    let learning_rate = options.learning_rate.unwrap_or(if report { 1.5e-3 } else { 2e-3 });
-    let weight_decay = options.weight_decay.unwrap_or(if report { 0.01 } else { 0.1 });
-    let epochs = options.epochs.unwrap_or(40);
+    let mut recipe = options.recipe();
     for (option, value) in
-        [("--batch", options.batch), ("--epochs", epochs), ("--length", options.length)]
+        [("--batch", recipe.batch), ("--epochs", recipe.epochs), ("--length", recipe.length)]
     {
         ensure!(value > 0, "{option} must be at least 1");
     }
-    let dropout = options.dropout.unwrap_or(match options.preset {
-        Preset::Expressive => 0.45,
-        Preset::Small => 0.2,
-        Preset::Report => 0.3,
-    });
-    ensure!((0.0..1.0).contains(&dropout), "--dropout must be from 0 to below 1");
-    ensure!((0.0..1.0).contains(&options.tempo), "--tempo must be from 0 to below 1");
+    for (option, value) in
+        [("--dropout", recipe.dropout), ("--tempo", f64::from(recipe.augmentation.tempo))]
+    {
+        ensure!((0.0..1.0).contains(&value), "{option} must be from 0 to below 1");
+    }
     for (option, value) in [
-        ("--learning-rate", learning_rate),
-        ("--weight-decay", weight_decay),
-        ("--clip", options.clip),
+        ("--learning-rate", recipe.learning_rate),
+        ("--weight-decay", recipe.weight_decay),
+        ("--clip", recipe.clip),
     ] {
         ensure!(value >= 0.0 && value.is_finite(), "{option} must be a number from 0");
     }
     ensure!(options.patience != Some(0), "--patience must be at least 1");
+    let report = options.preset == Preset::Report;
     let tracks = options.corpus.tracks.unwrap_or(if report { Tracks::First } else { Tracks::All });
     let (corpus, split, device) = options.corpus.load(tracks)?;
     // Only the expressive network learns right hands apart.
@@ -252,28 +248,7 @@ fn fit_command(options: Fit) -> anyhow::Result<()> {
         }
         None => (None, String::new()),
     };
-    let recipe = Recipe {
-        preset: options.preset,
-        seed: options.seed,
-        epochs,
-        batch: options.batch,
-        length: options.length,
-        limit: options.limit,
-        learning_rate,
-        schedule: options.schedule,
-        weight_decay,
-        dropout,
-        clip: options.clip,
-        augmentation: Augmentation {
-            transpose_down: options.transpose[0],
-            transpose_up: options.transpose[1],
-            tempo: options.tempo,
-        },
-        hidden: options.hidden.unwrap_or(shape.hidden),
-        layers: options.layers.unwrap_or(shape.layers),
-        mixed: options.mixed,
-        start: start.as_ref().map(|(_, crc)| *crc),
-    };
+    recipe.start = start.as_ref().map(|(_, crc)| *crc);
     let run = Run {
         corpus: &corpus,
         melodies: &melodies,
@@ -286,6 +261,38 @@ fn fit_command(options: Fit) -> anyhow::Result<()> {
         provenance: format!("trained on {}{origin}", folder_name(&options.corpus.corpus)),
     };
     fit::fit(&recipe, &run)
+}
+
+impl Fit {
+    /// The preset's recipe, but for what is told otherwise.
+    fn recipe(&self) -> Recipe {
+        let preset = self.preset.recipe();
+        let transpose = match self.transpose.as_deref() {
+            Some(&[down, up]) => (down, up),
+            _ => (preset.augmentation.transpose_down, preset.augmentation.transpose_up),
+        };
+        Recipe {
+            seed: self.seed,
+            epochs: self.epochs.unwrap_or(preset.epochs),
+            batch: self.batch.unwrap_or(preset.batch),
+            length: self.length.unwrap_or(preset.length),
+            limit: self.limit,
+            learning_rate: self.learning_rate.unwrap_or(preset.learning_rate),
+            schedule: self.schedule.unwrap_or(preset.schedule),
+            weight_decay: self.weight_decay.unwrap_or(preset.weight_decay),
+            dropout: self.dropout.unwrap_or(preset.dropout),
+            clip: self.clip.unwrap_or(preset.clip),
+            augmentation: Augmentation {
+                transpose_down: transpose.0,
+                transpose_up: transpose.1,
+                tempo: self.tempo.unwrap_or(preset.augmentation.tempo),
+            },
+            hidden: self.hidden.unwrap_or(preset.hidden),
+            layers: self.layers.unwrap_or(preset.layers),
+            mixed: self.mixed,
+            ..preset
+        }
+    }
 }
 
 /// The last part of a path: what to call a corpus in a file that others will read.
@@ -308,7 +315,7 @@ fn evaluate_command(options: Evaluate) -> anyhow::Result<()> {
         let songs: Vec<_> = songs.map(|song| song.notes.as_slice()).collect();
         let (corpus, set) = (options.corpus.corpus.display(), options.set.name());
         ensure!(!songs.is_empty(), "{corpus}: the {set} set is empty: give another --set");
-        let nats = expressive::evaluate(&network, &songs, 32);
+        let nats = expressive::evaluate(&network, &songs, expressive::SIDE_BY_SIDE);
         let count = songs.len();
         let json =
             json!({"model": name, "songs": count, "nats_per_note": loss_to_json(&PARTS, &nats)});

@@ -38,7 +38,7 @@ impl Lateness {
     }
 
     /// What a share of the notes was not later than, in microseconds: the upper end of its bin.
-    fn quantile(&self, share: f64) -> Micros {
+    pub fn quantile(&self, share: f64) -> Micros {
         let wanted = (share * self.notes() as f64).ceil() as u64;
         let mut seen = 0;
         let bin = self.bins.iter().position(|count| {

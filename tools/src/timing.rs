@@ -130,6 +130,8 @@ pub struct Timing {
     outgoing: VecDeque<u8>,
     /// When that was due, if it is a note-on.
     due: Option<Micros>,
+    /// Where the player has put a note that came too late, and where it should have been.
+    behind: Option<(Micros, Micros)>,
     /// Messages to be passed on.
     echo: VecDeque<[u8; 3]>,
     /// Pitches that sound by what was passed on.
@@ -188,6 +190,7 @@ impl Timing {
             port: Some(port),
             outgoing: VecDeque::new(),
             due: None,
+            behind: None,
             echo: VecDeque::new(),
             echoed: 0,
             pedal: false,
@@ -312,8 +315,12 @@ impl Timing {
             }
             None => {}
         }
+        let due = self.player.onset() + seconds(note.step);
         self.player.push(&note, now);
         let start = self.player.onset();
+        if due < now {
+            self.behind = Some((start, due));
+        }
         self.tell(News::Ahead(Played {
             performer: Performer::Pianola,
             pitch: note.pitch,
@@ -489,6 +496,9 @@ impl Timing {
                     let now = self.clock.now();
                     let late = now > due + Player::<32, 32>::LATE;
                     self.report(Report::Started(if late { now } else { due }));
+                    // It is the model that was late.
+                    let behind = self.behind.take_if(|(start, _)| *start == due);
+                    self.due = Some(behind.map_or(due, |(_, due)| due));
                 }
             } else if let Some(message) = self.echo.pop_front() {
                 // Program changes and channel pressure have one byte of data.
@@ -822,6 +832,21 @@ mod tests {
         // In the middle of the answer, it silences that.
         stage.hear([0xb0, 123, 0]);
         assert_eq!(stage.serve(150), 0);
+    }
+
+    #[test]
+    fn a_note_that_comes_too_late_is_late() {
+        let mut stage = Stage::new(Mode::Accompany, false);
+        assert!(stage.serve(400) > 0);
+        assert!(stage.timing.lateness.quantile(1.0) < 200_000);
+        // All that waits is played, then nothing comes for a while.
+        let end = Instant::now() + Duration::from_millis(600);
+        while Instant::now() < end {
+            stage.timing.serve();
+        }
+        stage.timing.obey(Command::Note(note(1)));
+        stage.timing.serve();
+        assert!(stage.timing.lateness.quantile(1.0) > 250_000);
     }
 
     #[test]

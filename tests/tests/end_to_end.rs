@@ -225,9 +225,19 @@ fn compare_sets_pieces_beside_a_corpus() {
     let mut command = tools();
     let said = refuse(command.arg("compare").arg(at("gone.mid")).arg("--corpus").arg(&corpus));
     assert!(said.contains("gone.mid") && said.contains("No such file"), "{said}");
-    let mut command = tools();
-    command.arg("compare").arg(pieces.join("0.mid")).arg("--corpus").arg(&corpus);
-    let said = refuse(command.arg("--picture").arg(pieces.join("0.mid")));
+    let short = [Note { pitch: 60, velocity: 64, step: 0.5, duration: 0.5 }; 31];
+    fs::write(at("short.mid"), write(&short)).unwrap();
+    let compare = |piece: &str| {
+        let mut command = tools();
+        command.arg("compare").arg(at(piece)).arg("--corpus").arg(&corpus);
+        command
+    };
+    let said = refuse(&mut compare("short.mid"));
+    assert!(said.contains("short.mid: 31 notes"), "{said}");
+    let said = refuse(compare("pieces/0.mid").arg("--picture").arg(at("a.png")));
+    assert!(said.contains("a.png") && said.contains(".svg"), "{said}");
+    fs::copy(pieces.join("0.mid"), at("midi.svg")).unwrap();
+    let said = refuse(compare("midi.svg").arg("--picture").arg(at("midi.svg")));
     assert!(said.contains("would be overwritten"), "{said}");
 }
 
@@ -269,10 +279,15 @@ fn bad_input_is_refused_in_one_line_and_leaves_nothing() {
         assert!(said.contains(option), "{said}");
     }
 
+    let said = generate(&["--temperature", "-1"]);
+    assert!(said.contains("--temperature must be"), "{said}");
+    let said = generate(&["--wav", at("a.mp3").to_str().unwrap()]);
+    assert!(said.contains("a.mp3") && said.contains(".wav"), "{said}");
+
     let mut command = tools();
     command.args(["generate", "--notes", "5", "--seed", "1", "--out"]).arg(at("no/such/a.mid"));
     let said = refuse(&mut command);
-    assert!(said.contains("no/such") && said.contains("No such file"), "{said}");
+    assert!(said.contains("no/such") && said.contains("there is no folder"), "{said}");
     let said = refuse(tools().arg("export").arg(at("bad.mid")));
     assert!(said.contains("bad.mid") && said.contains("safetensors"), "{said}");
     let said = refuse(tools().arg("inspect").arg(at("bad.mid")));

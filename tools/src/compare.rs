@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::ensure;
 use clap::Args;
 use pianola_runtime::Note;
 use pianola_runtime::comparison::Report;
@@ -9,8 +10,8 @@ use pianola_runtime::corpus::Set;
 use pianola_runtime::midi_file::Tracks;
 
 use crate::measures_picture;
-use crate::model_file::ensure_apart;
-use crate::songs::{CorpusOptions, read_pieces};
+use crate::output::{ensure_apart, ensure_writable};
+use crate::songs::{CorpusOptions, Piece, read_pieces};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -37,13 +38,20 @@ pub struct Options {
     picture: Option<PathBuf>,
 }
 
+/// Fewest notes of a piece. Excerpts are as long as the shortest: of a few notes, none says anything, and to
+/// compare all of them takes too long.
+const LEAST: usize = 32;
+
 pub fn run(options: &Options) -> anyhow::Result<String> {
-    for path in &options.pieces {
-        if let Some(picture) = &options.picture {
-            ensure_apart(picture, path)?;
-        }
+    if let Some(picture) = &options.picture {
+        ensure_writable(picture, &["svg"])?;
+        options.pieces.iter().try_for_each(|path| ensure_apart(picture, path))?;
     }
     let pieces = read_pieces(&options.pieces, options.tracks)?;
+    for Piece { name, notes, .. } in &pieces {
+        let notes = notes.len();
+        ensure!(notes >= LEAST, "{name}: {notes} notes: what is compared takes at least {LEAST}");
+    }
     let (corpus, split) = options.songs.open(options.tracks)?;
     let real = options.songs.set((&corpus, &split), options.set)?;
     let training: Vec<_> = corpus.set(&split, Set::Train).collect();

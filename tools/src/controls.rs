@@ -7,7 +7,8 @@ use pianola_runtime::{Freedom, Sampling, Scale};
 use crate::named_scale::NamedScale;
 
 #[derive(Args)]
-#[command(next_help_heading = "Controls")]
+// For a negative number, they say what is allowed.
+#[command(next_help_heading = "Controls", allow_negative_numbers = true)]
 pub struct Controls {
     /// Below 1 the likely becomes likelier, above 1 the unlikely; 0 takes the likeliest.
     #[arg(long, default_value_t = 1.0, value_name = "T")]

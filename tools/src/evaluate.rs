@@ -24,6 +24,7 @@ use crate::controls::Controls;
 use crate::flash::root;
 use crate::measures_picture;
 use crate::model_file::ModelFile;
+use crate::output::ensure_writable;
 use crate::songs::CorpusOptions;
 
 #[derive(Args)]
@@ -67,6 +68,9 @@ const TOGETHER: usize = 16;
 
 pub fn run(options: &Options) -> anyhow::Result<String> {
     let sampling = options.controls.sampling()?;
+    if let Some(picture) = &options.picture {
+        ensure_writable(picture, &["svg"])?;
+    }
     let file = ModelFile::open(options.model.as_deref())?;
     let model = file.model()?;
     let known = if model.is_expressive() { Tracks::All } else { Tracks::First };

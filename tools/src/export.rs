@@ -10,7 +10,7 @@ use pianola_runtime::export::{TensorError, pack};
 use pianola_runtime::files::write_whole;
 use pianola_runtime::weights::FloatWeights;
 
-use crate::model_file::ensure_apart;
+use crate::output::{ensure_apart, ensure_writable};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -59,17 +59,18 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         let folder = source.parent().unwrap_or(Path::new(""));
         folder.join(format!("model-{precision}.safetensors"))
     });
+    ensure_writable(&out, &[])?;
     ensure_apart(&out, &source)?;
     write_whole(&out, &packed.bytes).with_context(|| format!("cannot write {}", out.display()))?;
 
     let mut report = String::new();
     if !packed.errors.is_empty() {
         let titles = ["tensor", "relative error", "largest error"];
-        report += &format!("{:24}{:>16}{:>16}\n", titles[0], titles[1], titles[2]);
+        report += &format!("{:32}{:>16}{:>16}\n", titles[0], titles[1], titles[2]);
     }
     for TensorError { name, relative, largest } in &packed.errors {
         let percent = 100.0 * relative;
-        report += &format!("{name:24}{percent:>15.3}%{largest:>16.6}\n");
+        report += &format!("{name:32}{percent:>15.3}%{largest:>16.6}\n");
     }
     report += &format!(
         "wrote {}: {precision}, {} parameters, {} bytes, checksum {:08x}\n",

@@ -10,7 +10,7 @@ use pianola_runtime::filter;
 use pianola_runtime::guard::{Filter, LENGTHS};
 use pianola_runtime::midi_file::Tracks;
 
-use crate::model_file::ensure_apart;
+use crate::output::{ensure_apart, ensure_writable};
 use crate::songs::CorpusOptions;
 
 #[derive(Args)]
@@ -44,6 +44,7 @@ fn notes(text: &str) -> Result<usize, String> {
 const DRAWN: u64 = 1_000_000;
 
 pub fn run(options: &Options) -> anyhow::Result<String> {
+    ensure_writable(&options.out, &[])?;
     if let Some(split) = &options.songs.split {
         ensure_apart(&options.out, split)?;
     }

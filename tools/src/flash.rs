@@ -17,7 +17,8 @@ use object::read::elf::{FileHeader, ProgramHeader, Sym};
 use pianola_runtime::Generator;
 use pianola_runtime::files::write_whole;
 
-use crate::model_file::{ModelFile, ensure_apart};
+use crate::model_file::ModelFile;
+use crate::output::{ensure_apart, ensure_writable};
 use crate::uf2::{Image, RP2350_ARM_S};
 
 #[derive(Args)]
@@ -84,12 +85,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
             for input in [&model_path].into_iter().chain(&options.firmware) {
                 ensure_apart(out, input)?;
             }
-            let name = out.display();
-            let kind = out.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("uf2"));
-            ensure!(kind, "{name}: --out writes a UF2 file: let its name end in .uf2");
-            let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let there = folder.is_none_or(Path::is_dir) && !out.is_dir();
-            ensure!(there, "cannot write {name}: there is no such folder, or it is one");
+            ensure_writable(out, &["uf2"])?;
             None
         }
         None => Some(the_drive(&mounts())?),

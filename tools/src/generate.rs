@@ -11,6 +11,7 @@ use pianola_runtime::midi_file;
 use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Note, Sampling};
 use rayon::prelude::*;
 
+use crate::output::ensure_writable;
 use crate::source::{Opened, Source};
 use crate::{render, soundfont};
 
@@ -33,8 +34,8 @@ pub struct Options {
     /// File to write, or folder with --count [default: piece-SEED.mid here].
     #[arg(long, value_name = "FILE|DIR")]
     out: Option<PathBuf>,
-    /// Also play the piece into a WAV file, as `tools render` does.
-    #[arg(long, value_name = "FILE.wav", conflicts_with = "count")]
+    /// Also play the piece into a sound file, as `tools render` does.
+    #[arg(long, value_name = "FILE.wav|FILE.ogg", conflicts_with = "count")]
     wav: Option<PathBuf>,
 }
 
@@ -75,13 +76,20 @@ fn make_up(options: &Options, source: &Opened) -> anyhow::Result<String> {
         .chain(options.wav.clone())
         .collect();
     outputs.iter().try_for_each(|output| options.source.ensure_apart(output))?;
+    let sound = match &options.wav {
+        Some(wav) => Some((wav, render::writer(wav)?)),
+        None => None,
+    };
     ensure!(
         options.wav.as_ref() != Some(&path(seed)),
         "--wav and --out name the same file: give them two"
     );
     if let (Some(out), 2..) = (&options.out, options.count) {
-        ensure!(!out.is_file(), "{} is a file: --count needs a folder", out.display());
+        let folder = !out.is_file() && out.extension().is_none_or(|ending| ending != "mid");
+        ensure!(folder, "{} is a file: --count needs a folder", out.display());
         std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+    } else {
+        ensure_writable(&path(seed), &[])?;
     }
 
     let pieces: Vec<u64> = (0..options.count).map(|piece| seed.wrapping_add(piece)).collect();
@@ -104,9 +112,9 @@ fn make_up(options: &Options, source: &Opened) -> anyhow::Result<String> {
                 let path = path(seed);
                 write_whole(&path, &midi_file::write(&piece))
                     .with_context(|| format!("cannot write {}", path.display()))?;
-                if let Some(wav) = &options.wav {
+                if let Some((wav, write)) = &sound {
                     let timed = midi_file::to_absolute(&piece);
-                    render::render(&timed, soundfont::find().as_deref())?.write_wav(wav)?;
+                    write(&render::render(&timed, soundfont::find().as_deref())?, wav)?;
                 }
                 Ok((piece.len(), length(&piece)))
             };
@@ -117,17 +125,17 @@ fn make_up(options: &Options, source: &Opened) -> anyhow::Result<String> {
     bar.finish_and_clear();
 
     let first = path(seed);
-    let hear = match &options.wav {
-        Some(wav) => format!("hear it in {}", wav.display()),
-        None => "hear it with any MIDI player, or with --wav piece.wav".to_string(),
-    };
     if let [(notes, seconds)] = lengths[..] {
+        let hear = match &options.wav {
+            Some(wav) => format!("in {}", wav.display()),
+            None => format!("with any MIDI player, or `render {}`", first.display()),
+        };
         let length = HumanDuration(Duration::from_secs_f64(seconds));
-        Ok(format!("wrote {}: {notes} notes, {length}; {hear}\n", first.display()))
+        Ok(format!("wrote {}: {notes} notes, {length}; hear it {hear}\n", first.display()))
     } else {
         let folder = first.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
-        Ok(format!("wrote {} pieces to {}; {hear}\n", lengths.len(), folder.display()))
+        Ok(format!("wrote {} pieces to {}\n", lengths.len(), folder.display()))
     }
 }
 

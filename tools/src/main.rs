@@ -23,6 +23,7 @@ mod measures_picture;
 mod model_file;
 mod named_scale;
 mod originality;
+mod output;
 mod palette;
 mod picture;
 mod play;
@@ -79,7 +80,7 @@ enum Command {
     Render(render::Options),
     /// Pack a trained run into a model file.
     Export(export::Options),
-    /// Measure a model on a corpus: the report's loss and divergences.
+    /// Measure a model on a corpus: how well it foretells songs, and how its own pieces compare.
     Evaluate(evaluate::Options),
     /// Find passages of pieces in a corpus: how much of them stands there.
     Originality(originality::Options),

@@ -15,14 +15,6 @@ static BUNDLED: &Aligned<[u8]> =
 #[repr(align(64))]
 struct Aligned<T: ?Sized>(T);
 
-/// Refuses to write over what is being read.
-pub fn ensure_apart(out: &Path, input: &Path) -> anyhow::Result<()> {
-    let same =
-        matches!((out.canonicalize(), input.canonicalize()), (Ok(out), Ok(input)) if out == input);
-    ensure!(!same, "{} would be overwritten: give another --out", input.display());
-    Ok(())
-}
-
 /// The bytes of a model file.
 pub enum ModelFile {
     Bundled,

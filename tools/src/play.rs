@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, IsTerminal};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
@@ -15,7 +15,7 @@ use pianola_runtime::Micros;
 use crate::composer::{Piece, compose};
 use crate::ear::Ear;
 use crate::mapping::Mapping;
-use crate::model_file::ensure_apart;
+use crate::output::{ensure_apart, ensure_writable};
 use crate::port::{self, Direction, Port};
 use crate::reopen::{keep, listen, say};
 use crate::session::Session;
@@ -165,13 +165,7 @@ impl Options {
             self.source.ensure_apart(path)?;
             self.map.iter().try_for_each(|map| ensure_apart(path, map))?;
             // Before an hour is played that could not be written.
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let there = folder.is_none_or(Path::is_dir) && !path.is_dir();
-            ensure!(
-                there,
-                "cannot write {}: there is no such folder, or it is one",
-                path.display()
-            );
+            ensure_writable(path, &[])?;
             let new = !path.exists();
             File::options().append(true).create(true).open(path).with_context(|| {
                 format!("cannot write {}: give --record another path", path.display())

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 use pianola_runtime::files::write_whole;
 use pianola_runtime::midi_file::{Score, read_score};
 
-use crate::model_file::ensure_apart;
+use crate::output::{ensure_apart, ensure_writable};
 use crate::roll::{self, Coloring, View};
 
 #[derive(Args)]
@@ -52,28 +52,17 @@ enum Color {
     Tracks,
 }
 
-/// What a picture's name asks for.
-enum Format {
-    Png,
-    Svg,
-}
-
 pub fn run(options: &Options) -> anyhow::Result<String> {
     let name = || options.file.display().to_string();
     let out = options.out.clone().unwrap_or_else(|| options.file.with_extension("png"));
-    ensure!(!out.is_dir(), "{} is a folder: name a .png or .svg file in it", out.display());
-    let extension = out.extension().map(|extension| extension.to_ascii_lowercase());
-    let format = match extension.as_ref().and_then(|extension| extension.to_str()) {
-        Some("png") => Format::Png,
-        Some("svg") => Format::Svg,
-        _ => bail!("{} is no picture that can be written: end it in .png or .svg", out.display()),
-    };
+    let ending = ensure_writable(&out, &["png", "svg"])?;
     let bytes = std::fs::read(&options.file).with_context(|| format!("cannot read {}", name()))?;
     let score = read_score(&bytes).with_context(name)?;
     ensure_apart(&out, &options.file)?;
 
     let (first, last) = extent(&score);
-    let (from, to) = (options.from.unwrap_or(first), options.to.unwrap_or(last));
+    let from = options.from.unwrap_or(first);
+    let to = options.to.unwrap_or(last.max(from + 1.0));
     ensure!(
         from >= 0.0 && from < to && to.is_finite(),
         "--from must be before --to, both numbers from 0"
@@ -91,10 +80,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let (width, height) = (options.width, options.height);
     let view = View { score: &score, title: &title, coloring, from, to, width, height };
     let picture = roll::draw(&view)?;
-    let bytes = match format {
-        Format::Png => picture.png()?,
-        Format::Svg => picture.svg(&title).into_bytes(),
-    };
+    let bytes = if ending == "png" { picture.png()? } else { picture.svg(&title).into_bytes() };
     write_whole(&out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
     Ok(format!("wrote {}\n", out.display()))
 }

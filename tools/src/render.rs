@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use clap::Args;
 use pianola_runtime::midi_file::{TimedNote, read_score};
 
 use crate::audio::{Audio, RATE};
-use crate::model_file::ensure_apart;
+use crate::output::{ensure_apart, ensure_writable};
 use crate::{soundfont, strings, tone};
 
 #[derive(Args)]
@@ -39,20 +39,7 @@ const MAX_SECONDS: f64 = 3600.0;
 pub fn run(options: &Options) -> anyhow::Result<String> {
     let name = || options.file.display().to_string();
     let out = options.out.clone().unwrap_or_else(|| options.file.with_extension("wav"));
-    ensure!(!out.is_dir(), "{} is a folder: name a .wav file in it", out.display());
-    let extension = out.extension().map(|extension| extension.to_ascii_lowercase());
-    let write = match extension.as_ref().and_then(|extension| extension.to_str()) {
-        Some("wav") => Audio::write_wav,
-        #[cfg(feature = "ogg")]
-        Some("ogg") => Audio::write_ogg,
-        #[cfg(not(feature = "ogg"))]
-        Some("ogg") => bail!(
-            "{}: this build writes no .ogg: build with `--features ogg`, which takes a C compiler, \
-             or write a .wav",
-            out.display()
-        ),
-        _ => bail!("{} is no sound that can be written: end it in .wav or .ogg", out.display()),
-    };
+    let write = writer(&out)?;
     let bytes = std::fs::read(&options.file).with_context(|| format!("cannot read {}", name()))?;
     let score = read_score(&bytes).with_context(name)?;
     let soundfont = match (&options.soundfont, options.plain) {
@@ -70,6 +57,21 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         None => "a plain piano tone; --soundfont FILE.sf2 sounds better".into(),
     };
     Ok(format!("wrote {}: {:.1} s, with {with}\n", out.display(), audio.seconds()))
+}
+
+/// What writes a file of the kind that its name says.
+pub fn writer(out: &Path) -> anyhow::Result<fn(&Audio, &Path) -> anyhow::Result<()>> {
+    Ok(match ensure_writable(out, &["wav", "ogg"])?.as_str() {
+        #[cfg(feature = "ogg")]
+        "ogg" => Audio::write_ogg,
+        #[cfg(not(feature = "ogg"))]
+        "ogg" => anyhow::bail!(
+            "{}: this build writes no .ogg: build with `--features ogg`, which takes a C compiler, \
+             or write a .wav",
+            out.display()
+        ),
+        _ => Audio::write_wav,
+    })
 }
 
 /// Plays notes, in any order, with a SoundFont or with a plain piano tone; what it returns lasts

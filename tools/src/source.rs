@@ -11,7 +11,8 @@ use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Model, Note};
 use crate::controls::Controls;
 use crate::filter_file::{FilterFile, Originality};
 use crate::hands::WhichHands;
-use crate::model_file::{ModelFile, ensure_apart};
+use crate::model_file::ModelFile;
+use crate::output::ensure_apart;
 use crate::primer::Primer;
 
 #[derive(Args)]

@@ -180,7 +180,8 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
         network.compute = Kind::BFloat16;
     }
     let mut optimizer = AdamW::new(network.parameters(), recipe.weight_decay);
-    let mut progress = if run.resume {
+    // A run that was stopped before its first checkpoint begins again.
+    let mut progress = if run.resume && files.checkpoint.exists() {
         let (progress, carried) = checkpoint::load(&files.checkpoint, &network, &mut optimizer)?;
         if let Some(carried) = carried {
             lessons.carry(carried);
@@ -410,11 +411,17 @@ fn prepare_folder(wanted: &Saved, run: &Run, files: &Files) -> anyhow::Result<()
         let saved: Saved = serde_json::from_str(&saved)
             .with_context(|| format!("{} is damaged", files.recipe.display()))
             .context("cannot resume: start a new run with another --out")?;
+        let [was, is] = [&saved, wanted].map(|run| serde_json::to_value(&run.recipe));
+        let (was, is) = (was?, is?);
+        let differing =
+            was.as_object().into_iter().flatten().filter(|(name, was)| is[name] != **was);
+        let differing: Vec<String> =
+            differing.map(|(name, was)| format!("{name}: {was}, not {}", is[name])).collect();
         ensure!(
-            saved.recipe == wanted.recipe,
-            "the options differ from those the run was started with, which are in {}: repeat them, or \
-             give another --out",
-            files.recipe.display()
+            differing.is_empty(),
+            "the run in {} was started with other options ({}): repeat them, or give another --out",
+            run.folder.display(),
+            differing.join("; ")
         );
         ensure!(
             saved.data == wanted.data,

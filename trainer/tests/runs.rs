@@ -86,7 +86,7 @@ fn learns_and_leaves_what_it_promises(preset: &str) {
     let output = fit(corpus.path(), &run, &["--resume", "--batch", "5"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "an option given twice");
     let output = fit(corpus.path(), &run, &["--resume", "--clip", "2"]).output().unwrap();
-    assert!(String::from_utf8_lossy(&output.stderr).contains("options differ"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("clip: 1.0, not 2.0"));
     // Nor with other data.
     let output = fit(corpus.path(), &run, &["--resume", "--split-seed", "1"]).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("split"));
@@ -97,6 +97,10 @@ fn learns_and_leaves_what_it_promises(preset: &str) {
     let killed = last.to_string().replace("\"epoch\":3", "\"epoch\":4");
     text += &format!("{killed}\n");
     fs::write(&path, text).unwrap();
+    assert!(fit(corpus.path(), &run, &["--resume"]).output().unwrap().status.success());
+    assert_eq!(figures(&run), before);
+    // One that was stopped before its first checkpoint begins again.
+    fs::remove_file(run.join("checkpoint.safetensors")).unwrap();
     assert!(fit(corpus.path(), &run, &["--resume"]).output().unwrap().status.success());
     assert_eq!(figures(&run), before);
 }

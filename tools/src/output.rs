@@ -1,0 +1,32 @@
+//! Files to be written: what is wrong with their names is said before any work is done for them.
+
+use std::path::Path;
+
+use anyhow::ensure;
+
+/// Refuses what cannot be written: a folder, a file in a folder that is not there, and one whose name ends
+/// in none of `endings`, if there are any. Returns the ending, in lower case.
+pub fn ensure_writable(out: &Path, endings: &[&str]) -> anyhow::Result<String> {
+    let name = out.display();
+    let kinds: Vec<String> = endings.iter().map(|ending| format!(".{ending}")).collect();
+    let kinds = kinds.join(" or ");
+    let a_file = if endings.is_empty() { "a file".into() } else { format!("a {kinds} file") };
+    ensure!(!out.is_dir(), "{name} is a folder: name {a_file} in it");
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        anyhow::bail!("cannot write {name}: there is no folder {}", folder.display());
+    }
+    let ending = out.extension().unwrap_or_default().to_ascii_lowercase();
+    let ending = ending.to_string_lossy().into_owned();
+    let known = endings.is_empty() || endings.contains(&ending.as_str());
+    ensure!(known, "{name} cannot be written as what its name says: let it end in {kinds}");
+    Ok(ending)
+}
+
+/// Refuses to write over what is being read.
+pub fn ensure_apart(out: &Path, input: &Path) -> anyhow::Result<()> {
+    let same =
+        matches!((out.canonicalize(), input.canonicalize()), (Ok(out), Ok(input)) if out == input);
+    ensure!(!same, "{} would be overwritten: give another --out", input.display());
+    Ok(())
+}

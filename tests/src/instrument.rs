@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use pianola_runtime::{
-    Freedom, Generator, MAX_HIDDEN, MAX_LAYERS, Message, MidiParser, Model, Player, Sampling,
+    Generator, MAX_HIDDEN, MAX_LAYERS, Message, MidiParser, Model, Player, Sampling,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
@@ -87,7 +87,7 @@ impl Instrument {
 
     /// Waits until so many notes have started.
     pub fn wait_for(&self, notes: usize) -> Vec<(Instant, u8)> {
-        until("so many notes", || self.starts().len() >= notes);
+        until(&format!("{notes} notes"), || self.starts().len() >= notes);
         self.starts()
     }
 
@@ -195,12 +195,13 @@ impl Drop for Playing {
     }
 }
 
-/// Dense music, so that much sounds.
-pub const DENSE: [&str; 4] = ["--density", "100", "--time-top-p", "0.3"];
+/// Dense music, so that much sounds; but no chord of more notes than a player holds, whose last would be made up
+/// too late.
+pub const DENSE: [&str; 4] = ["--density", "100", "--polyphony", "10"];
 
 fn dense() -> Sampling {
-    let time = Freedom { top_p: 0.3, ..Freedom::at(1.0) };
-    Sampling { time, density: 100.0, loop_guard: true, drift_guard: true, ..Sampling::default() }
+    let guarded = Sampling { loop_guard: true, drift_guard: true, ..Sampling::default() };
+    Sampling { density: 100.0, polyphony: 10, ..guarded }
 }
 
 /// What a player schedules of a piece, from the silence at its start to that at its end.

@@ -154,7 +154,7 @@ fn interrupted_at_any_moment_it_leaves_nothing_sounding() {
 fn a_receiver_that_is_killed_is_played_to_again_when_it_is_back() {
     let _server = Server::start();
     let first = Monitor::start();
-    let mut playing = Playing::on("monitor", 3, &[&DENSE[..], &["--notes", "300"]].concat());
+    let mut playing = Playing::on("monitor", 3, &[&DENSE[..], &["--notes", "600"]].concat());
     until("it plays", || first.starts() > 50);
     drop(first);
     sleep(Duration::from_secs(1));

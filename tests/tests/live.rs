@@ -57,7 +57,16 @@ fn arrives_as_scheduled(notes: usize) {
         let messages = instrument.messages();
         let received: Vec<Message> = messages.iter().map(|&(_, message)| message).collect();
         let alike = received.iter().zip(&expected).take_while(|(one, other)| one == other).count();
-        assert!(received == expected, "differs from message {alike} of {} on", expected.len());
+        let differ = |messages: &[Message]| {
+            format!("{:?}", &messages[alike..(alike + 4).min(messages.len())])
+        };
+        assert!(
+            received == expected,
+            "from message {alike} of {} on: {}, not {}; {printed}",
+            expected.len(),
+            differ(&received),
+            differ(&expected)
+        );
         return;
     }
     panic!("this machine stalls too often");

@@ -233,7 +233,7 @@ fn compare_sets_pieces_beside_a_corpus() {
         command
     };
     let said = refuse(&mut compare("short.mid"));
-    assert!(said.contains("short.mid: 31 notes"), "{said}");
+    assert!(said.contains("short.mid has 31 notes"), "{said}");
     let said = refuse(compare("pieces/0.mid").arg("--picture").arg(at("a.png")));
     assert!(said.contains("a.png") && said.contains(".svg"), "{said}");
     fs::copy(pieces.join("0.mid"), at("midi.svg")).unwrap();

@@ -50,7 +50,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let pieces = read_pieces(&options.pieces, options.tracks)?;
     for Piece { name, notes, .. } in &pieces {
         let notes = notes.len();
-        ensure!(notes >= LEAST, "{name}: {notes} notes: what is compared takes at least {LEAST}");
+        ensure!(notes >= LEAST, "{name} has {notes} notes: give pieces of at least {LEAST}");
     }
     let (corpus, split) = options.songs.open(options.tracks)?;
     let real = options.songs.set((&corpus, &split), options.set)?;

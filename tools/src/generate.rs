@@ -85,8 +85,9 @@ fn make_up(options: &Options, source: &Opened) -> anyhow::Result<String> {
         "--wav and --out name the same file: give them two"
     );
     if let (Some(out), 2..) = (&options.out, options.count) {
-        let folder = !out.is_file() && out.extension().is_none_or(|ending| ending != "mid");
-        ensure!(folder, "{} is a file: --count needs a folder", out.display());
+        let named = out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("mid"));
+        let folder = out.is_dir() || !out.exists() && !named;
+        ensure!(folder, "{}: --count writes a folder: let --out name one", out.display());
         std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
     } else {
         ensure_writable(&path(seed), &[])?;

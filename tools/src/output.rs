@@ -1,4 +1,4 @@
-//! Files to be written: what is wrong with their names is said before any work is done for them.
+//! Files to be written: what is wrong with their names is said before anything is made for them.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub fn ensure_writable(out: &Path, endings: &[&str]) -> anyhow::Result<String> {
     let ending = out.extension().unwrap_or_default().to_ascii_lowercase();
     let ending = ending.to_string_lossy().into_owned();
     let known = endings.is_empty() || endings.contains(&ending.as_str());
-    ensure!(known, "{name} cannot be written as what its name says: let it end in {kinds}");
+    ensure!(known, "cannot write {name}: let its name end in {kinds}");
     Ok(ending)
 }
 
@@ -27,6 +27,6 @@ pub fn ensure_writable(out: &Path, endings: &[&str]) -> anyhow::Result<String> {
 pub fn ensure_apart(out: &Path, input: &Path) -> anyhow::Result<()> {
     let same =
         matches!((out.canonicalize(), input.canonicalize()), (Ok(out), Ok(input)) if out == input);
-    ensure!(!same, "{} would be overwritten: give another --out", input.display());
+    ensure!(!same, "{} would be overwritten: name another file", input.display());
     Ok(())
 }

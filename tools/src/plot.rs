@@ -62,7 +62,8 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
 
     let (first, last) = extent(&score);
     let from = options.from.unwrap_or(first);
-    let to = options.to.unwrap_or(last.max(from + 1.0));
+    // After the last note, it is not the order of the two that is wrong.
+    let to = options.to.unwrap_or(if from < last { last } else { from + 1.0 });
     ensure!(
         from >= 0.0 && from < to && to.is_finite(),
         "--from must be before --to, both numbers from 0"

@@ -16,10 +16,12 @@ pub fn silence_first(commands: Sender<Command>) -> io::Result<()> {
     thread::spawn(move || {
         for stop in stops.forever() {
             let (silenced, silent) = channel();
-            if commands.send(Command::Suspend(silenced)).is_ok() {
+            let (_goes_on, resumed) = channel();
+            if commands.send(Command::Suspend(silenced, resumed)).is_ok() {
                 // It answers, or ends and drops its side.
                 let _ = silent.recv();
             }
+            // Returns when the process goes on; until the end of this turn, nothing is played.
             let _ = emulate_default_handler(stop);
         }
     });

@@ -35,9 +35,10 @@ pub enum Command {
     Lost,
     /// The port is back.
     Found(Box<dyn Output>),
-    /// Fall silent, say so, and begin anew: the process is about to be stopped for a while.
+    /// Fall silent, say so, and begin anew once the other is dropped: the process is about to be stopped for a
+    /// while.
     #[cfg_attr(not(unix), expect(dead_code, reason = "nothing else stops a process"))]
-    Suspend(Sender<()>),
+    Suspend(Sender<()>, Receiver<()>),
     /// Fall silent, and end.
     Quit,
 }
@@ -294,11 +295,12 @@ impl Timing {
                 self.player.panic(now);
                 self.forget(Cue::Lead);
             }
-            Command::Suspend(silenced) => {
+            Command::Suspend(silenced, resumed) => {
                 self.release_all(now);
                 self.silence();
                 self.forget(Cue::Lead);
                 let _ = silenced.send(());
+                let _ = resumed.recv();
             }
             Command::Quit => {}
         }
@@ -318,7 +320,7 @@ impl Timing {
         let due = self.player.onset() + seconds(note.step);
         self.player.push(&note, now);
         let start = self.player.onset();
-        if due < now {
+        if due < now && start == now {
             self.behind = Some((start, due));
         }
         self.tell(News::Ahead(Played {

@@ -180,7 +180,6 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
         network.compute = Kind::BFloat16;
     }
     let mut optimizer = AdamW::new(network.parameters(), recipe.weight_decay);
-    // A run that was stopped before its first checkpoint begins again.
     let mut progress = if run.resume && files.checkpoint.exists() {
         let (progress, carried) = checkpoint::load(&files.checkpoint, &network, &mut optimizer)?;
         if let Some(carried) = carried {
@@ -428,6 +427,12 @@ fn prepare_folder(wanted: &Saved, run: &Run, files: &Files) -> anyhow::Result<()
             "the corpus, its tracks or its split differ from those {} was started with: repeat them, \
              or give another --out",
             run.folder.display()
+        );
+        // One that was stopped before its first checkpoint begins again.
+        ensure!(
+            files.checkpoint.exists() || !files.weights.exists(),
+            "{} is missing, so the run cannot go on: give another --out",
+            files.checkpoint.display()
         );
         return Ok(());
     }

@@ -101,6 +101,9 @@ fn learns_and_leaves_what_it_promises(preset: &str) {
     assert_eq!(figures(&run), before);
     // One that was stopped before its first checkpoint begins again.
     fs::remove_file(run.join("checkpoint.safetensors")).unwrap();
+    let output = fit(corpus.path(), &run, &["--resume"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("checkpoint.safetensors is missing"));
+    fs::remove_file(run.join("weights.safetensors")).unwrap();
     assert!(fit(corpus.path(), &run, &["--resume"]).output().unwrap().status.success());
     assert_eq!(figures(&run), before);
 }

@@ -1,7 +1,8 @@
-//! Keeps long pieces from straying: to one end of the keyboard, into a hurry, to a few pitch classes or to
+//! Keeps long pieces from straying: to one end of the keyboard, into a hurry or nearly to a halt, to a few pitch classes or to
 //! all of them alike. A network that goes on from its own notes for long has nothing else to hold it.
 
 use crate::note::Note;
+use crate::pace::Pace;
 
 /// Means over the last notes, the latest counting most.
 #[derive(Clone, Debug)]
@@ -32,11 +33,20 @@ const PULL: f32 = 0.05;
 /// The mean step of the reference corpus, in seconds.
 const MODERATE: f32 = 0.1;
 
-/// Where the mean of the last steps becomes unusually short: 14 notes a second.
-const FASTEST: f32 = 1.0 / 14.0;
+/// What the mean of the last steps is in the middle half of the reference corpus's training songs. A piece that
+/// goes on for long is to have a pace that lasts: slow songs are short.
+const PACES: (f32, f32) = (0.06, 0.12);
 
-/// What a bin of a step more is worth where the mean is nothing at all.
-const HURRY: f32 = 0.15;
+/// What a bin of a time costs for each time that the mean holds the longest usual one, and is worth for each
+/// that the shortest holds it.
+const HURRY: f32 = 0.045;
+
+/// What a note of a chord costs where the pace is too fast, in bins: full chords, one upon the other, are what
+/// it is fast of.
+const CHORD: f32 = 24.0;
+
+/// Below this share of the shortest usual mean, all paces are equally fast.
+const FASTEST: f32 = 0.01;
 
 /// How many pitch classes there usually are, weighed by their shares: in nine of ten passages of the
 /// reference corpus's training songs 5.8 to 10.2.
@@ -65,9 +75,11 @@ impl Drift {
         }
     }
 
-    /// What each bin of a step costs, to lead the pace back: 0 or less.
-    pub fn hurry(&self) -> f32 {
-        if self.pace < FASTEST { HURRY * (self.pace / FASTEST - 1.0) } else { 0.0 }
+    /// Leads the pace back to where it usually is.
+    pub fn pace(&self) -> Pace {
+        let goal = self.pace.clamp(PACES.0, PACES.1);
+        let share = (self.pace / goal).max(FASTEST);
+        Pace { goal, cost: HURRY * (share - 1.0 / share), chord: CHORD }
     }
 
     /// What each pitch is worth, to lead the pitches back.

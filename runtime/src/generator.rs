@@ -8,6 +8,8 @@ use crate::loops::Loops;
 use crate::model::{Model, ModelError};
 use crate::network::{Network, Prediction};
 use crate::note::Note;
+use crate::pace::Pace;
+use crate::placing;
 use crate::sampling::{Freedom, Random, Sampling, draw, draw_in_bands};
 use crate::vocabulary::{self, Hands};
 
@@ -31,16 +33,13 @@ pub struct Generator<'m, const LAYERS: usize = 3, const HIDDEN: usize = 512> {
 struct Course {
     loops: Loops,
     drift: Drift,
-    /// Where in their bins steps and durations lie.
-    places: [u32; 2],
     /// Seconds that the piece is behind the density asked for.
     behind: f32,
 }
 
 impl Course {
     /// That of a piece that has not begun.
-    const START: Self =
-        Self { loops: Loops::new(), drift: Drift::new(), places: [0; 2], behind: 0.0 };
+    const START: Self = Self { loops: Loops::new(), drift: Drift::new(), behind: 0.0 };
 }
 
 impl<'m, const LAYERS: usize, const HIDDEN: usize> AsMut<Network<'m, LAYERS, HIDDEN>>
@@ -170,8 +169,9 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         let known = Known::Pitch(note.step, note.pitch);
         note.duration = match self.network.predict_meanwhile(known, &mut meanwhile) {
             Prediction::Choice(logits) => {
-                let bin = draw_in_bands(&logits, TIMES, &sampling.time, &mut self.random);
-                vocabulary::seconds(bin, self.place(1, &sampling.time))
+                let bin = self.draw_time(&logits, sampling);
+                let place = self.another_place(&sampling.time);
+                placing::duration(self.network.history(), note.step, bin, place)
             }
             Prediction::Seconds(seconds) => seconds,
             Prediction::Unknown => 0.0,
@@ -198,33 +198,30 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
 
     /// Draws a step, in seconds.
     fn draw_step(&mut self, logits: &[f32], sampling: &Sampling) -> f32 {
-        let mut tilted = [f32::NEG_INFINITY; vocabulary::TIME_BINS];
-        let aimed = sampling.density > 0.0 && sampling.density.is_finite();
-        // What a bin more costs: bins go with the logarithm of time.
-        let tilt = if aimed {
-            (TILT * self.course.behind).clamp(-STEEPEST, STEEPEST)
-        } else if sampling.drift_guard {
-            self.course.drift.hurry()
-        } else {
-            0.0
-        };
-        for (bin, (tilted, logit)) in (0u8..).zip(tilted.iter_mut().zip(logits)) {
-            *tilted = logit - tilt * f32::from(bin);
-        }
-        let bin = draw_in_bands(&tilted, TIMES, &sampling.time, &mut self.random);
-        let mut step =
-            Note::playable_seconds(vocabulary::seconds(bin, self.place(0, &sampling.time)));
+        let bin = self.draw_time(logits, sampling);
+        let place = self.another_place(&sampling.time);
+        let mut step = Note::playable_seconds(placing::step(self.network.history(), bin, place));
         if sampling.polyphony > 0 {
             let free = self.network.history().free_in(usize::from(sampling.polyphony));
             step = if free > step { Note::playable_seconds(free) } else { step };
         }
-        let behind = &mut self.course.behind;
-        *behind = if aimed {
-            (*behind + step - 1.0 / sampling.density).clamp(-MOST_BEHIND, MOST_BEHIND)
-        } else {
-            0.0
-        };
+        let behind = self.course.behind + step - sampling.mean_step().unwrap_or(step);
+        self.course.behind = behind.clamp(-MOST_BEHIND, MOST_BEHIND);
         step
+    }
+
+    /// Draws the bin of a step or a duration, led to the density asked for, or back to a usual pace.
+    #[inline(never)] // boards have no flash for a copy at every call
+    fn draw_time(&mut self, logits: &[f32], sampling: &Sampling) -> u8 {
+        let pace = match sampling.mean_step() {
+            Some(goal) => {
+                let cost = (TILT * self.course.behind).clamp(-STEEPEST, STEEPEST);
+                Pace { goal, cost, chord: CHORD }
+            }
+            None if sampling.drift_guard => self.course.drift.pace(),
+            None => Pace::FREE,
+        };
+        draw_in_bands(&pace.lead(logits), TIMES, &sampling.time, &mut self.random)
     }
 
     /// Draws a pitch: of those asked for, one that completes no known passage, is not struck at this very
@@ -261,19 +258,15 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         }
     }
 
-    /// Where in its bin a step or a duration lies. It stays for some notes, so that an even run sounds
-    /// even and the notes of a chord end together.
-    fn place(&mut self, of: usize, freedom: &Freedom) -> u32 {
+    /// Where in its bin a step lies that keeps to no pulse: one in four does not, as in the training songs, nor
+    /// does the first.
+    fn another_place(&mut self, freedom: &Freedom) -> Option<u32> {
         if freedom.is_greedy() {
-            return 1 << 19; // its middle
+            return None;
         }
         let bits = self.random.bits();
-        let Some(place) = self.course.places.get_mut(of) else { return 0 };
-        // One in sixteen is another place.
-        if bits >> 28 == 0 || *place == 0 {
-            *place = bits & 0x0fff_ffff;
-        }
-        *place
+        let another = bits >> 30 == 0 || self.network.history().pulse() == 0.0;
+        another.then_some(bits)
     }
 }
 
@@ -284,8 +277,11 @@ const THIRDS: (usize, usize) = (3, 3);
 /// Bands of times: none, and an octave each.
 const TIMES: (usize, usize) = (1, 8);
 
-/// What a bin of a step costs for each second that a piece is behind its density.
+/// What a bin of a time costs for each second that a piece is behind its density.
 const TILT: f32 = 0.1;
+
+/// What a note of a chord costs where a piece is ahead, in bins: an octave of time.
+const CHORD: f32 = 8.0;
 
 /// Most that a bin costs.
 const STEEPEST: f32 = 0.8;

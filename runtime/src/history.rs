@@ -22,6 +22,8 @@ pub struct History {
     rest: [f32; PITCHES],
     /// The last note; before the first, one that never was.
     last: Note,
+    /// The last step that was one, in seconds; 0 before the first.
+    pulse: f32,
 }
 
 /// What is already known of a note when its next part is to be chosen: it says which rows of a head's
@@ -60,6 +62,9 @@ pub const FEATURES: [usize; 4] = [
     2 * TIME_BINS + PITCHES + VELOCITY_BINS,
 ];
 
+/// Most feature rows that describe a moment.
+pub(crate) const MOST_ROWS: usize = 2 + 2 * PITCHES;
+
 impl Default for History {
     fn default() -> Self {
         Self::new()
@@ -70,7 +75,7 @@ impl History {
     /// That of a piece that has not begun.
     pub const fn new() -> Self {
         let last = Note { pitch: 0, velocity: 0, step: 0.0, duration: 0.0 };
-        Self { age: [f32::INFINITY; PITCHES], rest: [0.0; PITCHES], last }
+        Self { age: [f32::INFINITY; PITCHES], rest: [0.0; PITCHES], last, pulse: 0.0 }
     }
 
     /// Takes in a note, with times that can be played.
@@ -82,6 +87,9 @@ impl History {
             (*age, *rest) = (0.0, note.duration);
         }
         self.last = *note;
+        if time_bin(note.step) > 0 {
+            self.pulse = note.step;
+        }
     }
 
     /// Visits the rows of a head's feature table that describe this moment, each one below the head's
@@ -93,7 +101,7 @@ impl History {
             Known::Nothing => {
                 visit(time(last.step));
                 visit(TIME_BINS + time(last.duration));
-                self.sounding(0.0, |rest| visit(2 * TIME_BINS + time(rest)));
+                self.sounding(0.0).for_each(|rest| visit(2 * TIME_BINS + time(rest)));
             }
             Known::Step(step) => {
                 visit(time(step));
@@ -112,7 +120,7 @@ impl History {
             Known::Pitch(step, pitch) => {
                 visit(time(step));
                 visit(TIME_BINS + time(last.duration));
-                self.sounding(step, |rest| visit(2 * TIME_BINS + time(rest)));
+                self.sounding(step).for_each(|rest| visit(2 * TIME_BINS + time(rest)));
                 visit(3 * TIME_BINS + usize::from(pitch.min(127)));
             }
             Known::Duration(step, pitch, duration) => {
@@ -124,13 +132,14 @@ impl History {
         }
     }
 
-    /// Visits how long each pitch still sounds that does so in some seconds.
-    fn sounding(&self, later: f32, mut visit: impl FnMut(f32)) {
-        for rest in self.rest {
-            if rest - later > 0.0 {
-                visit(rest - later);
-            }
-        }
+    /// For how long each pitch still sounds that does so in some seconds.
+    pub(crate) fn sounding(&self, later: f32) -> impl Iterator<Item = f32> {
+        self.rest.iter().map(move |rest| rest - later).filter(|&rest| rest > 0.0)
+    }
+
+    /// The last step that was not nothing, in seconds; 0 before the first.
+    pub(crate) fn pulse(&self) -> f32 {
+        self.pulse
     }
 
     /// Whether a pitch has been struck at the very moment that is some seconds after the last onset.
@@ -149,9 +158,7 @@ impl History {
 
     /// Pitches that still sound in some seconds.
     pub fn sounding_in(&self, later: f32) -> usize {
-        let mut count = 0;
-        self.sounding(later, |_| count += 1);
-        count
+        self.sounding(later).count()
     }
 }
 
@@ -206,7 +213,9 @@ mod tests {
                 Known::Duration(step, pitch, duration),
             ];
             for (known, count) in known.into_iter().zip(FEATURES) {
-                for row in features(&history, known) {
+                let rows = features(&history, known);
+                prop_assert!(rows.len() <= MOST_ROWS);
+                for row in rows {
                     prop_assert!(row < count, "{known:?}: {row}");
                 }
             }

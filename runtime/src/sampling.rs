@@ -52,13 +52,13 @@ pub struct Sampling {
     pub highest: u8,
     /// Most pitches that sound at once: the next waits until another ends. 0 for no limit.
     pub polyphony: u8,
-    /// Notes a second that are aimed at: steps are drawn shorter the farther the piece is behind, and
-    /// longer the farther ahead. 0 for as many as the model means.
+    /// Notes a second that are aimed at: steps and durations are drawn shorter the farther the piece is behind,
+    /// and longer the farther ahead; chords stay as frequent as they are. 0 for as many as the model means.
     pub density: f32,
     /// Whether to break a circle of up to 24 pitches that has gone round for long.
     pub loop_guard: bool,
     /// Whether to lead music back that strays: to one end of the keyboard, to a few pitch classes or to all
-    /// alike, unless a register is asked for; or into a hurry, unless a density is.
+    /// alike, unless a register is asked for; into a hurry or nearly to a halt, unless a density is.
     pub drift_guard: bool,
 }
 
@@ -78,6 +78,11 @@ impl Sampling {
             loop_guard: false,
             drift_guard: false,
         }
+    }
+
+    /// The mean step that a density means, in seconds, if one is asked for.
+    pub(crate) fn mean_step(&self) -> Option<f32> {
+        (self.density > 0.0 && self.density.is_finite()).then(|| 1.0 / self.density)
     }
 
     /// Whether every register is welcome.

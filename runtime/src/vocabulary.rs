@@ -72,6 +72,12 @@ pub fn seconds(bin: u8, place: u32) -> f32 {
     }
 }
 
+/// Where in its bin a time lies, as [`seconds`] takes it; bin 0 has no places.
+#[inline]
+pub fn place(seconds: f32) -> u32 {
+    seconds.to_bits() & ((1 << OPEN) - 1)
+}
+
 /// The bin of a MIDI velocity.
 #[inline]
 pub fn velocity_bin(velocity: u8) -> u8 {
@@ -101,7 +107,9 @@ mod tests {
 
         #[test]
         fn what_a_bin_gives_is_in_it(bin in 0..TIME_BINS as u8, place: u32, velocity_place: u32) {
-            prop_assert_eq!(time_bin(seconds(bin, place)), bin);
+            let time = seconds(bin, place);
+            prop_assert_eq!(time_bin(time), bin);
+            prop_assert_eq!(seconds(bin, super::place(time)), time);
             let bin = bin.min(VELOCITY_BINS as u8 - 1);
             prop_assert_eq!(velocity_bin(velocity(bin, velocity_place)), bin);
         }

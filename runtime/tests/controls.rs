@@ -175,17 +175,22 @@ fn the_drift_guard_leads_back() {
     let guarded = Sampling { drift_guard: true, ..Sampling::default() };
     assert!(mean(&Sampling::default()) > 95.0);
     assert!(mean(&guarded) < 75.0, "{}", mean(&guarded));
-    // One that likes a step the better, the shorter it is.
-    let mut weights = random_weights(EXPRESSIVE, 0.1, 3);
-    let bias = weights.tensors.get_mut("head.step.output.bias").unwrap();
-    bias.iter_mut().zip(0u8..).for_each(|(bias, bin)| *bias = f32::from(bin) / -7.0);
-    let fast = pack(&weights, Precision::Int8).unwrap().bytes;
-    let a_second = |sampling: &Sampling| {
-        let notes = with(&fast, sampling);
+    // One that likes a step the better, the shorter it is, and one that likes long ones.
+    let liking = |a_bin: f32| {
+        let mut weights = random_weights(EXPRESSIVE, 0.1, 3);
+        let bias = weights.tensors.get_mut("head.step.output.bias").unwrap();
+        bias.iter_mut().zip(0u8..).for_each(|(bias, bin)| *bias = a_bin * f32::from(bin));
+        pack(&weights, Precision::Int8).unwrap().bytes
+    };
+    let a_second = |model: &[u8], sampling: &Sampling| {
+        let notes = with(model, sampling);
         notes.len() as f32 / notes.iter().map(|note| note.step).sum::<f32>()
     };
-    assert!(a_second(&Sampling::default()) > 30.0, "{}", a_second(&Sampling::default()));
-    assert!(a_second(&guarded) < 22.0, "{}", a_second(&guarded));
+    let (fast, slow) = (liking(-1.0 / 7.0), liking(1.0 / 30.0));
+    let [of_fast, of_slow] = [&fast, &slow].map(|model| a_second(model, &Sampling::default()));
+    let [led_fast, led_slow] = [&fast, &slow].map(|model| a_second(model, &guarded));
+    assert!(of_fast > 30.0 && led_fast < 0.8 * of_fast, "{of_fast}, {led_fast}");
+    assert!(of_slow < 1.0 && led_slow > 3.0 * of_slow, "{of_slow}, {led_slow}");
     // One that knows two pitch classes, and one that has no favourites.
     let knowing = |liking: &dyn Fn(u8) -> f32| {
         let mut weights = random_weights(EXPRESSIVE, 0.05, 3);

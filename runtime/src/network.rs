@@ -2,7 +2,7 @@
 
 use core::ops::{Deref, Range};
 
-use crate::history::{History, Known};
+use crate::history::{History, Known, MOST_ROWS};
 use crate::kernels::{Integers, Isa, Kernel, ROWS, Work};
 use crate::math::{nearest, round};
 use crate::matrix::{Activations, Aligned, Matrix, ONE, floats};
@@ -575,7 +575,10 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
         if let Some(features) = &head.features {
             let mut sums = [0.0; MAX_HEAD_HIDDEN];
             let sums = sums.get_mut(..inner.len()).unwrap_or_default();
-            self.history.features(known, |row| features.add(row, sums));
+            // Collected first, for boards have no flash for an addition wherever there may be a row.
+            let mut rows = heapless::Vec::<usize, MOST_ROWS>::new();
+            self.history.features(known, |row| _ = rows.push(row));
+            rows.iter().for_each(|&row| features.add(row, sums));
             features.scale(sums);
             inner.iter_mut().zip(&*sums).for_each(|(inner, sum)| *inner += sum);
             meanwhile();

@@ -280,7 +280,7 @@ impl fmt::Display for Report {
         writeln!(f, "excerpts of up to {length} notes: {samples} sampled, {real} real;")?;
         writeln!(f, "ceiling: {training} of training songs against the real ones")?;
 
-        writeln!(f, "\n{:34}{:>10}{:>10}{:>10}", "", "pitch", "step", "duration")?;
+        writeln!(f)?;
         write!(f, "{}", self.divergences)?;
 
         write!(f, "\n{:34}{:>10}{:>10}", "", "sampled", "real")?;

@@ -263,15 +263,16 @@ impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let [pitch, step, duration] = self.loss;
         writeln!(f, "{}: {} segments, {} notes", self.model, self.segments, self.notes)?;
-        writeln!(f, "{:24}{:>10}{:>10}{:>10}{:>10}", "", "total", "pitch", "step", "duration")?;
+        writeln!(f, "{:34}{:>10}{:>10}{:>10}{:>10}", "", "total", "pitch", "step", "duration")?;
         let total = pitch + step + duration;
-        writeln!(f, "{:24}{total:>10.4}{pitch:>10.4}{step:>10.4}{duration:>10.4}", "loss")?;
-        write!(f, "{}", self.divergences)
+        writeln!(f, "{:34}{total:>10.4}{pitch:>10.4}{step:>10.4}{duration:>10.4}", "loss")?;
+        write!(f, "\n{}", self.divergences)
     }
 }
 
 impl fmt::Display for Divergences {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        writeln!(f, "{:34}{:>10}{:>10}{:>10}", "", "pitch", "step", "duration")?;
         for (binning, [pitch, step, duration]) in &self.0 {
             let name = format!("divergence, {}", binning.name());
             writeln!(f, "{name:34}{pitch:>10.4}{step:>10.4}{duration:>10.4}")?;

@@ -319,8 +319,10 @@ fn evaluate_command(options: Evaluate) -> anyhow::Result<()> {
         let count = songs.len();
         let json =
             json!({"model": name, "songs": count, "nats_per_note": loss_to_json(&PARTS, &nats)});
-        let text =
-            format!("{name}: {count} songs; nats of step, pitch, duration, velocity {nats:.4?}\n");
+        let parts: Vec<String> =
+            PARTS.iter().zip(nats).map(|(part, nats)| format!("{part} {nats:.4}")).collect();
+        let total: f64 = nats.iter().sum();
+        let text = format!("{name}: {count} songs, {total:.4} nats a note: {}\n", parts.join(", "));
         return say(&if options.json { format!("{json:#}\n") } else { text });
     }
     let segments: Vec<_> = corpus::segments(songs).copied().collect();

@@ -205,8 +205,9 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
             let free = self.network.history().free_in(usize::from(sampling.polyphony));
             step = if free > step { Note::playable_seconds(free) } else { step };
         }
-        let behind = self.course.behind + step - sampling.mean_step().unwrap_or(step);
-        self.course.behind = behind.clamp(-MOST_BEHIND, MOST_BEHIND);
+        let behind =
+            |goal: f32| (self.course.behind + step - goal).clamp(-MOST_BEHIND, MOST_BEHIND);
+        self.course.behind = sampling.mean_step().map_or(0.0, behind);
         step
     }
 

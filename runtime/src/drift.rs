@@ -1,5 +1,6 @@
-//! Keeps long pieces from straying: to one end of the keyboard, into a hurry or nearly to a halt, to a few pitch classes or to
-//! all of them alike. A network that goes on from its own notes for long has nothing else to hold it.
+//! Keeps long pieces from straying: to one end of the keyboard, to a pace that few songs keep up, to a few
+//! pitch classes or to all of them alike. A network that goes on from its own notes for long has nothing else
+//! to hold it.
 
 use crate::note::Note;
 use crate::pace::Pace;
@@ -11,6 +12,8 @@ pub(crate) struct Drift {
     center: f32,
     /// Mean step, in seconds.
     pace: f32,
+    /// The longest that it may be.
+    slowest: f32,
     /// Shares of the pitch classes.
     classes: [f32; 12],
 }
@@ -33,20 +36,20 @@ const PULL: f32 = 0.05;
 /// The mean step of the reference corpus, in seconds.
 const MODERATE: f32 = 0.1;
 
-/// What the mean of the last steps is in the middle half of the reference corpus's training songs. A piece that
-/// goes on for long is to have a pace that lasts: slow songs are short.
+/// The mean of the last steps, in seconds, in the middle half of the reference corpus's training songs. A piece
+/// that goes on for long is to have a pace that lasts: slow songs are short.
 const PACES: (f32, f32) = (0.06, 0.12);
 
-/// What a bin of a time costs for each time that the mean holds the longest usual one, and is worth for each
-/// that the shortest holds it.
+/// What a bin of a time costs where the mean is `r` times the nearest usual one, in logits for each of
+/// `r - 1 / r`: the same to either side of it.
 const HURRY: f32 = 0.045;
 
-/// What a note of a chord costs where the pace is too fast, in bins: full chords, one upon the other, are what
-/// it is fast of.
+/// What a step of nothing costs where the pace is too fast, in bins: full chords, one upon the other, are what
+/// makes it fast.
 const CHORD: f32 = 24.0;
 
-/// Below this share of the shortest usual mean, all paces are equally fast.
-const FASTEST: f32 = 0.01;
+/// The least `r`, for a mean of nothing at all.
+const LEAST: f32 = 0.01;
 
 /// How many pitch classes there usually are, weighed by their shares: in nine of ten passages of the
 /// reference corpus's training songs 5.8 to 10.2.
@@ -62,7 +65,7 @@ const LEAN: (f32, f32) = (2.0, 20.0);
 impl Drift {
     /// That of a piece that has not begun.
     pub const fn new() -> Self {
-        Self { center: MIDDLE, pace: MODERATE, classes: [UNHEARD; 12] }
+        Self { center: MIDDLE, pace: MODERATE, slowest: PACES.1, classes: [UNHEARD; 12] }
     }
 
     /// Takes in a note.
@@ -75,11 +78,18 @@ impl Drift {
         }
     }
 
-    /// Leads the pace back to where it usually is.
-    pub fn pace(&self) -> Pace {
-        let goal = self.pace.clamp(PACES.0, PACES.1);
-        let share = (self.pace / goal).max(FASTEST);
-        Pace { goal, cost: HURRY * (share - 1.0 / share), chord: CHORD }
+    /// Takes the pace of what was just heard for one that is meant: who plays slowly is answered so.
+    pub fn accept_pace(&mut self) {
+        self.slowest = self.pace.max(PACES.1);
+    }
+
+    /// Leads the pace back to where it usually is; from slow ones only where a piece is `whole`. Melodies are
+    /// slower than pieces of both hands, and so is who waits for notes to end.
+    pub fn pace(&self, whole: bool) -> Pace {
+        let slowest = if whole { self.slowest } else { f32::INFINITY };
+        let goal = self.pace.max(PACES.0).min(slowest); // `clamp` can panic
+        let ratio = (self.pace / goal).max(LEAST);
+        Pace { goal, cost: HURRY * (ratio - 1.0 / ratio), chord: CHORD }
     }
 
     /// What each pitch is worth, to lead the pitches back.

@@ -131,8 +131,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     /// As [`hear`](Self::hear), with a `meanwhile` as that of
     /// [`next_note_meanwhile`](Self::next_note_meanwhile).
     pub fn hear_meanwhile(&mut self, note: &Note, meanwhile: impl FnMut()) {
-        let note = Note { pitch: note.pitch.min(127), ..note.playable() };
-        self.follow(&note);
+        let note = self.take(note);
         self.network.hear_meanwhile(&note, meanwhile);
     }
 
@@ -187,8 +186,16 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         note
     }
 
+    /// Takes a note that someone else played, and makes it playable; the network has not yet heard it.
+    pub(crate) fn take(&mut self, note: &Note) -> Note {
+        let note = Note { pitch: note.pitch.min(127), ..note.playable() };
+        self.follow(&note);
+        self.course.drift.accept_pace();
+        note
+    }
+
     /// Keeps a note for what watches over the piece.
-    pub(crate) fn follow(&mut self, note: &Note) {
+    fn follow(&mut self, note: &Note) {
         self.course.loops.hear(note.pitch);
         self.course.drift.hear(note);
         if let Some(guard) = &mut self.guard {
@@ -219,7 +226,10 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
                 let cost = (TILT * self.course.behind).clamp(-STEEPEST, STEEPEST);
                 Pace { goal, cost, chord: CHORD }
             }
-            None if sampling.drift_guard => self.course.drift.pace(),
+            None if sampling.drift_guard => {
+                let whole = self.network.hands() == Hands::Both && sampling.polyphony == 0;
+                self.course.drift.pace(whole)
+            }
             None => Pace::FREE,
         };
         draw_in_bands(&pace.lead(logits), TIMES, &sampling.time, &mut self.random)
@@ -259,8 +269,8 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         }
     }
 
-    /// Where in its bin a step lies that keeps to no pulse: one in four does not, as in the training songs, nor
-    /// does the first.
+    /// Where in its bin a time lies that keeps to no pulse: one in four does not, nor does any before there is
+    /// one.
     fn another_place(&mut self, freedom: &Freedom) -> Option<u32> {
         if freedom.is_greedy() {
             return None;
@@ -281,7 +291,7 @@ const TIMES: (usize, usize) = (1, 8);
 /// What a bin of a time costs for each second that a piece is behind its density.
 const TILT: f32 = 0.1;
 
-/// What a note of a chord costs where a piece is ahead, in bins: an octave of time.
+/// What a step of nothing costs where a piece is ahead of its density, in bins: an octave of time.
 const CHORD: f32 = 8.0;
 
 /// Most that a bin costs.

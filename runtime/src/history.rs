@@ -22,7 +22,7 @@ pub struct History {
     rest: [f32; PITCHES],
     /// The last note; before the first, one that never was.
     last: Note,
-    /// The last step that was one, in seconds; 0 before the first.
+    /// The last step that was not nothing, in seconds; 0 before the first.
     pulse: f32,
 }
 
@@ -194,6 +194,15 @@ mod tests {
         // Three quarters of a second later neither does.
         let rows = features(&history, Known::Step(0.75));
         assert_eq!(rows[2..], [row(60, 5), row(64, 4)]);
+    }
+
+    #[test]
+    fn a_moment_has_no_more_rows_than_that() {
+        let mut history = History::new();
+        for pitch in 0..128 {
+            history.hear(&Note { pitch, velocity: 80, step: 0.0, duration: 9.0 });
+        }
+        assert_eq!(features(&history, Known::Step(1.0)).len(), MOST_ROWS);
     }
 
     proptest! {

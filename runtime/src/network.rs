@@ -170,6 +170,11 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
         self.restart();
     }
 
+    /// Whose notes it hears.
+    pub(crate) fn hands(&self) -> Hands {
+        self.hands
+    }
+
     /// Tells it whose notes it hears from here on.
     pub(crate) fn tell(&mut self, hands: Hands) {
         self.hands = hands;
@@ -575,10 +580,10 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
         if let Some(features) = &head.features {
             let mut sums = [0.0; MAX_HEAD_HIDDEN];
             let sums = sums.get_mut(..inner.len()).unwrap_or_default();
-            // Collected first, for boards have no flash for an addition wherever there may be a row.
-            let mut rows = heapless::Vec::<usize, MOST_ROWS>::new();
-            self.history.features(known, |row| _ = rows.push(row));
-            rows.iter().for_each(|&row| features.add(row, sums));
+            // Collected first, so that boards hold the addition once. There are never more rows than that.
+            let mut rows = heapless::Vec::<u16, MOST_ROWS>::new();
+            self.history.features(known, |row| _ = rows.push(row as u16));
+            rows.iter().for_each(|&row| features.add(usize::from(row), sums));
             features.scale(sums);
             inner.iter_mut().zip(&*sums).for_each(|(inner, sum)| *inner += sum);
             meanwhile();

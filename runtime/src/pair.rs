@@ -129,8 +129,7 @@ impl<'scope, 'm: 'scope, const LAYERS: usize, const HIDDEN: usize>
 
     /// As [`Generator::hear`].
     pub fn hear(&mut self, note: &Note) {
-        let note = Note { pitch: note.pitch.min(127), ..note.playable() };
-        self.generator.follow(&note);
+        let note = self.generator.take(note);
         self.advance(note);
     }
 

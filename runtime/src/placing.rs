@@ -1,9 +1,10 @@
 //! Where in their bins times lie, which the model does not say.
 //!
-//! In music moments coincide. In the training songs of the reference corpus, three of four steps have a bin in
-//! which a sounding note ends, and 96 % of those go to that very end; of durations in whose bin another note
-//! ends, 98 % end together with it. Elsewhere times go with the pulse, the last step that was one: durations
-//! whose bin has a multiple of it are that multiple two times in three.
+//! In music moments coincide. In the training songs of the reference corpus, three of four steps that are not
+//! nothing have a bin in which a sounding note ends, and 96 % of those go to that very end; of durations in
+//! whose bin another note ends, 98 % end together with it. Elsewhere times go with the pulse, the last step that
+//! was not nothing: of steps whose bin has it, 73 % are the same, and of durations whose bin has a multiple of
+//! it, 65 % are that multiple.
 //!
 //! So a note begins as another ends, chords end together and even runs are even. Times that lie anywhere in
 //! their bins would leave crumbs between onsets and ends, which no song has, and which the model would go on
@@ -25,7 +26,8 @@ pub(crate) fn step(history: &History, bin: u8, given: Option<u32>) -> f32 {
     nearest_end(history, 0.0, step).unwrap_or(step)
 }
 
-/// A duration with this bin, in seconds, of a note after this step; as a step, or a multiple of the pulse.
+/// A duration with this bin, in seconds, of a note after this step: placed as a step is, or at a
+/// multiple of the pulse. It may be longer than can be played.
 pub(crate) fn duration(history: &History, step: f32, bin: u8, given: Option<u32>) -> f32 {
     let pulse = if time_bin(step) > 0 { step } else { history.pulse() };
     let duration = seconds(bin, given.unwrap_or_else(|| place_of(pulse)));
@@ -114,8 +116,8 @@ mod tests {
 
         #[test]
         fn times_stay_in_their_bins(
-            times in proptest::collection::vec((0f32..2.0, 0f32..4.0), 0..20),
-            bin in 0..TIME_BINS as u8, given: Option<u32>, after in 0f32..2.0
+            times in proptest::collection::vec((0f32..2.0, 0f32..15.0), 0..20),
+            bin in 0..TIME_BINS as u8, given: Option<u32>, after in 0f32..15.0
         ) {
             let history = history(&times);
             prop_assert_eq!(time_bin(step(&history, bin, given)), bin);

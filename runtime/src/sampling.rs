@@ -53,12 +53,13 @@ pub struct Sampling {
     /// Most pitches that sound at once: the next waits until another ends. 0 for no limit.
     pub polyphony: u8,
     /// Notes a second that are aimed at: steps and durations are drawn shorter the farther the piece is behind,
-    /// and longer the farther ahead; chords stay as frequent as they are. 0 for as many as the model means.
+    /// and longer the farther ahead, with fewer notes to a chord. 0 for as many as the model means.
     pub density: f32,
     /// Whether to break a circle of up to 24 pitches that has gone round for long.
     pub loop_guard: bool,
     /// Whether to lead music back that strays: to one end of the keyboard, to a few pitch classes or to all
-    /// alike, unless a register is asked for; into a hurry or nearly to a halt, unless a density is.
+    /// alike, unless a register is asked for; to a pace faster or slower than that of most songs, unless a density
+    /// is. Melodies, pieces of limited polyphony and those that go on from slow music may be slow.
     pub drift_guard: bool,
 }
 
@@ -80,7 +81,7 @@ impl Sampling {
         }
     }
 
-    /// The mean step that a density means, in seconds, if one is asked for.
+    /// The mean step at the density asked for, in seconds, if one is.
     pub(crate) fn mean_step(&self) -> Option<f32> {
         (self.density > 0.0 && self.density.is_finite()).then(|| 1.0 / self.density)
     }

@@ -74,7 +74,7 @@ pub fn seconds(bin: u8, place: u32) -> f32 {
 
 /// Where in its bin a time lies, as [`seconds`] takes it; bin 0 has no places.
 #[inline]
-pub fn place(seconds: f32) -> u32 {
+pub(crate) fn place(seconds: f32) -> u32 {
     seconds.to_bits() & ((1 << OPEN) - 1)
 }
 

@@ -37,7 +37,7 @@ pub struct Controls {
     /// --top-p of velocities alone.
     #[arg(long, value_name = "P")]
     velocity_top_p: Option<f32>,
-    /// Notes a second to aim at [default: as many as the model means].
+    /// Notes a second to aim at [default: as the model means, held near the pace of most songs].
     #[arg(long, value_name = "N")]
     density: Option<f32>,
     /// Lowest and highest pitch, such as 36 84: 60 is middle C.
@@ -53,7 +53,7 @@ pub struct Controls {
     /// Let the music go round in circles.
     #[arg(long)]
     no_loop_guard: bool,
-    /// Let the music stray to one end of the keyboard, and hurry.
+    /// Let the music stray: to one end of the keyboard, or to a pace faster or slower than that of most songs.
     #[arg(long)]
     no_drift_guard: bool,
 }

@@ -332,7 +332,10 @@ fn on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
         if flag.swap(true, Ordering::SeqCst) {
             std::process::exit(130); // asked twice: the last epoch's checkpoint stands
         }
-        let _ = writeln!(io::stderr(), "\nstopping after this update, or, now, with Ctrl-C again");
+        let _ = writeln!(
+            io::stderr(),
+            "\nstopping after this update; Ctrl-C again stops at once, and goes back to the last epoch"
+        );
     })?;
     // The handler's own thread takes the signal, never this one or those that libtorch starts from
     // it: signals that interrupt oneDNN's LSTM kernels were seen to corrupt the heap.

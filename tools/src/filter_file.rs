@@ -37,7 +37,7 @@ impl Originality {
                 ensure!(
                     model.is_none(),
                     "--original with --model needs --filter: `tools filter` makes it from the \
-                     training songs"
+                     training songs; models/expressive.filter is that of the bundled models"
                 );
                 Bytes::Bundled
             }

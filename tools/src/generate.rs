@@ -22,7 +22,7 @@ Examples:
   tools generate --seconds 60 --scale d-minor --out piece.mid --wav piece.wav
   tools generate --prime piece.mid --prime-notes 32 --original 12 --out more.mid")]
 pub struct Options {
-    /// Notes to compose, up to a million [default: 500, or as many as --seconds takes].
+    /// Notes to compose besides those of --prime, up to a million [default: 500, or as many as --seconds takes].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_NOTES))]
     notes: Option<u64>,
     #[command(flatten)]
@@ -90,7 +90,13 @@ fn make_up(options: &Options, source: &Opened) -> anyhow::Result<String> {
         ensure!(folder, "{}: --count writes a folder: let --out name one", out.display());
         std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
     } else {
-        ensure_writable(&path(seed), &[])?;
+        let out = path(seed);
+        let ending = ensure_writable(&out, &[])?;
+        ensure!(
+            matches!(ending.as_str(), "" | "mid" | "midi"),
+            "cannot write {}: let its name end in .mid; --wav writes sound",
+            out.display()
+        );
     }
 
     let pieces: Vec<u64> = (0..options.count).map(|piece| seed.wrapping_add(piece)).collect();

@@ -21,8 +21,9 @@ pub struct Options {
 
 pub fn run(options: &Options) -> anyhow::Result<String> {
     let file = ModelFile::open(options.file.as_deref())?;
-    let (_, header) = SafeTensors::read_metadata(file.bytes())
-        .with_context(|| format!("{} is no readable safetensors file", file.name()))?;
+    let (_, header) = SafeTensors::read_metadata(file.bytes()).with_context(|| {
+        format!("{} is no safetensors file that can be read: `plot` shows .mid files", file.name())
+    })?;
     let mut report = format!("{}: {} bytes\n", file.name(), file.bytes().len());
     for (key, value) in header.metadata().iter().flatten().collect::<BTreeMap<_, _>>() {
         report += &format!("  {key}: {value}\n");

@@ -32,7 +32,7 @@ Examples:
   tools play --serial /dev/ttyAMA0")]
 pub struct Options {
     /// Port to play on: a part of its name, its number in the list, or the path of a device [default:
-    /// the only one, or a virtual one that others connect to].
+    /// the only one, or, where the system has them, a virtual one that others connect to].
     #[arg(long, value_name = "PORT")]
     port: Option<String>,
     /// Serial line to play on, at MIDI's 31,250 baud, such as /dev/ttyAMA0.

@@ -15,8 +15,9 @@ pub struct Primer {
     #[arg(long, value_name = "FILE.mid")]
     prime: Option<PathBuf>,
     /// Notes to take from the start of that file.
-    #[arg(long, default_value_t = 64, value_name = "N", requires = "prime")]
-    prime_notes: usize,
+    #[arg(long, default_value_t = 64, value_name = "N", requires = "prime",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    prime_notes: u64,
 }
 
 impl Primer {
@@ -29,7 +30,7 @@ impl Primer {
     pub fn read(&self, model: &Model) -> anyhow::Result<Vec<Note>> {
         let Some(path) = &self.prime else { return Ok(Vec::new()) };
         let tracks = if model.is_expressive() { Tracks::All } else { Tracks::First };
-        let notes = read_piece(path, tracks)?.into_iter().take(self.prime_notes);
+        let notes = read_piece(path, tracks)?.into_iter().take(self.prime_notes as usize);
         Ok(notes.map(Note::playable).collect())
     }
 }

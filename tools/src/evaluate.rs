@@ -75,6 +75,11 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let model = file.model()?;
     let known = if model.is_expressive() { Tracks::All } else { Tracks::First };
     let (corpus, split) = options.songs.open(options.tracks.unwrap_or(known))?;
+    if options.model.is_none() && options.songs.split.is_none() {
+        eprintln!(
+            "note: the bundled model may have learned from these songs: of its own corpus, give the --split"
+        );
+    }
     if model.is_expressive() {
         return expressive_model(options, &sampling, &file, &model, (&corpus, &split));
     }

@@ -4,6 +4,7 @@
 
 use crate::note::Note;
 use crate::pace::Pace;
+use crate::vocabulary::Hands;
 
 /// Means over the last notes, the latest counting most.
 #[derive(Clone, Debug)]
@@ -29,6 +30,9 @@ const MIDDLE: f32 = 64.0;
 
 /// Where the mean of the last notes usually is.
 const USUAL: (f32, f32) = (57.0, 70.0);
+
+/// Semitones that the right hand alone has its middle higher: in the training songs, as a first instrument.
+const RIGHT_HAND: f32 = 9.0;
 
 /// What a semitone away from the middle costs for each that the mean has strayed.
 const PULL: f32 = 0.05;
@@ -93,14 +97,15 @@ impl Drift {
     }
 
     /// What each pitch is worth, to lead the pitches back.
-    pub fn lead(&self) -> impl Fn(u8) -> f32 + '_ {
-        let pull = PULL * beyond(self.center, USUAL);
+    pub fn lead(&self, hands: Hands) -> impl Fn(u8) -> f32 + '_ {
+        let higher = if hands == Hands::Right { RIGHT_HAND } else { 0.0 };
+        let pull = PULL * beyond(self.center - higher, USUAL);
         let classes = 1.0 / self.classes.iter().map(|share| share * share).sum::<f32>();
         let strayed = beyond(classes, CLASSES);
         let lean = strayed * if strayed < 0.0 { LEAN.0 } else { LEAN.1 };
         move |pitch| {
             let share = self.classes.get(usize::from(pitch % 12)).copied().unwrap_or_default();
-            lean * share - pull * (f32::from(pitch) - MIDDLE)
+            lean * share - pull * (f32::from(pitch) - MIDDLE - higher)
         }
     }
 }

@@ -241,7 +241,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     fn draw_pitch(&mut self, logits: &[f32], step: f32, sampling: &Sampling) -> u8 {
         let expressive = self.network.is_expressive();
         let guarded = expressive && sampling.drift_guard && sampling.is_wide();
-        let lead = self.course.drift.lead();
+        let lead = self.course.drift.lead(self.network.hands());
         let mut allowed = [f32::NEG_INFINITY; PLAYABLE];
         let mut fill = |allow: &dyn Fn(u8) -> bool| {
             let mut some = false;

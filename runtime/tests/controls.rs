@@ -175,6 +175,13 @@ fn the_drift_guard_leads_back() {
     let guarded = Sampling { drift_guard: true, ..Sampling::default() };
     assert!(mean(&Sampling::default()) > 95.0);
     assert!(mean(&guarded) < 75.0, "{}", mean(&guarded));
+    // The right hand has its middle higher.
+    let model = Model::from_bytes(&high).unwrap();
+    let mut generator: Generator<2, 32> = Generator::new(&model, 11).unwrap();
+    generator.restart_for(Hands::Right, 11);
+    let melody: f64 = (0..NOTES).map(|_| f64::from(generator.next_note(&guarded).pitch)).sum();
+    let (melody, both) = (melody / NOTES as f64, mean(&guarded));
+    assert!((5.0..13.0).contains(&(melody - both)), "{melody}, {both}");
     // One that likes a step the better, the shorter it is, and one that likes long ones.
     let liking = |a_bin: f32| {
         let mut weights = random_weights(EXPRESSIVE, 0.1, 3);

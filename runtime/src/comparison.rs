@@ -280,8 +280,7 @@ impl fmt::Display for Report {
         writeln!(f, "excerpts of up to {length} notes: {samples} sampled, {real} real;")?;
         writeln!(f, "ceiling: {training} of training songs against the real ones")?;
 
-        writeln!(f)?;
-        write!(f, "{}", self.divergences)?;
+        write!(f, "\n{}", self.divergences)?;
 
         write!(f, "\n{:34}{:>10}{:>10}", "", "sampled", "real")?;
         writeln!(f, "{:>10}{:>10}{:>10}", "overlap", "ceiling", "ratio")?;

@@ -37,6 +37,13 @@ impl Progress {
 
 const PROGRESS: &str = "progress";
 
+/// Names of the vectors of a network and its optimizer.
+const RUN: [&str; 3] = ["parameters", "first_moment", "second_moment"];
+
+fn vectors<'a>(network: &'a Network, optimizer: &'a AdamW) -> [&'a Tensor; 3] {
+    [network.vector(), &optimizer.first, &optimizer.second]
+}
+
 /// Names of a carried state.
 const CARRIED: [&str; 2] = ["carried.hidden", "carried.cell"];
 
@@ -54,12 +61,8 @@ pub fn save(
         let bytes = values(tensor).iter().flat_map(|value| value.to_le_bytes()).collect();
         tensors.insert(name, (size, bytes));
     };
-    for (name, parameter) in network.parameters() {
-        add(format!("weight.{name}"), parameter);
-    }
-    for (name, (first, second)) in &optimizer.moments {
-        add(format!("first_moment.{name}"), first);
-        add(format!("second_moment.{name}"), second);
+    for (name, tensor) in RUN.into_iter().zip(vectors(network, optimizer)) {
+        add(name.into(), tensor);
     }
     if let Some(State { hidden, cell }) = carried {
         for (name, tensor) in CARRIED.into_iter().zip([hidden, cell]) {
@@ -101,12 +104,8 @@ pub fn load(
             tch::no_grad(|| tensor.copy_(&Tensor::from_slice(&values).view_as(&tensor)));
             Ok(())
         };
-        for (name, parameter) in network.parameters() {
-            fill(format!("weight.{name}"), parameter)?;
-        }
-        for (name, (first, second)) in &optimizer.moments {
-            fill(format!("first_moment.{name}"), first)?;
-            fill(format!("second_moment.{name}"), second)?;
+        for (name, tensor) in RUN.into_iter().zip(vectors(network, optimizer)) {
+            fill(name.into(), tensor)?;
         }
         optimizer.updates = progress.updates;
         let carried = match file.tensor(CARRIED[0]) {

@@ -38,7 +38,7 @@ pub fn losses(
     network: &Network,
     batch: &Batch,
     state: &State,
-    dropout: f64,
+    dropout: Dropout,
 ) -> (Vec<Tensor>, State) {
     let embedded: Vec<Tensor> = PARTS
         .iter()
@@ -55,13 +55,13 @@ pub fn losses(
     let state =
         State { hidden: &state.hidden * &batch.goes_on, cell: &state.cell * &batch.goes_on };
     let mut input = Tensor::cat(&embedded, 2);
-    if dropout > 0.0 {
+    if dropout.outputs > 0.0 {
         // Now and then the LSTM does not hear a note: so no run of notes is learned by heart, and one that
         // does not belong there confuses the network less when it plays by itself.
         let size = [input.size()[0], input.size()[1], 1];
         input *= Tensor::ones(size, (network.compute, network.device)).dropout(UNHEARD, true);
     }
-    let (top, state) = network.lstm(&input, &state, Dropout::Units(dropout));
+    let (top, state) = network.lstm(&input, &state, dropout);
     let losses = (0..PARTS.len()).map(|head| {
         let name = format!("head.{}", PARTS[head]);
         let rows = network.parameter(&format!("{name}.features.weight"));
@@ -275,7 +275,7 @@ impl Lessons for Streams<'_> {
         }
     }
 
-    fn learn(&mut self, network: &Network, dropout: f64) -> Vec<Tensor> {
+    fn learn(&mut self, network: &Network, dropout: Dropout) -> Vec<Tensor> {
         let batch = self.next().to_device(network.device);
         let state = self.carried.take().unwrap_or_else(|| network.start(self.batch));
         let (losses, state) = losses(network, &batch, &state, dropout);
@@ -321,7 +321,7 @@ pub fn evaluate(network: &Network, songs: &[&[Note]], side_by_side: usize) -> [f
             if batch.notes == 0 {
                 break;
             }
-            let (means, next) = losses(network, &batch, &state, 0.0);
+            let (means, next) = losses(network, &batch, &state, Dropout::NONE);
             state = next;
             for (sum, mean) in sums.iter_mut().zip(means) {
                 *sum += mean.double_value(&[]) * batch.notes as f64;

@@ -18,7 +18,8 @@ use pianola_runtime::evaluation::{self, Divergences, loss_to_json};
 use pianola_runtime::export::pack;
 use pianola_runtime::files;
 use pianola_runtime::weights::{FloatWeights, RUN_WEIGHTS, Shape};
-use pianola_runtime::{Model, Note, Precision};
+use pianola_runtime::{Model, Note, Precision, Sampling};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
@@ -28,8 +29,8 @@ use crate::checkpoint::{self, Progress};
 use crate::curves;
 use crate::expressive::Streams;
 use crate::lessons::Lessons;
-use crate::network::Network;
-use crate::optimizer::{AdamW, Schedule, clip_gradients};
+use crate::network::{Dropout, Network, values};
+use crate::optimizer::{AdamW, Schedule, clip};
 use crate::report::Segments;
 
 /// A kind of network, with the recipe that suits it.
@@ -60,14 +61,15 @@ impl Preset {
         let expressive = Recipe {
             preset: self,
             seed: 0,
-            epochs: 56,
-            batch: 32,
+            epochs: 68,
+            batch: 64,
             length: 32,
             limit: None,
             learning_rate: 2e-3,
             schedule: Schedule::OneCycle,
             weight_decay: 0.1,
             dropout: 0.5,
+            weight_dropout: 0.2,
             clip: 1.0,
             augmentation: Augmentation { transpose_down: 5, transpose_up: 6, tempo: 0.1 },
             hidden: shape.hidden,
@@ -77,7 +79,7 @@ impl Preset {
         };
         match self {
             Self::Expressive => expressive,
-            Self::Small => Recipe { dropout: 0.3, ..expressive },
+            Self::Small => Recipe { epochs: 54, batch: 32, dropout: 0.3, ..expressive },
             Self::Report => Recipe {
                 epochs: 30,
                 batch: 64,
@@ -85,6 +87,7 @@ impl Preset {
                 learning_rate: 1.5e-3,
                 weight_decay: 0.01,
                 dropout: 0.3,
+                weight_dropout: 0.0,
                 ..expressive
             },
         }
@@ -114,6 +117,8 @@ pub struct Recipe {
     pub weight_decay: f64,
     /// Dropout between LSTM layers and before the heads.
     pub dropout: f64,
+    /// Dropout of the weights from one hidden state to the next.
+    pub weight_dropout: f64,
     /// Limit on the norm of the gradient; 0 for none.
     pub clip: f64,
     /// Transposition and tempo.
@@ -126,6 +131,13 @@ pub struct Recipe {
     pub mixed: bool,
     /// CRC-32 of the weights that the run starts from, if they are not random.
     pub start: Option<u32>,
+}
+
+impl Recipe {
+    fn dropout(&self) -> Dropout {
+        let units = self.preset != Preset::Report;
+        Dropout { outputs: self.dropout, weights: self.weight_dropout, units }
+    }
 }
 
 /// What a run is given besides its recipe.
@@ -179,7 +191,7 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
     if recipe.mixed {
         network.compute = Kind::BFloat16;
     }
-    let mut optimizer = AdamW::new(network.parameters(), recipe.weight_decay);
+    let mut optimizer = AdamW::new(network.vector(), recipe.weight_decay);
     let mut progress = if run.resume && files.checkpoint.exists() {
         let (progress, carried) = checkpoint::load(&files.checkpoint, &network, &mut optimizer)?;
         if let Some(carried) = carried {
@@ -215,9 +227,8 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
             );
             // Dropout draws from the update's own seed, so that a resumed run drops the same.
             tch::manual_seed((recipe.seed as i64) ^ (i64::from(optimizer.updates) << 20));
-            let losses = lessons.learn(&network, recipe.dropout);
-            update(&network, &mut optimizer, recipe, &losses, rate);
-            let losses: Vec<f64> = losses.iter().map(|loss| loss.double_value(&[])).collect();
+            let losses = lessons.learn(&network, recipe.dropout());
+            let losses = update(&network, &mut optimizer, recipe, &losses, rate);
             let total: f64 = losses.iter().sum();
             refuse_divergence(total, progress.epoch + 1)?;
             log.write(&json!({
@@ -450,13 +461,21 @@ fn prepare_folder(wanted: &Saved, run: &Run, files: &Files) -> anyhow::Result<()
     save(&files.recipe, serde_json::to_string_pretty(wanted)?.as_bytes())
 }
 
-/// One update down the gradient of the sum of a batch's losses.
-fn update(network: &Network, optimizer: &mut AdamW, recipe: &Recipe, losses: &[Tensor], rate: f64) {
-    Tensor::stack(losses, 0).sum(Kind::Float).backward();
+/// One update down the gradient of the sum of a batch's losses; returns them.
+fn update(
+    network: &Network,
+    optimizer: &mut AdamW,
+    recipe: &Recipe,
+    losses: &[Tensor],
+    rate: f64,
+) -> Vec<f64> {
+    let losses = Tensor::stack(losses, 0);
+    let mut gradient = network.gradient(&losses.sum(Kind::Float));
     if recipe.clip > 0.0 {
-        clip_gradients(network.parameters(), recipe.clip);
+        clip(&mut gradient, recipe.clip);
     }
-    optimizer.step(network.parameters(), rate);
+    optimizer.step(network.vector(), &gradient, rate);
+    values(&losses).into_iter().map(f64::from).collect()
 }
 
 /// Means over batches, each of which counts alike, however many notes it has, as in the report.
@@ -472,7 +491,15 @@ fn mean(losses: &[Vec<f64>]) -> Vec<f64> {
 pub fn sample(weights: &FloatWeights) -> anyhow::Result<Vec<Note>> {
     let packed = pack(weights, Precision::Float)?;
     let model = Model::from_bytes(&packed.bytes)?;
-    Ok(evaluation::sample_pieces(&model)?)
+    // On a GPU an epoch takes seconds, and pieces made one after the other would take some more.
+    let seeds: Vec<u64> = (0..evaluation::PIECES).collect();
+    let together = seeds.len().div_ceil(rayon::current_num_threads());
+    let sampling = Sampling::at(evaluation::TEMPERATURE);
+    let pieces = seeds
+        .par_chunks(together)
+        .map(|seeds| evaluation::compose(&model, seeds, evaluation::PIECE_NOTES, &sampling))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(pieces.concat().concat())
 }
 
 /// Writes a file of the run.

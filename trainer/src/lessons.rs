@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use crate::network::{Network, State};
+use crate::network::{Dropout, Network, State};
 
 /// The training and validation songs as a kind of network takes them.
 pub trait Lessons {
@@ -17,7 +17,7 @@ pub trait Lessons {
     fn seek(&mut self, epoch: usize, batch: usize);
 
     /// The parts of the network's mean loss on the next batch: scalars, to go backward from.
-    fn learn(&mut self, network: &Network, dropout: f64) -> Vec<Tensor>;
+    fn learn(&mut self, network: &Network, dropout: Dropout) -> Vec<Tensor>;
 
     /// The means of the parts over the validation songs.
     fn validate(&self, network: &Network) -> Vec<f64>;

@@ -117,11 +117,11 @@ struct Fit {
     /// from much music first, and then from that which it is to play like.
     #[arg(long, value_name = "RUN")]
     from: Option<PathBuf>,
-    /// Epochs to train [default: 56; report 30].
+    /// Epochs to train [default: 68; small 54; report 30].
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
-    /// Per update, songs side by side; of the report's network, segments of 64 notes [default: 32;
-    /// report 64].
+    /// Per update, songs side by side; of the report's network, segments of 64 notes [default: 64;
+    /// small 32].
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
     /// Notes of each song in an update [default: 32]; the report's network has segments of 64.
@@ -143,6 +143,9 @@ struct Fit {
     /// not hear a tenth of the notes [default: 0.5; small and report 0.3].
     #[arg(long, value_name = "X")]
     dropout: Option<f64>,
+    /// Dropout of the LSTM's weights from one hidden state to the next [default: 0.2; report 0].
+    #[arg(long, value_name = "X")]
+    weight_dropout: Option<f64>,
     /// Limit on the gradient's norm; 0 for none [default: 1].
     #[arg(long, value_name = "X")]
     clip: Option<f64>,
@@ -214,9 +217,11 @@ fn fit_command(options: Fit) -> anyhow::Result<()> {
     {
         ensure!(value > 0, "{option} must be at least 1");
     }
-    for (option, value) in
-        [("--dropout", recipe.dropout), ("--tempo", f64::from(recipe.augmentation.tempo))]
-    {
+    for (option, value) in [
+        ("--dropout", recipe.dropout),
+        ("--weight-dropout", recipe.weight_dropout),
+        ("--tempo", f64::from(recipe.augmentation.tempo)),
+    ] {
         ensure!((0.0..1.0).contains(&value), "{option} must be from 0 to below 1");
     }
     for (option, value) in [
@@ -281,6 +286,7 @@ impl Fit {
             schedule: self.schedule.unwrap_or(preset.schedule),
             weight_decay: self.weight_decay.unwrap_or(preset.weight_decay),
             dropout: self.dropout.unwrap_or(preset.dropout),
+            weight_dropout: self.weight_dropout.unwrap_or(preset.weight_dropout),
             clip: self.clip.unwrap_or(preset.clip),
             augmentation: Augmentation {
                 transpose_down: transpose.0,

@@ -14,6 +14,9 @@ pub struct Network {
     pub device: Device,
     /// Kind of number that products are taken of; parameters and sums stay in single precision.
     pub compute: Kind,
+    /// All parameters, one after the other in the order of their names.
+    vector: Tensor,
+    /// Views of them by name, which gradients are taken to.
     parameters: BTreeMap<String, Tensor>,
 }
 
@@ -35,7 +38,7 @@ impl Network {
     /// et al., 2015). Both together take a third off the epochs to a given loss. And neighbouring bins
     /// of a time or a velocity start alike, in what is heard and in what is said.
     pub fn new(shape: Shape, device: Device) -> Self {
-        let parameters = shape
+        let tensors = shape
             .tensors()
             .into_iter()
             .map(|(name, size)| {
@@ -56,25 +59,38 @@ impl Network {
                     let hidden = shape.hidden as i64;
                     let _ = value.narrow(0, hidden, hidden).g_add_scalar_(1.0);
                 }
-                (name, value.to_device(device).set_requires_grad(true))
+                (name, value)
             })
             .collect();
-        Self { shape, device, compute: Kind::Float, parameters }
+        Self::of(shape, device, &tensors)
     }
 
     /// A network with the weights of a float file.
     pub fn from_weights(weights: &FloatWeights, device: Device) -> Self {
-        let parameters = weights
+        let tensors = weights
             .tensors
             .iter()
             .map(|(name, array)| {
                 let size: Vec<i64> = array.shape().iter().map(|&n| n as i64).collect();
                 let values: Vec<f32> = array.iter().copied().collect();
-                let value = Tensor::from_slice(&values).view(size.as_slice()).to_device(device);
-                (name.clone(), value.set_requires_grad(true))
+                (name.clone(), Tensor::from_slice(&values).view(size.as_slice()))
             })
             .collect();
-        Self { shape: weights.shape, device, compute: Kind::Float, parameters }
+        Self::of(weights.shape, device, &tensors)
+    }
+
+    fn of(shape: Shape, device: Device, tensors: &BTreeMap<String, Tensor>) -> Self {
+        let flat: Vec<Tensor> = tensors.values().map(|tensor| tensor.view(-1)).collect();
+        let vector = Tensor::cat(&flat, 0).to_device(device);
+        let mut at = 0;
+        let view = |(name, tensor): (&String, &Tensor)| {
+            let count = tensor.numel() as i64;
+            let view = vector.narrow(0, at, count).view(tensor.size().as_slice()).detach();
+            at += count;
+            (name.clone(), view.set_requires_grad(true))
+        };
+        let parameters = tensors.iter().map(view).collect();
+        Self { shape, device, compute: Kind::Float, vector, parameters }
     }
 
     /// The weights as they are now.
@@ -90,9 +106,17 @@ impl Network {
         Ok(FloatWeights { shape: self.shape, tensors, provenance })
     }
 
-    /// Parameters in the order of their names.
-    pub fn parameters(&self) -> &BTreeMap<String, Tensor> {
-        &self.parameters
+    /// All parameters as one vector, to be changed in place.
+    pub fn vector(&self) -> &Tensor {
+        &self.vector
+    }
+
+    /// Gradient of a loss, as a vector like that of the parameters.
+    pub fn gradient(&self, loss: &Tensor) -> Tensor {
+        let parameters: Vec<&Tensor> = self.parameters.values().collect();
+        let gradients = Tensor::run_backward(&[loss], &parameters, false, false);
+        let flat: Vec<Tensor> = gradients.iter().map(|gradient| gradient.reshape(-1)).collect();
+        Tensor::cat(&flat, 0)
     }
 
     /// The parameter of that name, of which the shape has one, as it is computed with.
@@ -115,54 +139,61 @@ impl Network {
     }
 
     /// Runs the LSTM over `[time, batch, width]`; returns the top layer's outputs and the state after
-    /// the last. `dropout` above 0 drops from the outputs of every layer.
+    /// the last.
     pub fn lstm(&self, input: &Tensor, state: &State, dropout: Dropout) -> (Tensor, State) {
         let layers = self.shape.layers as i64;
+        let Dropout { outputs: share, weights, units } = dropout;
+        let parameters = |layer: i64| {
+            let parameter = |name| self.parameter(&format!("rnn.{name}_l{layer}"));
+            let recurrent = parameter("weight_hh").dropout(weights, weights > 0.0);
+            [parameter("weight_ih"), recurrent, parameter("bias_ih"), parameter("bias_hh")]
+        };
         let run = |input: &Tensor, range: std::ops::Range<i64>, drop: f64| {
-            let parameters: Vec<Tensor> = range
-                .clone()
-                .flat_map(|layer| {
-                    ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
-                        .map(|name| self.parameter(&format!("rnn.{name}_l{layer}")))
-                })
-                .collect();
+            let parameters: Vec<Tensor> = range.clone().flat_map(parameters).collect();
             let count = range.end - range.start;
             let state = [&state.hidden, &state.cell]
                 .map(|state| state.narrow(0, range.start, count).to_kind(self.compute));
-            input.lstm(&state, &parameters, true, count, drop, drop > 0.0, false, false)
+            // Always as in training, for cuDNN goes backward only then; all that it changes is dropout.
+            input.lstm(&state, &parameters, true, count, drop, true, false, false)
         };
         let mut top = input.to_kind(self.compute);
-        let (hidden, cell) = match dropout {
-            Dropout::Values(share) => {
-                let (outputs, hidden, cell) = run(&top, 0..layers, share);
-                top = outputs.dropout(share, share > 0.0);
-                (hidden, cell)
+        let (hidden, cell) = if units {
+            let (mut hidden, mut cell) = (Vec::new(), Vec::new());
+            for layer in 0..layers {
+                let (outputs, last_hidden, last_cell) = run(&top, layer..layer + 1, 0.0);
+                let size = [1, outputs.size()[1], outputs.size()[2]];
+                let mask = Tensor::ones(size, (self.compute, self.device));
+                top = outputs * mask.dropout(share, share > 0.0);
+                hidden.push(last_hidden);
+                cell.push(last_cell);
             }
-            Dropout::Units(share) => {
-                let (mut hidden, mut cell) = (Vec::new(), Vec::new());
-                for layer in 0..layers {
-                    let (outputs, last_hidden, last_cell) = run(&top, layer..layer + 1, 0.0);
-                    let size = [1, outputs.size()[1], outputs.size()[2]];
-                    let mask = Tensor::ones(size, (self.compute, self.device));
-                    top = outputs * mask.dropout(share, share > 0.0);
-                    hidden.push(last_hidden);
-                    cell.push(last_cell);
-                }
-                (Tensor::cat(&hidden, 0), Tensor::cat(&cell, 0))
-            }
+            (Tensor::cat(&hidden, 0), Tensor::cat(&cell, 0))
+        } else {
+            let (outputs, hidden, cell) = run(&top, 0..layers, share);
+            top = outputs.dropout(share, share > 0.0);
+            (hidden, cell)
         };
         let state = State { hidden: hidden.to_kind(Kind::Float), cell: cell.to_kind(Kind::Float) };
         (top, state)
     }
 }
 
-/// Shares of a layer's outputs that training leaves out.
+/// What training leaves out.
 #[derive(Clone, Copy, Debug)]
-pub enum Dropout {
-    /// Of single values, drawn anew at every step, as `torch.nn.LSTM` does.
-    Values(f64),
-    /// Of units, for a whole batch (Gal and Ghahramani, 2016).
-    Units(f64),
+pub struct Dropout {
+    /// Share of every layer's outputs.
+    pub outputs: f64,
+    /// Share of the weights from one hidden state to the next, for a whole batch (DropConnect; Merity et
+    /// al., 2018).
+    pub weights: f64,
+    /// Whether outputs are left out by units, for a whole batch (Gal and Ghahramani, 2016), and not as single
+    /// values, drawn anew at every step, as `torch.nn.LSTM` does.
+    pub units: bool,
+}
+
+impl Dropout {
+    /// Nothing is left out.
+    pub const NONE: Self = Self { outputs: 0.0, weights: 0.0, units: false };
 }
 
 /// Makes neighbouring rows alike, all but the first, and keeps their variance: a Gaussian of three
@@ -200,18 +231,35 @@ mod tests {
         let start = Tensor::from_slice(&[0.5f32, -1.0, 2.0]);
         let mut theirs = store.root().zeros("w", &[3]);
         tch::no_grad(|| theirs.copy_(&start));
-        let ours = start.copy().set_requires_grad(true);
         let mut their_optimizer =
             nn::AdamW { wd: 0.1, ..Default::default() }.build(&store, 1e-2).unwrap();
-        let parameters = BTreeMap::from([("w".to_string(), ours.shallow_clone())]);
-        let mut our_optimizer = crate::optimizer::AdamW::new(&parameters, 0.1);
+        let ours = start.copy();
+        let mut our_optimizer = crate::optimizer::AdamW::new(&ours, 0.1);
         for _ in 0..20 {
             their_optimizer.backward_step(&(&theirs - 0.3).pow_tensor_scalar(2).sum(Kind::Float));
-            (&ours - 0.3).pow_tensor_scalar(2).sum(Kind::Float).backward();
-            our_optimizer.step(&parameters, 1e-2);
+            our_optimizer.step(&ours, &((&ours - 0.3) * 2.0), 1e-2);
         }
         let (ours, theirs) = (values(&ours), values(&theirs));
         let worst = ours.iter().zip(theirs).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
         assert!(worst < 1e-6);
+    }
+
+    /// Weights are left out of a batch where it is asked for, and then some gradients are nothing.
+    #[test]
+    fn weights_that_are_left_out_learn_nothing() {
+        tch::manual_seed(3);
+        let network = Network::new(Shape { hidden: 32, ..Shape::SMALL }, Device::Cpu);
+        let width = network.parameter("rnn.weight_ih_l0").size()[1];
+        let input = Tensor::randn([8, 2, width], (Kind::Float, Device::Cpu));
+        let learns_nothing = |weights| {
+            let dropout = Dropout { weights, ..Dropout::NONE };
+            let (top, _) = network.lstm(&input, &network.start(2), dropout);
+            let loss = top.square().sum(Kind::Float);
+            let recurrent = &network.parameters["rnn.weight_hh_l0"];
+            let gradient = values(&Tensor::run_backward(&[loss], &[recurrent], false, false)[0]);
+            gradient.iter().filter(|&&value| value == 0.0).count() as f64 / gradient.len() as f64
+        };
+        assert!(learns_nothing(0.0) < 0.01);
+        assert!((learns_nothing(0.25) - 0.25).abs() < 0.03);
     }
 }

@@ -26,14 +26,14 @@ pub struct Prediction {
 }
 
 /// Runs the network over `[time, batch]` pitches and `[time, batch, 2]` steps and durations, from a
-/// zero state. `dropout` above 0 drops between LSTM layers and before the heads.
-pub fn forward(network: &Network, pitch: &Tensor, times: &Tensor, dropout: f64) -> Prediction {
+/// zero state.
+pub fn forward(network: &Network, pitch: &Tensor, times: &Tensor, dropout: Dropout) -> Prediction {
     // A one-hot times a matrix is a column of it.
     let table = network.parameter("pitch_embedding_layer.weight").transpose(0, 1);
     let embedded = Tensor::embedding(&table, pitch, -1, false, false);
     let input = Tensor::cat(&[embedded, times.to_kind(network.compute)], 2);
     let start = network.start(pitch.size()[1] as usize);
-    let (top, state) = network.lstm(&input, &start, Dropout::Values(dropout));
+    let (top, state) = network.lstm(&input, &start, dropout);
     let say = |layer, input: &Tensor| network.dense(layer, input);
     let pitch = say("decoder_pitch2", &say("decoder_pitch1", &top).relu());
     let [step, duration] =
@@ -122,7 +122,7 @@ impl Lessons for Segments<'_> {
         self.place = (augmented.collect(), batch);
     }
 
-    fn learn(&mut self, network: &Network, dropout: f64) -> Vec<Tensor> {
+    fn learn(&mut self, network: &Network, dropout: Dropout) -> Vec<Tensor> {
         let (segments, at) = &mut self.place;
         let segments = segments.chunks(self.batch).nth(*at).unwrap_or_default();
         *at += 1;
@@ -150,7 +150,7 @@ pub fn evaluate(network: &Network, segments: &[Segment], batch: usize) -> [f64; 
     tch::no_grad(|| {
         for chunk in segments.chunks(batch) {
             let batch = Batch::new(chunk, network.device);
-            let prediction = forward(network, &batch.pitch_in, &batch.times_in, 0.0);
+            let prediction = forward(network, &batch.pitch_in, &batch.times_in, Dropout::NONE);
             let losses = Loss::of(&prediction, &batch.pitch_out, &batch.times_out).parts();
             for (sum, loss) in sum.iter_mut().zip(losses) {
                 *sum += loss * chunk.len() as f64;
@@ -243,7 +243,7 @@ mod tests {
         let length = pitch.len() as i64;
         let pitch = Tensor::from_slice(&pitch).view([length, 1]);
         let times = Tensor::from_slice(&times).view([length, 1, 2]);
-        let theirs = tch::no_grad(|| forward(&network, &pitch, &times, 0.0));
+        let theirs = tch::no_grad(|| forward(&network, &pitch, &times, Dropout::NONE));
 
         let mut worst = 0f32;
         for step in 0..=STEPS {

@@ -5,7 +5,9 @@
 use std::fs;
 use std::path::Path;
 
-use pianola_runtime::midi_file::{Tracks, read, to_relative, write};
+use pianola_runtime::midi_file::{
+    Instrument, Score, TimedNote, Tracks, read, to_relative, write, write_score,
+};
 use pianola_runtime::{BOS, Note};
 use pianola_tests::{data, refuse, root, run, succeed, tools};
 use serde_json::Value;
@@ -84,6 +86,33 @@ fn a_primer_opens_the_piece_and_steers_it() {
     assert_eq!(opening, [40, 41, 42, 43]);
     let rest = |piece: &[Note]| piece[4..].iter().map(|note| note.pitch).collect::<Vec<_>>();
     assert_ne!(rest(&after_low), rest(&after_high));
+}
+
+/// A melody goes on from the melody of a piece.
+#[test]
+fn the_right_hand_alone_is_primed_by_the_right_hand() {
+    let folder = tempdir().unwrap();
+    let [prime, out] = ["prime.mid", "out.mid"].map(|name| folder.path().join(name));
+    let hand = |pitches: std::ops::Range<u8>| Instrument {
+        name: String::new(),
+        notes: (0..).zip(pitches).map(|(at, pitch)| timed(at, pitch)).collect(),
+    };
+    let score = Score { instruments: vec![hand(72..76), hand(40..44)], pedal: Vec::new() };
+    fs::write(&prime, write_score(&score)).unwrap();
+    for (hands, opening) in [("right", [72, 73, 74, 75]), ("both", [40, 72, 41, 73])] {
+        let mut command = tools();
+        command.args(["generate", "--seed", "1", "--notes", "1", "--hands", hands]);
+        command.args(["--prime-notes", "4", "--prime"]).arg(&prime).arg("--out").arg(&out);
+        succeed(&mut command);
+        let pitches: Vec<u8> = notes(&out).iter().map(|note| note.pitch).collect();
+        assert_eq!(pitches[..4], opening, "{hands}");
+    }
+}
+
+/// A note of a quarter of a second, so many of them after the start.
+fn timed(at: u32, pitch: u8) -> TimedNote {
+    let start = f64::from(at) / 4.0;
+    TimedNote { start, end: start + 0.2, pitch, velocity: 64 }
 }
 
 #[test]

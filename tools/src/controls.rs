@@ -42,7 +42,7 @@ pub struct Controls {
     density: Option<f32>,
     /// Lowest and highest pitch, such as 36 84: 60 is middle C.
     #[arg(long, num_args = 2, value_names = ["LOW", "HIGH"],
-          value_parser = clap::value_parser!(u8).range(..128))]
+          value_parser = pitch)]
     register: Option<Vec<u8>>,
     /// Stay in a scale, such as c-major, f#-minor or bb-pentatonic.
     #[arg(long, value_name = "SCALE")]
@@ -56,6 +56,12 @@ pub struct Controls {
     /// Let the music stray: to one end of the keyboard, or to a pace faster or slower than that of most songs.
     #[arg(long)]
     no_drift_guard: bool,
+}
+
+/// Reads a MIDI pitch.
+fn pitch(text: &str) -> Result<u8, String> {
+    let pitch = text.parse().ok().filter(|pitch| *pitch < 128);
+    pitch.ok_or_else(|| "pitches are numbers from 0 to 127, and 60 is middle C".into())
 }
 
 impl Controls {

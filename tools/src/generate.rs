@@ -1,6 +1,6 @@
 //! `tools generate`: new music into `.mid` files.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -99,6 +99,12 @@ fn make_up(options: &Options, source: &Opened) -> anyhow::Result<String> {
         );
     }
 
+    let likeliest = [sampling.pitch, sampling.time, sampling.velocity]
+        .iter()
+        .all(|part| part.temperature == 0.0);
+    if likeliest && options.count > 1 {
+        eprintln!("note: at --temperature 0 every seed makes the same piece");
+    }
     let pieces: Vec<u64> = (0..options.count).map(|piece| seed.wrapping_add(piece)).collect();
     let bar = progress_bar(notes * options.count);
     // Each core composes some pieces together, so that they share each weight it fetches.
@@ -138,11 +144,12 @@ fn make_up(options: &Options, source: &Opened) -> anyhow::Result<String> {
             None => format!("with any MIDI player, or `render {}`", first.display()),
         };
         let length = HumanDuration(Duration::from_secs_f64(seconds));
-        Ok(format!("wrote {}: {notes} notes, {length}; hear it {hear}\n", first.display()))
+        let count = if notes == 1 { "note" } else { "notes" };
+        Ok(format!("wrote {}: {notes} {count}, {length}; hear it {hear}\n", first.display()))
     } else {
         let folder = first.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
-        Ok(format!("wrote {} pieces to {}\n", lengths.len(), folder.display()))
+        let folder = folder.map_or("this folder".into(), |folder| folder.display().to_string());
+        Ok(format!("wrote {} pieces to {folder}\n", lengths.len()))
     }
 }
 

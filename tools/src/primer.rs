@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 use pianola_runtime::midi_file::Tracks;
+use pianola_runtime::vocabulary::Hands;
 use pianola_runtime::{Model, Note};
 
 use crate::songs::read_piece;
 
 #[derive(Args)]
 pub struct Primer {
-    /// Go on from the notes of a .mid file, which open the piece; where the model knows one hand,
-    /// those of the first instrument.
+    /// Go on from the notes of a .mid file, which open the piece; where one hand is to play, those of the
+    /// first instrument.
     #[arg(long, value_name = "FILE.mid")]
     prime: Option<PathBuf>,
     /// Notes to take from the start of that file.
@@ -27,9 +28,10 @@ impl Primer {
     }
 
     /// The notes, as the model hears them; none without a file.
-    pub fn read(&self, model: &Model) -> anyhow::Result<Vec<Note>> {
+    pub fn read(&self, model: &Model, hands: Hands) -> anyhow::Result<Vec<Note>> {
         let Some(path) = &self.prime else { return Ok(Vec::new()) };
-        let tracks = if model.is_expressive() { Tracks::All } else { Tracks::First };
+        let both = model.is_expressive() && hands == Hands::Both;
+        let tracks = if both { Tracks::All } else { Tracks::First };
         let notes = read_piece(path, tracks)?.into_iter().take(self.prime_notes as usize);
         Ok(notes.map(Note::playable).collect())
     }

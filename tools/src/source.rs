@@ -20,7 +20,7 @@ pub struct Source {
     /// Model file [default: the bundled one].
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Seconds of music: stop before the first note that starts later.
+    /// Seconds of music besides those of --prime: stop before the first note that starts later.
     #[arg(long, value_name = "S")]
     seconds: Option<f64>,
     #[command(flatten)]
@@ -66,7 +66,7 @@ impl Source {
         let model = file.model()?;
         let filter_file = self.originality.open(self.model.as_deref())?;
         let filter = filter_file.as_ref().map(FilterFile::filter).transpose()?;
-        let primer = self.primer.read(&model)?;
+        let primer = self.primer.read(&model, self.hands.told())?;
         make_up(&Opened {
             source: self,
             file: &file,

@@ -207,10 +207,12 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
     let mut log = Log::open(&files.log, &progress)?;
     let batches = lessons.updates();
     let songs = |set| run.corpus.set(run.split, set).count();
+    // The report's network is limited to so many segments, not songs.
+    let limit = recipe.limit.filter(|_| recipe.preset != Preset::Report).unwrap_or(usize::MAX);
     say(format_args!(
         "{} parameters; {} training and {} validation songs, {batches} updates an epoch",
         shape.parameters(),
-        songs(Set::Train),
+        songs(Set::Train).min(limit),
         songs(Set::Validation)
     ));
 

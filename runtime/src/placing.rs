@@ -4,7 +4,7 @@
 //! nothing have a bin in which a sounding note ends, and 98 % of those go to that very end; of durations in
 //! whose bin another note ends, 99 % end together with it. Elsewhere times go with the pulse, the last step that
 //! was not nothing: of steps whose bin has it, 68 % are the same, and of durations whose bin has a multiple of
-//! it, 61 % are that multiple (`cargo run --release -p pianola-tests --example times`).
+//! it, 61 % are that multiple (docs/results.md has the command).
 //!
 //! So a note begins as another ends, chords end together and even runs are even. Times that lie anywhere in
 //! their bins would leave crumbs between onsets and ends, which no song has, and which the model would go on

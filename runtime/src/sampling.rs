@@ -28,7 +28,7 @@ impl Freedom {
     }
 
     /// Whether the likeliest choice is taken.
-    pub(crate) fn is_greedy(&self) -> bool {
+    pub fn is_greedy(&self) -> bool {
         self.temperature.is_nan() || self.temperature <= 0.0
     }
 }

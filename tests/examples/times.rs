@@ -1,6 +1,7 @@
-//! Prints what docs/results.md and docs/architecture.md say of when notes come: how often times go to another
-//! note's end or with the pulse, in the training songs and in a model's pieces; how far sets of training songs
-//! as small as those pieces are from the test songs; and whether long pieces stay what they are.
+//! Prints what docs/results.md, docs/architecture.md and runtime/src/placing.rs say of when notes come: how often
+//! times go to another note's end or with the pulse, in the training songs and in a model's pieces; how far sets
+//! of training songs as small as those pieces are from the test songs; and whether long pieces stay what they are.
+//! It takes about two minutes.
 
 use std::path::Path;
 
@@ -14,13 +15,19 @@ use pianola_runtime::vocabulary::time_bin;
 use pianola_runtime::{Model, Sampling};
 use rand_pcg::Pcg32;
 
-/// Times that differ by less are the same, in seconds: MIDI ticks are no finer.
+/// Times that differ by less are the same, in seconds: a file has them rounded to ticks, onset and end apart.
 const SAME: f32 = 1e-3;
 
 /// Most steps that a duration is held against.
 const MOST_STEPS: u8 = 16;
 
-/// Long pieces.
+/// Excerpts and pieces that divergences are of.
+const PIECES: u64 = 100;
+
+/// How often as many excerpts are drawn.
+const DRAWS: usize = 50;
+
+/// Pieces of 20,000 notes.
 const LONG: u64 = 40;
 
 /// Of so many times, so many were where they are looked for.
@@ -131,11 +138,11 @@ fn main() -> anyhow::Result<()> {
     let (corpus, split, _) =
         Corpus::open(Path::new(folder), Tracks::All, Some(Path::new(split)), 0)?;
     let songs = |set| corpus.set(&split, set).map(|song: &Song| song.notes.as_slice());
-    let seeds: Vec<u64> = (0..100).collect();
+    let seeds: Vec<u64> = (0..PIECES).collect();
     let sampling = Sampling { loop_guard: true, drift_guard: true, ..Sampling::default() };
     let pieces = compose(&model, &seeds, EXCERPT, &sampling)?;
     Coincidences::of(songs(Set::Train)).print("training songs");
-    Coincidences::of(pieces.iter().map(Vec::as_slice)).print("100 pieces");
+    Coincidences::of(pieces.iter().map(Vec::as_slice)).print("the model's pieces");
 
     let real: Vec<Note> = songs(Set::Test).flatten().copied().collect();
     let whole: Vec<&[Note]> = songs(Set::Train)
@@ -144,15 +151,16 @@ fn main() -> anyhow::Result<()> {
         .collect();
     ensure!(whole.len() >= seeds.len(), "{folder}: too few training songs");
     let (mut drawn, mut rng) = (whole, Pcg32::new(0, 0));
-    let draws = (0..50).map(|_| {
+    let draw = |_| {
         shuffle(&mut drawn, &mut rng);
         fine(drawn[..seeds.len()].iter().copied().flatten(), &real)
-    });
-    let draws: Vec<[f64; 2]> = draws.collect();
+    };
+    let draws: Vec<[f64; 2]> = (0..DRAWS).map(draw).collect();
     for (part, name) in ["steps", "durations"].into_iter().enumerate() {
         let of = |fold: fn(f64, f64) -> f64, start| draws.iter().map(|d| d[part]).fold(start, fold);
         println!(
-            "{name} of 50 times 100 excerpts of training songs, bins of 10 ms, from the test songs: {:.4}, from {:.4} to {:.4}",
+            "{name} of {DRAWS} times {PIECES} excerpts of training songs, bins of 10 ms, from the test songs: \
+             {:.4}, from {:.4} to {:.4}",
             of(|a, b| a + b, 0.0) / draws.len() as f64,
             of(f64::min, f64::INFINITY),
             of(f64::max, 0.0),
@@ -163,6 +171,7 @@ fn main() -> anyhow::Result<()> {
         songs(Set::Train).flat_map(|song| song.chunks_exact(EXCERPT).skip(1)).collect();
     let first: Vec<&[Note]> =
         songs(Set::Train).filter_map(|song| song.chunks_exact(EXCERPT).next()).collect();
+    print_means("test songs", &songs(Set::Test).collect::<Vec<_>>());
     print_means("first thousand notes of training songs", &first);
     print_means("later thousands", &later);
     let long = compose(&model, &(0..LONG).collect::<Vec<u64>>(), 20 * EXCERPT, &sampling)?;

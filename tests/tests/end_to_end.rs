@@ -63,6 +63,14 @@ fn many_pieces_are_those_of_their_seeds() {
     let one = folder.path().join("one.mid");
     generate(&["--seed", "6"], &one);
     assert!(fs::read(many.join("piece-6.mid")).unwrap() == fs::read(one).unwrap());
+    // The report's model draws nothing but pitches.
+    let mut command = tools();
+    command.arg("generate").arg("--model").arg(&model).args(["--count", "2", "--seed", "1"]);
+    command.args(["--notes", "9", "--pitch-temperature", "0", "--out"]).arg(&many);
+    let output = command.output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("every seed makes the same piece"));
+    let piece = |name| fs::read(many.join(name)).unwrap();
+    assert!(piece("piece-1.mid") == piece("piece-2.mid"));
 }
 
 #[test]
@@ -327,6 +335,12 @@ fn bad_input_is_refused_in_one_line_and_leaves_nothing() {
     assert!(said.contains("not a training run") && said.contains("trainer fit"), "{said}");
     let said = generate(&["--register", "61", "61", "--scale", "c-major"]);
     assert!(said.contains("--register 61 61 leaves no pitch") && said.contains("widen"), "{said}");
+    for (low, high) in [("c4", "c5"), ("0", "128"), ("-1", "60")] {
+        let output = tools().args(["generate", "--register", low, high]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("from 0 to 127, and 60 is middle C"), "{said}");
+    }
     let said = refuse(tools().arg("evaluate").arg("--corpus").arg(folder.path().join("gone")));
     assert!(said.contains("gone"), "{said}");
 
@@ -417,7 +431,11 @@ fn evaluated(model: &str) -> Value {
 /// `docs/results.md`: on any machine, since they compute the same bits.
 #[test]
 #[ignore = "needs the corpora (PIANOLA_DATA)"]
-fn the_expressive_model_reaches_its_figures() {
+fn the_expressive_models_reach_their_figures() {
+    let measured = |report: &Value, pointer, figure: f64| {
+        let measured = report.pointer(pointer).and_then(Value::as_f64).unwrap();
+        assert!((measured - figure).abs() <= 5.1e-5, "{pointer}: {measured}, not {figure}");
+    };
     let report = evaluated("expressive-int8.safetensors");
     assert_eq!(report["notes"].as_u64(), Some(147_995));
     for (figure, pointer) in [
@@ -430,12 +448,18 @@ fn the_expressive_model_reaches_its_figures() {
         (0.0099, "/samples/jsd/corrected/pitch"),
         (0.0002, "/samples/jsd/corrected/step"),
         (0.0012, "/samples/jsd/corrected/duration"),
+        (0.0250, "/samples/jsd/fine/step"),
+        (0.0438, "/samples/jsd/fine/duration"),
         (0.9463, "/samples/mean_ratio"),
         (1.9169, "/right_hand_pitch/model, hearing both hands"),
         (1.9452, "/right_hand_pitch/model, hearing it alone"),
     ] {
-        let measured = report.pointer(pointer).and_then(Value::as_f64).unwrap();
-        assert!((measured - figure).abs() < 1e-4, "{pointer}: {measured}, not {figure}");
+        measured(&report, pointer, figure);
+    }
+    for (model, total) in
+        [("expressive-int4.safetensors", 5.2279), ("small-int4.safetensors", 5.2751)]
+    {
+        measured(&evaluated(model), "/nats_per_note/model/total", total);
     }
 }
 

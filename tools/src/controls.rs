@@ -41,8 +41,7 @@ pub struct Controls {
     #[arg(long, value_name = "N")]
     density: Option<f32>,
     /// Lowest and highest pitch, such as 36 84: 60 is middle C.
-    #[arg(long, num_args = 2, value_names = ["LOW", "HIGH"],
-          value_parser = pitch)]
+    #[arg(long, num_args = 2, value_names = ["LOW", "HIGH"], value_parser = pitch)]
     register: Option<Vec<u8>>,
     /// Stay in a scale, such as c-major, f#-minor or bb-pentatonic.
     #[arg(long, value_name = "SCALE")]

@@ -290,7 +290,8 @@ fn report_model(
     );
 
     let loss = segments_loss(file, model, &segments)?;
-    let sampled = evaluation::sample_pieces(model).map_err(|error| file.refused(error))?;
+    let sampled = evaluation::sample_pieces(model, 0..evaluation::PIECES)
+        .map_err(|error| file.refused(error))?;
     Ok(Evaluation {
         model: file.name().into(),
         segments: segments.len(),

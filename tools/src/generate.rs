@@ -8,7 +8,7 @@ use clap::Args;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use pianola_runtime::files::write_whole;
 use pianola_runtime::midi_file;
-use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Note, Sampling};
+use pianola_runtime::{Freedom, Generator, MAX_HIDDEN, MAX_LAYERS, Note, Sampling};
 use rayon::prelude::*;
 
 use crate::output::ensure_writable;
@@ -99,11 +99,13 @@ fn make_up(options: &Options, source: &Opened) -> anyhow::Result<String> {
         );
     }
 
-    let likeliest = [sampling.pitch, sampling.time, sampling.velocity]
-        .iter()
-        .all(|part| part.temperature == 0.0);
-    if likeliest && options.count > 1 {
-        eprintln!("note: at --temperature 0 every seed makes the same piece");
+    let drawn = if source.model.is_expressive() {
+        &[sampling.pitch, sampling.time, sampling.velocity][..]
+    } else {
+        &[sampling.pitch]
+    };
+    if options.count > 1 && drawn.iter().all(Freedom::is_greedy) {
+        eprintln!("note: where nothing is left to chance, every seed makes the same piece");
     }
     let pieces: Vec<u64> = (0..options.count).map(|piece| seed.wrapping_add(piece)).collect();
     let bar = progress_bar(notes * options.count);

@@ -20,7 +20,7 @@ pub struct Source {
     /// Model file [default: the bundled one].
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Seconds of music besides those of --prime: stop before the first note that starts later.
+    /// Seconds of music besides those of --prime: stop before the first note after them.
     #[arg(long, value_name = "S")]
     seconds: Option<f64>,
     #[command(flatten)]
@@ -81,7 +81,8 @@ impl Source {
 pub struct Opened<'a> {
     source: &'a Source,
     file: &'a ModelFile,
-    model: &'a Model<'a>,
+    /// What makes it up.
+    pub model: &'a Model<'a>,
     filter: Option<&'a Filter<'a>>,
     /// Notes that a piece opens with.
     pub primer: Vec<Note>,

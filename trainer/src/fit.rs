@@ -18,7 +18,7 @@ use pianola_runtime::evaluation::{self, Divergences, loss_to_json};
 use pianola_runtime::export::pack;
 use pianola_runtime::files;
 use pianola_runtime::weights::{FloatWeights, RUN_WEIGHTS, Shape};
-use pianola_runtime::{Model, Note, Precision, Sampling};
+use pianola_runtime::{Model, Note, Precision};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -82,7 +82,6 @@ impl Preset {
             Self::Small => Recipe { epochs: 54, batch: 32, dropout: 0.3, ..expressive },
             Self::Report => Recipe {
                 epochs: 30,
-                batch: 64,
                 length: SEGMENT,
                 learning_rate: 1.5e-3,
                 weight_decay: 0.01,
@@ -134,7 +133,7 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    fn dropout(&self) -> Dropout {
+    fn left_out(&self) -> Dropout {
         let units = self.preset != Preset::Report;
         Dropout { outputs: self.dropout, weights: self.weight_dropout, units }
     }
@@ -229,7 +228,7 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
             );
             // Dropout draws from the update's own seed, so that a resumed run drops the same.
             tch::manual_seed((recipe.seed as i64) ^ (i64::from(optimizer.updates) << 20));
-            let losses = lessons.learn(&network, recipe.dropout());
+            let losses = lessons.learn(&network, recipe.left_out());
             let losses = update(&network, &mut optimizer, recipe, &losses, rate);
             let total: f64 = losses.iter().sum();
             refuse_divergence(total, progress.epoch + 1)?;
@@ -425,7 +424,9 @@ fn prepare_folder(wanted: &Saved, run: &Run, files: &Files) -> anyhow::Result<()
             .with_context(|| format!("cannot read {}", files.recipe.display()))
             .context("no run to resume: start one without --resume")?;
         let saved: Saved = serde_json::from_str(&saved)
-            .with_context(|| format!("{} is damaged", files.recipe.display()))
+            .with_context(|| {
+                format!("{} is damaged, or of another version of Pianola", files.recipe.display())
+            })
             .context("cannot resume: start a new run with another --out")?;
         let [was, is] = [&saved, wanted].map(|run| serde_json::to_value(&run.recipe));
         let (was, is) = (was?, is?);
@@ -493,15 +494,17 @@ fn mean(losses: &[Vec<f64>]) -> Vec<f64> {
 pub fn sample(weights: &FloatWeights) -> anyhow::Result<Vec<Note>> {
     let packed = pack(weights, Precision::Float)?;
     let model = Model::from_bytes(&packed.bytes)?;
-    // On a GPU an epoch takes seconds, and pieces made one after the other would take some more.
-    let seeds: Vec<u64> = (0..evaluation::PIECES).collect();
-    let together = seeds.len().div_ceil(rayon::current_num_threads());
-    let sampling = Sampling::at(evaluation::TEMPERATURE);
-    let pieces = seeds
-        .par_chunks(together)
-        .map(|seeds| evaluation::compose(&model, seeds, evaluation::PIECE_NOTES, &sampling))
+    // On all cores, some pieces on each: where a GPU trains, an epoch takes no more than some seconds.
+    const TOGETHER: u64 = 5;
+    let firsts: Vec<u64> = (0..evaluation::PIECES).step_by(TOGETHER as usize).collect();
+    let pieces = firsts
+        .into_par_iter()
+        .map(|first| {
+            let end = evaluation::PIECES.min(first + TOGETHER);
+            evaluation::sample_pieces(&model, first..end)
+        })
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(pieces.concat().concat())
+    Ok(pieces.concat())
 }
 
 /// Writes a file of the run.

@@ -84,7 +84,7 @@ struct CorpusOptions {
     /// Where libtorch computes.
     #[arg(long, value_enum, default_value_t = DeviceOption::Cpu)]
     device: DeviceOption,
-    /// Threads of libtorch [default: one per core]; a run on one thread is repeatable bit for bit.
+    /// Threads of libtorch [default: one per core]; on one thread of a CPU, a run is repeatable bit for bit.
     #[arg(long, value_name = "N")]
     threads: Option<i32>,
 }
@@ -167,8 +167,8 @@ struct Fit {
     /// LSTM layers [default: 3].
     #[arg(long, value_name = "N")]
     layers: Option<usize>,
-    /// Take products in bfloat16: three times as fast where the processor has AMX, 1.6 times where it has AVX-512
-    /// BF16; no faster on a GPU.
+    /// Take products in bfloat16: three times as fast where the processor has AMX, 1.6 times with AVX-512
+    /// alone; no faster on a GPU.
     #[arg(long)]
     mixed: bool,
 }
@@ -199,7 +199,8 @@ impl CorpusOptions {
             DeviceOption::Cuda => {
                 ensure!(
                     tch::Cuda::is_available(),
-                    "this libtorch has no CUDA device: use --device cpu, or a libtorch with CUDA"
+                    "this libtorch has no CUDA device: use --device cpu, or a libtorch with CUDA, \
+                     preloaded as models/README.md says"
                 );
                 Device::Cuda(0)
             }

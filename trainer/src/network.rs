@@ -79,6 +79,8 @@ impl Network {
         Self::of(weights.shape, device, &tensors)
     }
 
+    /// One whose parameters are these. They share the vector's memory, as views that begin graphs of their own:
+    /// so the vector is changed in place, and never replaced.
     fn of(shape: Shape, device: Device, tensors: &BTreeMap<String, Tensor>) -> Self {
         let flat: Vec<Tensor> = tensors.values().map(|tensor| tensor.view(-1)).collect();
         let vector = Tensor::cat(&flat, 0).to_device(device);
@@ -219,47 +221,56 @@ pub fn values(tensor: &Tensor) -> Vec<f32> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
-    /// A gradient step of the hand-written AdamW is libtorch's.
-    #[test]
-    fn adamw_agrees_with_libtorch() {
-        use tch::nn::{self, OptimizerConfig};
-        let store = nn::VarStore::new(Device::Cpu);
-        let start = Tensor::from_slice(&[0.5f32, -1.0, 2.0]);
-        let mut theirs = store.root().zeros("w", &[3]);
-        tch::no_grad(|| theirs.copy_(&start));
-        let mut their_optimizer =
-            nn::AdamW { wd: 0.1, ..Default::default() }.build(&store, 1e-2).unwrap();
-        let ours = start.copy();
-        let mut our_optimizer = crate::optimizer::AdamW::new(&ours, 0.1);
-        for _ in 0..20 {
-            their_optimizer.backward_step(&(&theirs - 0.3).pow_tensor_scalar(2).sum(Kind::Float));
-            our_optimizer.step(&ours, &((&ours - 0.3) * 2.0), 1e-2);
-        }
-        let (ours, theirs) = (values(&ours), values(&theirs));
-        let worst = ours.iter().zip(theirs).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
-        assert!(worst < 1e-6);
+    fn small() -> Network {
+        tch::manual_seed(3);
+        Network::new(Shape { hidden: 32, ..Shape::SMALL }, Device::Cpu)
+    }
+
+    /// Mean square of the LSTM's outputs for some input.
+    fn loss(network: &Network, dropout: Dropout) -> Tensor {
+        let width = network.parameter("rnn.weight_ih_l0").size()[1];
+        tch::manual_seed(4);
+        let input = Tensor::randn([8, 2, width], (Kind::Float, Device::Cpu));
+        network.lstm(&input, &network.start(2), dropout).0.square().mean(Kind::Float)
     }
 
     /// Weights are left out of a batch where it is asked for, and then some gradients are nothing.
     #[test]
     fn weights_that_are_left_out_learn_nothing() {
-        tch::manual_seed(3);
-        let network = Network::new(Shape { hidden: 32, ..Shape::SMALL }, Device::Cpu);
-        let width = network.parameter("rnn.weight_ih_l0").size()[1];
-        let input = Tensor::randn([8, 2, width], (Kind::Float, Device::Cpu));
-        let learns_nothing = |weights| {
-            let dropout = Dropout { weights, ..Dropout::NONE };
-            let (top, _) = network.lstm(&input, &network.start(2), dropout);
-            let loss = top.square().sum(Kind::Float);
-            let recurrent = &network.parameters["rnn.weight_hh_l0"];
-            let gradient = values(&Tensor::run_backward(&[loss], &[recurrent], false, false)[0]);
-            gradient.iter().filter(|&&value| value == 0.0).count() as f64 / gradient.len() as f64
+        let network = small();
+        for units in [false, true] {
+            let learns_nothing = |weights| {
+                let loss = loss(&network, Dropout { weights, units, ..Dropout::NONE });
+                let recurrent = &network.parameters["rnn.weight_hh_l0"];
+                let gradient =
+                    values(&Tensor::run_backward(&[loss], &[recurrent], false, false)[0]);
+                let nothing = gradient.iter().filter(|&&value| value == 0.0).count();
+                nothing as f64 / gradient.len() as f64
+            };
+            assert!(learns_nothing(0.0) < 0.01);
+            assert!((learns_nothing(0.25) - 0.25).abs() < 0.03);
+        }
+    }
+
+    /// A small step of the vector against its gradient lowers the loss as far as the gradient says: both are
+    /// in the same order, and the parameters are views of the vector.
+    #[test]
+    fn a_step_against_the_gradient_goes_down_as_far_as_it_says() {
+        const STEP: f64 = 1e-3;
+        let network = small();
+        // The squares give every parameter a gradient.
+        let loss = || {
+            let squares = network.parameters.values().map(|one| one.square().sum(Kind::Float));
+            squares.fold(loss(&network, Dropout::NONE) * 100.0, |sum, square| sum + square * 0.01)
         };
-        assert!(learns_nothing(0.0) < 0.01);
-        assert!((learns_nothing(0.25) - 0.25).abs() < 0.03);
+        let before = loss();
+        let gradient = network.gradient(&before);
+        let expected = STEP * gradient.square().sum(Kind::Float).double_value(&[]);
+        tch::no_grad(|| drop(network.vector().shallow_clone().g_sub_(&(&gradient * STEP))));
+        let lower = before.double_value(&[]) - loss().double_value(&[]);
+        assert!((lower / expected - 1.0).abs() < 0.05, "{lower}, not {expected}");
     }
 }

@@ -24,7 +24,7 @@ pub struct AdamW {
 }
 
 impl AdamW {
-    /// An optimizer of so many parameters, a vector, that has seen no gradient.
+    /// An optimizer for a vector of parameters, that has seen no gradient.
     pub fn new(parameters: &Tensor, weight_decay: f64) -> Self {
         let (first, second) = (parameters.zeros_like(), parameters.zeros_like());
         Self { weight_decay, updates: 0, first, second }
@@ -88,9 +88,33 @@ impl Schedule {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
+    use tch::Device;
+
     use super::*;
     use crate::network::values;
+
+    /// A gradient step of the hand-written AdamW is libtorch's.
+    #[test]
+    fn adamw_agrees_with_libtorch() {
+        use tch::nn::{self, OptimizerConfig};
+        let store = nn::VarStore::new(Device::Cpu);
+        let start = Tensor::from_slice(&[0.5f32, -1.0, 2.0]);
+        let mut theirs = store.root().zeros("w", &[3]);
+        tch::no_grad(|| theirs.copy_(&start));
+        let mut their_optimizer =
+            nn::AdamW { wd: 0.1, ..Default::default() }.build(&store, 1e-2).unwrap();
+        let ours = start.copy();
+        let mut our_optimizer = AdamW::new(&ours, 0.1);
+        for _ in 0..20 {
+            their_optimizer.backward_step(&(&theirs - 0.3).pow_tensor_scalar(2).sum(Kind::Float));
+            our_optimizer.step(&ours, &((&ours - 0.3) * 2.0), 1e-2);
+        }
+        let (ours, theirs) = (values(&ours), values(&theirs));
+        let worst = ours.iter().zip(theirs).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
+        assert!(worst < 1e-6);
+    }
 
     #[test]
     fn long_gradients_are_clipped_and_short_ones_are_not() {
@@ -101,5 +125,12 @@ mod tests {
         let mut short = Tensor::from_slice(&[0.3f32, -0.4]);
         clip(&mut short, 1.0);
         assert_eq!(values(&short), [0.3, -0.4]);
+        let mut none = Tensor::from_slice(&[0.0f32, 0.0]);
+        clip(&mut none, 1.0);
+        assert_eq!(values(&none), [0.0, 0.0]);
+        // What is no number stays none: the loss is refused then.
+        let mut lost = Tensor::from_slice(&[f32::NAN, 1.0]);
+        clip(&mut lost, 1.0);
+        assert!(values(&lost)[0].is_nan());
     }
 }

@@ -87,6 +87,12 @@ fn learns_and_leaves_what_it_promises(preset: &str) {
     assert_eq!(output.status.code(), Some(2), "an option given twice");
     let output = fit(corpus.path(), &run, &["--resume", "--clip", "2"]).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("clip: 1.0, not 2.0"));
+    // Nor from a recipe that does not say all that this version asks.
+    let recipe = fs::read_to_string(run.join("recipe.json")).unwrap();
+    fs::write(run.join("recipe.json"), recipe.replace("weight_dropout", "dropout_once")).unwrap();
+    let output = fit(corpus.path(), &run, &["--resume"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("another version of Pianola"));
+    fs::write(run.join("recipe.json"), recipe).unwrap();
     // Nor with other data.
     let output = fit(corpus.path(), &run, &["--resume", "--split-seed", "1"]).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("split"));
@@ -179,6 +185,7 @@ fn bad_input_is_refused_in_one_line() {
         (&empty, [].as_slice(), "no notes"),
         (&out.path().join("nowhere"), &[], "nowhere"),
         (&empty, &["--dropout", "1.5"], "--dropout"),
+        (&empty, &["--weight-dropout", "1"], "--weight-dropout"),
         (&empty, &["--patience", "0"], "--patience"),
     ] {
         let output = fit(corpus, &run, more).output().unwrap();

@@ -4,7 +4,7 @@ use anyhow::ensure;
 use clap::Args;
 use pianola_runtime::{Freedom, Sampling, Scale};
 
-use crate::named_scale::NamedScale;
+use crate::named_scale::{NamedScale, named_note};
 
 #[derive(Args)]
 // For a negative number, they say what is allowed.
@@ -40,7 +40,7 @@ pub struct Controls {
     /// Notes a second to aim at [default: as the model means, held near the pace of most songs].
     #[arg(long, value_name = "N")]
     density: Option<f32>,
-    /// Lowest and highest pitch, such as 36 84: 60 is middle C.
+    /// Lowest and highest pitch, such as 36 84 or C2 C6: middle C is 60 or C4.
     #[arg(long, num_args = 2, value_names = ["LOW", "HIGH"], value_parser = pitch)]
     register: Option<Vec<u8>>,
     /// Stay in a scale, such as c-major, f#-minor or bb-pentatonic.
@@ -57,10 +57,16 @@ pub struct Controls {
     no_drift_guard: bool,
 }
 
-/// Reads a MIDI pitch.
+/// Reads a MIDI pitch, by its number or its name.
 fn pitch(text: &str) -> Result<u8, String> {
-    let pitch = text.parse().ok().filter(|pitch| *pitch < 128);
-    pitch.ok_or_else(|| "pitches are numbers from 0 to 127, and 60 is middle C".into())
+    let named = || {
+        let name = text.to_lowercase();
+        let (above, octave) = named_note(&name)?;
+        let octave: i32 = octave.parse().ok().filter(|octave| (-1..10).contains(octave))?;
+        u8::try_from(12 * (octave + 1) + above).ok()
+    };
+    let pitch = text.parse().ok().or_else(named).filter(|pitch| *pitch < 128);
+    pitch.ok_or_else(|| "pitches are numbers from 0 to 127, or names: middle C is 60 or C4".into())
 }
 
 impl Controls {
@@ -102,5 +108,35 @@ impl Controls {
         let some = (lowest..=highest).any(|pitch| sampling.scale.contains(pitch));
         ensure!(some, "--register {lowest} {highest} leaves no pitch of --scale: widen it");
         Ok(sampling)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pitches_are_read_by_number_and_by_name() {
+        for (text, number) in [
+            ("0", 0),
+            ("60", 60),
+            ("127", 127),
+            ("c4", 60),
+            ("C4", 60),
+            ("Bb3", 58),
+            ("bb3", 58),
+            ("B3", 59),
+            ("cb4", 59),
+            ("F#5", 78),
+            ("c-1", 0),
+            ("G9", 127),
+        ] {
+            assert_eq!(pitch(text), Ok(number), "{text}");
+        }
+        for wrong in
+            ["", "-1", "128", "c", "h4", "c##4", "cb-1", "g#9", "c10", "c99999999999", "ü4"]
+        {
+            assert!(pitch(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -1,17 +1,17 @@
 //! `tools generate`: new music into `.mid` files.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use pianola_runtime::files::write_whole;
 use pianola_runtime::midi_file;
 use pianola_runtime::{Freedom, Generator, MAX_HIDDEN, MAX_LAYERS, Note, Sampling};
 use rayon::prelude::*;
 
 use crate::output::ensure_writable;
+use crate::roll::clock;
 use crate::source::{Opened, Source};
 use crate::{render, soundfont};
 
@@ -143,9 +143,9 @@ fn make_up(options: &Options, source: &Opened) -> anyhow::Result<String> {
     if let [(notes, seconds)] = lengths[..] {
         let hear = match &options.wav {
             Some(wav) => format!("in {}", wav.display()),
-            None => format!("with any MIDI player, or `render {}`", first.display()),
+            None => format!("with any MIDI player, or `tools render {}`", first.display()),
         };
-        let length = HumanDuration(Duration::from_secs_f64(seconds));
+        let length = clock(seconds, 1.0, seconds);
         let count = if notes == 1 { "note" } else { "notes" };
         Ok(format!("wrote {}: {notes} {count}, {length}; hear it {hear}\n", first.display()))
     } else {

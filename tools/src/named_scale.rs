@@ -21,6 +21,27 @@ impl NamedScale {
     }
 }
 
+/// Semitones of a note above the C of its octave, from its name in lower case, and what follows the name.
+pub fn named_note(name: &str) -> Option<(i32, &str)> {
+    let mut letters = name.chars();
+    let natural = match letters.next()? {
+        'c' => 0,
+        'd' => 2,
+        'e' => 4,
+        'f' => 5,
+        'g' => 7,
+        'a' => 9,
+        'b' => 11,
+        _ => return None,
+    };
+    let rest = letters.as_str();
+    Some(match rest.chars().next() {
+        Some('#' | 's') => (natural + 1, &rest[1..]),
+        Some('b') => (natural - 1, &rest[1..]),
+        _ => (natural, rest),
+    })
+}
+
 impl FromStr for NamedScale {
     type Err = &'static str;
 
@@ -28,23 +49,8 @@ impl FromStr for NamedScale {
         const EXPECTED: &str = "expected a root and major, minor or pentatonic, such as f#-minor";
         let name = name.to_lowercase();
         let (root, kind) = name.split_once(['-', ' ']).ok_or(EXPECTED)?;
-        let mut letters = root.chars();
-        let natural = match letters.next() {
-            Some('c') => 0,
-            Some('d') => 2,
-            Some('e') => 4,
-            Some('f') => 5,
-            Some('g') => 7,
-            Some('a') => 9,
-            Some('b') => 11,
-            _ => return Err(EXPECTED),
-        };
-        let root = match letters.as_str() {
-            "" => natural,
-            "#" | "s" => natural + 1,
-            "b" => natural + 11,
-            _ => return Err(EXPECTED),
-        };
+        let (above, "") = named_note(root).ok_or(EXPECTED)? else { return Err(EXPECTED) };
+        let root = above.rem_euclid(12) as u8;
         match kind {
             "major" => Ok(Self(Scale::major(root))),
             "minor" => Ok(Self(Scale::minor(root))),

@@ -32,7 +32,11 @@ impl Primer {
         let Some(path) = &self.prime else { return Ok(Vec::new()) };
         let both = model.is_expressive() && hands == Hands::Both;
         let tracks = if both { Tracks::All } else { Tracks::First };
-        let notes = read_piece(path, tracks)?.into_iter().take(self.prime_notes as usize);
+        let notes = read_piece(path, tracks)?;
+        if hands == Hands::Right && notes.len() == read_piece(path, Tracks::All)?.len() {
+            eprintln!("note: {} has one instrument, which opens the melody whole", path.display());
+        }
+        let notes = notes.into_iter().take(self.prime_notes as usize);
         Ok(notes.map(Note::playable).collect())
     }
 }

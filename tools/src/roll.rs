@@ -284,7 +284,7 @@ fn times(
 
 /// A time as exact as the step to the next: in seconds, or minutes and seconds if the picture goes
 /// on beyond a minute.
-fn clock(seconds: f64, step: f64, end: f64) -> String {
+pub fn clock(seconds: f64, step: f64, end: f64) -> String {
     let tenths = (seconds * 10.0).round() as u64;
     let (minutes, seconds) =
         if end < 60.0 { (None, tenths / 10) } else { (Some(tenths / 600), tenths / 10 % 60) };

@@ -27,6 +27,9 @@ const PIECES: u64 = 100;
 /// How often as many excerpts are drawn.
 const DRAWS: usize = 50;
 
+/// Thousands of notes of the songs that long pieces are held against.
+const LASTING: usize = 3;
+
 /// Pieces of 20,000 notes.
 const LONG: u64 = 40;
 
@@ -128,6 +131,13 @@ fn print_means(name: &str, passages: &[&[Note]]) {
     );
 }
 
+/// Of the notes of each piece that are its so-manieth thousand, counted from 1.
+fn print_thousand(name: &str, pieces: &[&[Note]], thousand: usize) {
+    let passages: Vec<&[Note]> =
+        pieces.iter().filter_map(|piece| piece.chunks_exact(EXCERPT).nth(thousand - 1)).collect();
+    print_means(&format!("{name}, thousand number {thousand}"), &passages);
+}
+
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [model, folder, split] = arguments.as_slice() else {
@@ -167,18 +177,18 @@ fn main() -> anyhow::Result<()> {
         );
     }
 
-    let later: Vec<&[Note]> =
-        songs(Set::Train).flat_map(|song| song.chunks_exact(EXCERPT).skip(1)).collect();
-    let first: Vec<&[Note]> =
-        songs(Set::Train).filter_map(|song| song.chunks_exact(EXCERPT).next()).collect();
     print_means("test songs", &songs(Set::Test).collect::<Vec<_>>());
-    print_means("first thousand notes of training songs", &first);
-    print_means("later thousands", &later);
+    // The same songs each time: only long songs have later thousands, and they are fast from the start.
+    let lasting: Vec<&[Note]> =
+        songs(Set::Train).filter(|song| song.len() >= LASTING * EXCERPT).collect();
+    let name = format!("{} training songs", lasting.len());
+    for thousand in 1..=LASTING {
+        print_thousand(&name, &lasting, thousand);
+    }
     let long = compose(&model, &(0..LONG).collect::<Vec<u64>>(), 20 * EXCERPT, &sampling)?;
+    let long: Vec<&[Note]> = long.iter().map(Vec::as_slice).collect();
     for thousand in [1, 2, 5, 10, 20] {
-        let some: Vec<&[Note]> =
-            long.iter().filter_map(|piece| piece.chunks_exact(EXCERPT).nth(thousand - 1)).collect();
-        print_means(&format!("thousand number {thousand} of {LONG} pieces"), &some);
+        print_thousand(&format!("{LONG} pieces"), &long, thousand);
     }
     Ok(())
 }

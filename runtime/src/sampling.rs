@@ -59,7 +59,8 @@ pub struct Sampling {
     pub loop_guard: bool,
     /// Whether to lead music back that strays: to one end of the keyboard, to a few pitch classes or to all
     /// alike, unless a register is asked for; to a pace faster or slower than that of most songs, unless a density
-    /// is. Melodies, pieces of limited polyphony and those that go on from slow music may be slow.
+    /// is; to velocities softer or louder than at the start or than someone else played. Melodies, pieces of limited
+    /// polyphony and those that go on from slow music may be slow.
     pub drift_guard: bool,
 }
 

@@ -239,6 +239,39 @@ fn the_drift_guard_leads_back() {
 
 #[test]
 #[cfg_attr(miri, ignore = "needs many notes")]
+fn the_drift_guard_keeps_a_piece_as_loud_as_it_was_meant() {
+    let liking = |velocity: u8| {
+        let mut weights = random_weights(EXPRESSIVE, 0.1, 3);
+        let bias = weights.tensors.get_mut("head.velocity.output.bias").unwrap();
+        let away = |bin: u8| (f32::from(bin) - f32::from(velocity / 4)) / 5.0;
+        bias.iter_mut().zip(0u8..).for_each(|(bias, bin)| *bias = -away(bin).powi(2) / 2.0);
+        pack(&weights, Precision::Int8).unwrap().bytes
+    };
+    let mean = |file: &[u8], drift_guard, heard: Option<u8>| {
+        let model = Model::from_bytes(file).unwrap();
+        let mut generator: Generator<2, 32> = Generator::new(&model, 11).unwrap();
+        if let Some(velocity) = heard {
+            let note = Note { pitch: 60, velocity, step: 0.1, duration: 0.5 };
+            (0..40).for_each(|_| generator.hear(&note));
+        }
+        let sampling = Sampling { drift_guard, ..Sampling::default() };
+        let velocity = |_| f64::from(generator.next_note(&sampling).velocity);
+        (0..NOTES).map(velocity).sum::<f64>() / NOTES as f64
+    };
+    // Who plays softly to a model that likes it loud is answered softly, and the other way round.
+    for (liked, heard) in [(96, 40), (32, 100)] {
+        let file = liking(liked);
+        let [free, held] = [false, true].map(|guard| mean(&file, guard, Some(heard)));
+        let far = |mean: f64| (mean - f64::from(heard)).abs();
+        assert!(far(free) > 40.0 && far(held) < 0.5 * far(free), "{heard}: {free}, {held}");
+        // A piece that begins as the model likes goes on so.
+        let [free, held] = [false, true].map(|guard| mean(&file, guard, None));
+        assert!((free - held).abs() < 4.0, "{free}, {held}");
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "needs many notes")]
 fn nothing_is_played_that_the_filter_knows() {
     const N: usize = 4;
     // What it would play of itself is what it may not play.

@@ -52,7 +52,8 @@ pub struct Controls {
     /// Let the music go round in circles.
     #[arg(long)]
     no_loop_guard: bool,
-    /// Let the music stray: to one end of the keyboard, or to a pace faster or slower than that of most songs.
+    /// Let the music stray: to one end of the keyboard, to a pace faster or slower than that of most songs, or to
+    /// another loudness than at its start.
     #[arg(long)]
     no_drift_guard: bool,
 }

@@ -17,12 +17,14 @@ pub(crate) struct Drift {
     lasting_pace: f32,
     /// The mean step when someone else last played; 0 if nobody has.
     meant_pace: f32,
-    /// Mean velocity.
+    /// Mean velocity; since someone else last played, if anyone has.
     loudness: f32,
-    /// What it was when someone else last played; if nobody has, over the first notes of the piece.
-    meant_loudness: f32,
-    /// Notes that the mean velocity is of.
+    /// Notes that it is of.
     counted: f32,
+    /// Mean velocity of someone else's last notes; if nobody has played, of the first notes of the piece.
+    meant_loudness: f32,
+    /// Notes of someone else that it is of.
+    others: f32,
     /// Shares of the pitch classes.
     classes: [f32; 12],
 }
@@ -63,7 +65,7 @@ const PACES: (f32, f32) = (0.08, 0.14);
 /// The most that it is moved by, as a ratio.
 const MOVED: f32 = 1.5;
 
-/// The longest step of someone else's that counts, in seconds: longer ones are pauses, and no pace.
+/// As which longer steps of someone else's count, in seconds: they may be pauses, and no pace.
 const PAUSE: f32 = 1.0;
 
 /// What a bin of a time costs where the mean is `r` times the nearest usual one, in logits for each of
@@ -103,8 +105,9 @@ impl Drift {
             lasting_pace: MODERATE,
             meant_pace: 0.0,
             loudness: 0.0,
-            meant_loudness: 0.0,
             counted: 0.0,
+            meant_loudness: 0.0,
+            others: 0.0,
             classes: [UNHEARD; 12],
         }
     }
@@ -116,7 +119,7 @@ impl Drift {
         self.lasting_pace += (note.step - self.lasting_pace) / LONGEST_MEMORY;
         self.counted = (self.counted + 1.0).min(LONG_MEMORY);
         self.loudness += (f32::from(note.velocity) - self.loudness) / self.counted;
-        if self.counted < LONG_MEMORY {
+        if self.others == 0.0 && self.counted < LONG_MEMORY {
             self.meant_loudness = self.loudness;
         }
         self.classes.iter_mut().for_each(|share| *share -= *share / LONG_MEMORY);
@@ -130,12 +133,12 @@ impl Drift {
         self.hear(&Note { step: note.step.min(PAUSE), ..*note });
         self.meant_pace = self.pace;
         self.forget_lasting_pace();
-        self.counted = LONG_MEMORY;
-        self.loudness += (f32::from(note.velocity) - self.loudness) / SHORT_MEMORY;
-        self.meant_loudness = self.loudness;
+        self.others = (self.others + 1.0).min(SHORT_MEMORY);
+        self.meant_loudness += (f32::from(note.velocity) - self.meant_loudness) / self.others;
+        (self.loudness, self.counted) = (self.meant_loudness, SHORT_MEMORY);
     }
 
-    /// Leaves the pace of the notes so far out of account: it was another's, or asked for.
+    /// Forgets the lasting pace: it was another's, or asked for.
     pub fn forget_lasting_pace(&mut self) {
         self.lasting_pace = MODERATE;
     }
@@ -184,12 +187,12 @@ fn beyond(value: f32, (least, most): (f32, f32)) -> f32 {
 mod tests {
     use super::*;
 
-    const SILENCE: Note = Note { pitch: 60, velocity: 0, step: MODERATE, duration: 0.1 };
+    const NOTE: Note = Note { pitch: 60, velocity: 80, step: MODERATE, duration: 0.1 };
 
     /// After so many notes at a step.
     fn after(notes: usize, step: f32) -> Drift {
         let mut drift = Drift::new();
-        (0..notes).for_each(|_| drift.hear(&Note { step, ..SILENCE }));
+        (0..notes).for_each(|_| drift.hear(&Note { step, ..NOTE }));
         drift
     }
 
@@ -216,7 +219,7 @@ mod tests {
     fn slow_music_is_led_back_unless_it_is_a_melody_or_was_heard() {
         let heard = |step| {
             let mut drift = Drift::new();
-            (0..3000).for_each(|_| drift.hear_another(&Note { step, ..SILENCE }));
+            (0..3000).for_each(|_| drift.hear_another(&Note { step, ..NOTE }));
             drift.pace(true).cost
         };
         assert!(after(3000, 0.3).pace(true).cost > 0.0);
@@ -230,7 +233,7 @@ mod tests {
     #[test]
     fn a_pause_is_no_slow_music() {
         let mut drift = after(300, MODERATE);
-        drift.hear_another(&Note { step: 15.0, ..SILENCE });
+        drift.hear_another(&Note { step: 15.0, ..NOTE });
         assert!(drift.pace < PACES.1 && drift.pace(true).cost == 0.0, "{}", drift.pace);
     }
 
@@ -244,26 +247,36 @@ mod tests {
     fn a_piece_is_led_back_to_the_loudness_of_its_start_if_it_strays_far() {
         let after = |velocity| {
             let mut drift = Drift::new();
-            (0..300).for_each(|_| drift.hear(&Note { velocity: 60, ..SILENCE }));
+            (0..300).for_each(|_| drift.hear(&Note { velocity: 60, ..NOTE }));
             assert_eq!(gain(&drift), 0.0);
-            (0..300).for_each(|_| drift.hear(&Note { velocity, ..SILENCE }));
+            (0..300).for_each(|_| drift.hear(&Note { velocity, ..NOTE }));
             gain(&drift)
         };
         assert!(after(30) > 0.5 && after(90) < -0.5, "{}, {}", after(30), after(90));
         assert_eq!([57, 63].map(after), [0.0; 2]);
     }
 
-    /// A few notes are enough, and its own that follow do not count for what was meant.
     #[test]
-    fn who_plays_softly_is_answered_so() {
+    fn who_plays_softly_or_loudly_is_answered_so() {
         let mut drift = Drift::new();
-        (0..32).for_each(|_| drift.hear_another(&Note { velocity: 30, ..SILENCE }));
-        assert_eq!(gain(&drift), 0.0);
-        (0..100).for_each(|_| drift.hear(&Note { velocity: 90, ..SILENCE }));
-        assert!(gain(&drift) < -0.5, "{}", gain(&drift));
-        // And so is who becomes louder.
-        (0..100).for_each(|_| drift.hear_another(&Note { velocity: 90, ..SILENCE }));
-        (0..100).for_each(|_| drift.hear(&Note { velocity: 90, ..SILENCE }));
-        assert_eq!(gain(&drift), 0.0);
+        let mut play = |velocities: &[u8], own: bool| {
+            for &velocity in velocities {
+                let note = Note { velocity, ..NOTE };
+                if own { drift.hear(&note) } else { drift.hear_another(&note) }
+            }
+            gain(&drift)
+        };
+        // Of few notes the first counts no more than the others.
+        assert_eq!(play(&[30, 80, 80, 80, 80, 80, 80, 80], false), 0.0);
+        assert_eq!(play(&[74; 100], true), 0.0);
+        // In turns, its own notes do not count for what is meant.
+        for _ in 0..20 {
+            assert_eq!(play(&[30; 16], false), 0.0);
+            assert!(play(&[90; 16], true) < -0.2);
+        }
+        assert!(play(&[90; 16], true) < -0.5);
+        assert_eq!(play(&[90; 200], false), 0.0);
+        assert_eq!(play(&[90; 100], true), 0.0);
+        assert!(play(&[30; 100], true) > 0.5);
     }
 }

@@ -150,7 +150,7 @@ impl Drift {
         let slowest = if whole { self.meant_pace.max(moved * PACES.1) } else { f32::INFINITY };
         let goal = self.pace.max(moved * PACES.0).min(slowest);
         let ratio = (self.pace / goal).max(LEAST);
-        Pace { goal, cost: HURRY * (ratio - 1.0 / ratio), chord: CHORD }
+        Pace { goal, cost: HURRY * (ratio - 1.0 / ratio), chord: CHORD, fall: 0.0 }
     }
 
     /// The logits of a velocity's bins, led back to how loud the piece is meant to be.

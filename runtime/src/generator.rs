@@ -235,7 +235,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         let pace = match sampling.mean_step() {
             Some(goal) => {
                 let cost = (TILT * self.course.behind).clamp(-STEEPEST, STEEPEST);
-                Pace { goal, cost, chord: CHORD }
+                Pace { goal, cost, chord: CHORD, fall: 1.0 }
             }
             None if sampling.drift_guard => self.course.drift.pace(whole),
             None => Pace::FREE,

@@ -11,17 +11,20 @@ pub(crate) struct Pace {
     pub cost: f32,
     /// Where bins are worth something, what a time of nothing costs, in bins: that of a chord's notes.
     pub chord: f32,
+    /// What each bin farther than four times the goal is worth less again, as a share: 1 where bins are worth so
+    /// much that holes would open, 0 where they are not.
+    pub fall: f32,
 }
 
 impl Pace {
     /// As the model means.
-    pub const FREE: Self = Self { goal: 0.0, cost: 0.0, chord: 0.0 };
+    pub const FREE: Self = Self { goal: 0.0, cost: 0.0, chord: 0.0, fall: 0.0 };
 
     /// The logits of a step's or a duration's bins, led.
     ///
     /// Where the pace is to become faster, times below half the goal all cost as much; where it is to become
-    /// slower, times above four times the goal are all worth as much: farther away lies no pace, only crumbs
-    /// and holes. A step of nothing is as likely as before, so that chords do not swell to gain pace, and less
+    /// slower, times above four times the goal are all worth as much, or less again the longer they are: farther
+    /// away lies no pace, only crumbs and holes. A step of nothing is as likely as before, so that chords do not swell to gain pace, and less
     /// likely where pace is to be lost.
     #[inline(never)] // boards have no flash for a copy at every call
     pub fn lead(self, logits: &[f32]) -> [f32; TIME_BINS] {
@@ -31,9 +34,12 @@ impl Pace {
             return led;
         }
         let limit = time_bin(if self.cost > 0.0 { self.goal / 2.0 } else { 4.0 * self.goal });
+        let limit = f32::from(limit);
         for (bin, (led, logit)) in (0u8..).zip(led.iter_mut().zip(logits)) {
-            let counted = if self.cost > 0.0 { bin.max(limit) } else { bin.min(limit) };
-            *led = logit - self.cost * f32::from(counted);
+            let bin = f32::from(bin);
+            let fallen = (limit - self.fall * (bin - limit)).max(0.0);
+            let counted = if self.cost > 0.0 { bin.max(limit) } else { bin.min(limit).min(fallen) };
+            *led = logit - self.cost * counted;
         }
         if let ([nothing, meant @ ..], [at_once, led @ ..]) = (logits, &mut led) {
             *at_once = nothing + self.chord * self.cost.min(0.0);
@@ -75,10 +81,10 @@ mod tests {
         ) {
             let logits: [f32; TIME_BINS] = core::array::from_fn(|bin| logits[bin]);
             let (meant, mean) = of(&logits);
-            let of_led = Pace { goal, cost, chord: 0.0 }.lead(&logits);
+            let of_led = Pace { goal, cost, chord: 0.0, fall: 0.0 }.lead(&logits);
             let (led, led_mean) = of(&of_led);
             prop_assert!((led[0] - meant[0]).abs() < 1e-3 * meant[0] + 1e-6, "{} {}", led[0], meant[0]);
-            let (thinned, _) = of(&Pace { goal, cost, chord: 8.0 }.lead(&logits));
+            let (thinned, _) = of(&Pace { goal, cost, chord: 8.0, fall: 0.0 }.lead(&logits));
             prop_assert!(cost > -0.01 || thinned[0] < led[0]);
             prop_assert!(cost < 0.0 || thinned[0] == led[0]);
             prop_assert!((log_of_sum(&of_led) - log_of_sum(&logits)).abs() < 1e-3);
@@ -96,12 +102,18 @@ mod tests {
     #[test]
     fn beyond_its_limits_times_keep_their_proportions() {
         let even = [0.0; TIME_BINS];
-        let faster = Pace { goal: 0.2, cost: 0.1, chord: 0.0 }.lead(&even);
+        let faster = Pace { goal: 0.2, cost: 0.1, chord: 0.0, fall: 0.0 }.lead(&even);
         let [short, limit, long] = [0.02, 0.1, 0.5].map(|time| faster[usize::from(time_bin(time))]);
         assert!(short == limit && limit > long);
-        let slower = Pace { goal: 0.2, cost: -0.1, chord: 0.0 }.lead(&even);
+        let slower = Pace { goal: 0.2, cost: -0.1, chord: 0.0, fall: 0.0 }.lead(&even);
         let [short, limit, long] = [0.2, 0.8, 3.0].map(|time| slower[usize::from(time_bin(time))]);
         assert!(short < limit && limit == long);
+        let slower = Pace { goal: 0.2, cost: -0.1, chord: 0.0, fall: 1.0 }.lead(&even);
+        let [short, limit, long, longer] =
+            [0.2, 0.8, 3.0, 12.0].map(|time| slower[usize::from(time_bin(time))]);
+        assert!(short < limit && limit > long && long > longer);
+        // Two octaves of time above the limit are worth as much as two below.
+        assert!((slower[usize::from(time_bin(3.2))] - short).abs() < 1e-4);
     }
 
     /// Logits that are no numbers stay alone with it.
@@ -110,11 +122,14 @@ mod tests {
         for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut logits = [0.0; TIME_BINS];
             logits[40] = odd;
-            let led = Pace { goal: 0.1, cost: 0.05, chord: 0.0 }.lead(&logits);
+            let led = Pace { goal: 0.1, cost: 0.05, chord: 0.0, fall: 0.0 }.lead(&logits);
             assert_eq!(led.iter().filter(|logit| logit.is_finite()).count(), TIME_BINS - 1);
         }
         let mut only_chords = [f32::NEG_INFINITY; TIME_BINS];
         only_chords[0] = 0.0;
-        assert_eq!(Pace { goal: 0.1, cost: 0.05, chord: 0.0 }.lead(&only_chords), only_chords);
+        assert_eq!(
+            Pace { goal: 0.1, cost: 0.05, chord: 0.0, fall: 0.0 }.lead(&only_chords),
+            only_chords
+        );
     }
 }

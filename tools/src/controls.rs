@@ -37,7 +37,8 @@ pub struct Controls {
     /// --top-p of velocities alone.
     #[arg(long, value_name = "P")]
     velocity_top_p: Option<f32>,
-    /// Notes a second to aim at [default: as the model means, held near the pace of most songs].
+    /// Notes a second to aim at, 0.1 to 100 [default: as the model means, held near the pace of most songs; melodies
+    /// and pieces of limited polyphony may be slower].
     #[arg(long, value_name = "N")]
     density: Option<f32>,
     /// Lowest and highest pitch, such as 36 84 or C2 C6: middle C is 60 or C4.
@@ -52,8 +53,8 @@ pub struct Controls {
     /// Let the music go round in circles.
     #[arg(long)]
     no_loop_guard: bool,
-    /// Let the music stray: to one end of the keyboard, to a pace faster or slower than that of most songs, or to
-    /// another loudness than at its start.
+    /// Let the music stray: to one end of the keyboard, to a pace faster or slower than that of most songs, or
+    /// for long to another loudness than at its start.
     #[arg(long)]
     no_drift_guard: bool,
 }

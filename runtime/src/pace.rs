@@ -24,8 +24,8 @@ impl Pace {
     ///
     /// Where the pace is to become faster, times below half the goal all cost as much; where it is to become
     /// slower, times above four times the goal are all worth as much, or less again the longer they are: farther
-    /// away lies no pace, only crumbs and holes. A step of nothing is as likely as before, so that chords do not swell to gain pace, and less
-    /// likely where pace is to be lost.
+    /// away lies no pace, only crumbs and holes. A step of nothing is as likely as before, so that chords do not
+    /// swell to gain pace, and less likely where pace is to be lost.
     #[inline(never)] // boards have no flash for a copy at every call
     pub fn lead(self, logits: &[f32]) -> [f32; TIME_BINS] {
         let mut led = [f32::NEG_INFINITY; TIME_BINS];

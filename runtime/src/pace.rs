@@ -37,8 +37,12 @@ impl Pace {
         let limit = f32::from(limit);
         for (bin, (led, logit)) in (0u8..).zip(led.iter_mut().zip(logits)) {
             let bin = f32::from(bin);
-            let fallen = (limit - self.fall * (bin - limit)).max(0.0);
-            let counted = if self.cost > 0.0 { bin.max(limit) } else { bin.min(limit).min(fallen) };
+            let counted = if self.cost > 0.0 {
+                bin.max(limit)
+            } else {
+                // Up to the limit the second is no less than the bin.
+                bin.min((limit - self.fall * (bin - limit)).max(0.0))
+            };
             *led = logit - self.cost * counted;
         }
         if let ([nothing, meant @ ..], [at_once, led @ ..]) = (logits, &mut led) {

@@ -1,5 +1,6 @@
-//! Prints how dense the music of a folder of MIDI files is: notes a second on average, and most notes
-//! in any ten seconds. Of each file the first instrument counts, as the bundled models play it.
+//! Prints how dense the music of a folder of MIDI files is: notes a second on average, most notes in any ten
+//! seconds, and how many of the files are silent for long. Of each file the first instrument counts: a
+//! piece that `generate` writes has no other, and of a song it may be the right hand.
 
 use std::path::Path;
 
@@ -7,15 +8,27 @@ use anyhow::Context;
 use pianola_runtime::corpus::Corpus;
 use pianola_runtime::midi_file::Tracks;
 
+/// Seconds of silence that are a hole in the music.
+const HOLE: f64 = 4.0;
+
 fn main() -> anyhow::Result<()> {
     let folder = std::env::args().nth(1).context("usage: density FOLDER")?;
     let (mut notes, mut seconds, mut densest) = (0, 0.0, (0, String::new()));
+    let (mut files, mut with_holes) = (0, 0);
     for song in Corpus::read(Path::new(&folder), Tracks::First)?.songs {
         let onsets = song.notes.iter().scan(0.0, |onset, note| {
             *onset += f64::from(note.step);
             Some(*onset)
         });
         let onsets: Vec<f64> = onsets.collect();
+        let mut silent_from = *onsets.first().unwrap_or(&0.0);
+        let mut hole = false;
+        for (onset, note) in onsets.iter().zip(&song.notes) {
+            hole |= onset - silent_from >= HOLE;
+            silent_from = silent_from.max(onset + f64::from(note.duration));
+        }
+        files += 1;
+        with_holes += usize::from(hole);
         notes += onsets.len();
         seconds += onsets.last().unwrap_or(&0.0);
         for (first, onset) in onsets.iter().enumerate() {
@@ -27,5 +40,6 @@ fn main() -> anyhow::Result<()> {
     }
     let (count, name) = densest;
     println!("{:.2} notes a second; {count} in the densest ten, in {name}", notes as f64 / seconds);
+    println!("{with_holes} of {files} files are silent for {HOLE} s somewhere");
     Ok(())
 }

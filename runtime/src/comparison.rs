@@ -22,6 +22,9 @@ use crate::overlap::overlapped_area;
 /// Most notes of an excerpt.
 pub const EXCERPT: usize = 1000;
 
+/// Sampled pieces whose divergences are also told by themselves.
+pub const HUNDRED: usize = 100;
+
 /// Cuts a piece into consecutive excerpts of `length` notes. The last may have down to a quarter of
 /// that, and is left out if it has less.
 pub fn excerpts(piece: &[Note], length: usize) -> impl Iterator<Item = &[Note]> {
@@ -194,6 +197,9 @@ pub struct Report {
     pub excerpts: [usize; 3],
     /// Divergences between all notes of the sampled pieces and all of the real songs.
     pub divergences: Divergences,
+    /// Those of each [`HUNDRED`] sampled pieces in the order given, where there are at least two; what is left over
+    /// has none. They tell how much depends on which pieces are sampled.
+    pub hundreds: Vec<Divergences>,
     /// Sampled pieces against real songs.
     pub comparison: Comparison,
     /// Songs that the model learned from against real songs.
@@ -215,13 +221,19 @@ impl Report {
             samples.iter().flat_map(|piece| excerpts(piece, length)).map(Measures::of).collect();
         let whole: Vec<Measures> = corpus.iter().map(|song| Measures::of(&song.notes)).collect();
         let (learned, heard) = (measure(training), measure(real));
+        let divergences = |samples: &[&[Note]]| {
+            Divergences::between(
+                samples.iter().copied().flatten(),
+                real.iter().flat_map(|song| &song.notes),
+            )
+        };
+        let several = samples.len() >= 2 * HUNDRED;
+        let hundreds = samples.chunks_exact(HUNDRED).filter(|_| several);
         Self {
             length,
             excerpts: [sampled.len(), heard.len(), learned.len()],
-            divergences: Divergences::between(
-                samples.iter().copied().flatten(),
-                real.iter().flat_map(|song| &song.notes),
-            ),
+            divergences: divergences(samples),
+            hundreds: hundreds.map(divergences).collect(),
             comparison: Comparison::between(&sampled, &heard),
             ceiling: Comparison::between(&learned, &heard),
             limits: Limits::between(&sampled, &heard, &whole),
@@ -264,6 +276,7 @@ impl Report {
             "excerpt_notes": self.length,
             "excerpts": {"samples": samples, "real": real, "training": training},
             "jsd": self.divergences.to_json(),
+            "jsd_of_hundreds": self.hundreds.iter().map(Divergences::to_json).collect::<Vec<_>>(),
             "measures": measures.collect::<Vec<_>>(),
             "mean_ratio": self.mean_ratio(),
             "ranges": ranges.collect::<Vec<_>>(),
@@ -281,6 +294,16 @@ impl fmt::Display for Report {
         writeln!(f, "ceiling: {training} of training songs against the real ones")?;
 
         write!(f, "\n{}", self.divergences)?;
+        if !self.hundreds.is_empty() {
+            let mut tell = |name: &str, number: fn(&[f64]) -> f64| {
+                let count = self.hundreds.len();
+                writeln!(f, "\n{name} of {count} sets of {HUNDRED} sampled pieces")?;
+                write!(f, "{}", Divergences::summary(&self.hundreds, number))
+            };
+            tell("mean", mean)?;
+            tell("least", |each| each.iter().copied().fold(f64::INFINITY, f64::min))?;
+            tell("most", |each| each.iter().copied().fold(0.0, f64::max))?;
+        }
 
         write!(f, "\n{:34}{:>10}{:>10}", "", "sampled", "real")?;
         writeln!(f, "{:>10}{:>10}{:>10}", "overlap", "ceiling", "ratio")?;
@@ -380,6 +403,36 @@ mod tests {
         let inside = limits.ranges.iter().map(|kept| (kept.name, kept.inside));
         let expected = [("polyphony rate", 1.0), ("pitch-class entropy", 1.0), ("mean pitch", 0.0)];
         assert_eq!(inside.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn of_several_hundred_pieces_each_hundred_is_told_alone() {
+        let song = |notes| Song { name: "song.mid".into(), notes };
+        let real = song(piece([60, 62, 64, 65], 0.2));
+        let report = |samples: &[&[Note]]| Report::of(samples, &[&real], &[&real], &[&real]);
+        let [like, unlike] = [piece([60, 62, 64, 65], 0.2), piece([60, 62, 64, 65], 0.7)];
+        let mut samples = vec![like.as_slice(); HUNDRED];
+        samples.extend([unlike.as_slice(); HUNDRED + 1]);
+        // Fewer than two hundred are told once.
+        assert!(report(&samples[..2 * HUNDRED - 1]).hundreds.is_empty());
+
+        let report = report(&samples);
+        let steps =
+            |each: &Divergences| each.to_json()["fine"]["step"].as_f64().unwrap_or(f64::NAN);
+        let hundreds: Vec<f64> = report.hundreds.iter().map(steps).collect();
+        let [least, most] = hundreds[..] else { panic!("{hundreds:?}") };
+        assert!(least < 0.05 && most > 0.95, "{hundreds:?}");
+        let text = report.to_string();
+        let told = |name: &str| {
+            let (_, rows) =
+                text.split_once(&format!("\n{name} of 2 sets of 100 sampled pieces"))?;
+            rows.lines().find(|row| row.contains("fine"))?.split_whitespace().nth(3)
+        };
+        for (name, number) in
+            [("mean", f64::midpoint(least, most)), ("least", least), ("most", most)]
+        {
+            assert_eq!(told(name), Some(format!("{number:.4}").as_str()));
+        }
     }
 
     fn pieces(count: usize) -> impl Strategy<Value = Vec<Measures>> {

@@ -222,6 +222,18 @@ impl Divergences {
         Self(Binning::ALL.into_iter().map(measure).collect())
     }
 
+    /// One number for each divergence of several sets: their mean, say.
+    pub fn summary(sets: &[Self], number: impl Fn(&[f64]) -> f64) -> Self {
+        let summary = |(at, binning): (usize, Binning)| {
+            let parts = std::array::from_fn(|part| {
+                let each: Vec<f64> = sets.iter().map(|Self(set)| set[at].1[part]).collect();
+                number(&each)
+            });
+            (binning, parts)
+        };
+        Self(Binning::ALL.into_iter().enumerate().map(summary).collect())
+    }
+
     /// As JSON: `{"published": {"pitch": …, "step": …, "duration": …}, "corrected": …, "fine": …}`.
     pub fn to_json(&self) -> Value {
         let parts = self.0.iter().map(|&(binning, [pitch, step, duration])| {

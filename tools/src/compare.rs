@@ -19,7 +19,7 @@ Examples:
   tools compare pieces --corpus songs
   tools compare piece.mid --corpus songs --picture compare.svg")]
 pub struct Options {
-    /// The pieces: .mid files, and folders of them.
+    /// The pieces: .mid files, and folders of them. Of two hundred and more, each hundred is also compared alone.
     #[arg(required = true, value_name = "DIR|FILE.mid")]
     pieces: Vec<PathBuf>,
     #[command(flatten)]

@@ -45,7 +45,7 @@ pub struct Options {
     /// Songs to measure on.
     #[arg(long, default_value = "test", value_name = "train|validation|test")]
     set: Set,
-    /// Pieces to sample, of the expressive model.
+    /// Pieces to sample, of the expressive model; of two hundred and more, each hundred is also compared alone.
     #[arg(long, default_value_t = 100, value_name = "N",
           value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pieces: u64,

@@ -420,8 +420,12 @@ fn every_corpus_is_read_whole() {
 }
 
 fn evaluated(model: &str) -> Value {
+    evaluated_with(model, &[])
+}
+
+fn evaluated_with(model: &str, more: &[&str]) -> Value {
     let mut command = tools();
-    command.args(["evaluate", "--json", "--corpus"]).arg(data().join("piano-midi"));
+    command.args(["evaluate", "--json", "--corpus"]).arg(data().join("piano-midi")).args(more);
     command.arg("--model").arg(root().join("models").join(model));
     let printed = succeed(command.arg("--split").arg(data().join("reference_split.tsv")));
     serde_json::from_str(&printed).unwrap()
@@ -460,6 +464,35 @@ fn the_expressive_models_reach_their_figures() {
         [("expressive-int4.safetensors", 5.2279), ("small-int4.safetensors", 5.2751)]
     {
         measured(&evaluated(model), "/nats_per_note/model/total", total);
+    }
+}
+
+/// In bins of 10 ms a hundred pieces are, on average, at most 1.5 times as far from the test songs as the training
+/// songs are; and in the report's bins each hundred is near.
+#[test]
+#[ignore = "needs the corpora (PIANOLA_DATA)"]
+fn hundreds_of_pieces_are_near_to_the_test_songs_on_average() {
+    let report = evaluated_with("expressive-int8.safetensors", &["--pieces", "1000"]);
+    let number = |of: &Value, pointer| of.pointer(pointer).and_then(Value::as_f64).unwrap();
+    let hundreds = report["samples"]["jsd_of_hundreds"].as_array().unwrap();
+    assert_eq!(hundreds.len(), 10);
+    // The first are those that are sampled when nothing is said.
+    assert!((number(&hundreds[0], "/fine/step") - 0.0310).abs() <= 5.1e-5);
+    for (pointer, figure) in [("/fine/step", 0.0265), ("/fine/duration", 0.0362)] {
+        let sum: f64 = hundreds.iter().map(|each| number(each, pointer)).sum();
+        let mean = sum / hundreds.len() as f64;
+        assert!((mean - figure).abs() <= 5.1e-5, "{pointer}: {mean}, not {figure}");
+        let training = number(&report["jsd_of_training_songs"], pointer);
+        assert!(mean <= 1.5 * training, "{pointer}: {mean}, and the training songs {training}");
+    }
+    for (pointer, most) in [
+        ("/corrected/pitch", 0.03),
+        ("/corrected/step", 0.005),
+        ("/corrected/duration", 0.005),
+        ("/published/duration", 0.005),
+    ] {
+        let farthest = hundreds.iter().map(|each| number(each, pointer)).fold(0.0, f64::max);
+        assert!(farthest <= most, "{pointer}: {farthest}");
     }
 }
 

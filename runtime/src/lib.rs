@@ -52,74 +52,24 @@
 // `unsafe` is for the files in `kernels/` alone.
 #![deny(unsafe_code)]
 
-mod drift;
-mod generator;
-pub mod guard;
-mod header;
-pub mod history;
+mod generate;
 mod kernels;
-mod keys;
-mod loops;
 mod math;
-mod matrix;
-mod midi_parser;
+mod midi;
 mod model;
 mod network;
 mod note;
-mod pace;
-pub mod passage;
-mod placing;
-mod player;
-mod sampling;
-mod scale;
-mod table;
-pub mod vocabulary;
-
-pub use generator::Generator;
-pub use kernels::Isa;
-pub use keys::Keys;
-pub use midi_parser::MidiParser;
-pub use model::{
-    BOS, FORMAT_VERSION, MAX_HEAD_HIDDEN, MAX_HIDDEN, MAX_LAYERS, Model, ModelError, PITCHES,
-    Precision,
-};
-pub use network::{Logits, Network, Prediction};
-pub use note::Note;
-#[cfg(feature = "std")]
-pub use pair::Pair;
-pub use player::{Message, Micros, Player};
-pub use sampling::{Freedom, Sampling};
-pub use scale::Scale;
-
-#[cfg(feature = "std")]
-pub mod bars;
-#[cfg(feature = "std")]
-pub mod baselines;
-#[cfg(feature = "std")]
-pub mod comparison;
-#[cfg(feature = "std")]
-pub mod corpus;
-#[cfg(feature = "std")]
-pub mod evaluation;
-#[cfg(feature = "std")]
-pub mod export;
-#[cfg(feature = "std")]
-pub mod files;
-#[cfg(feature = "std")]
-pub mod filter;
-#[cfg(feature = "std")]
-pub mod measures;
-#[cfg(feature = "std")]
-pub mod midi_file;
-#[cfg(feature = "std")]
-pub mod music;
-#[cfg(feature = "std")]
-pub mod originality;
-#[cfg(feature = "std")]
-pub mod overlap;
 #[cfg(feature = "std")]
 mod pair;
+
+pub use generate::{Freedom, Generator, Sampling, guard};
+pub use kernels::Isa;
+pub use midi::{Keys, Message, Micros, MidiParser, Player};
+pub use model::format::{
+    BOS, FORMAT_VERSION, MAX_HEAD_HIDDEN, MAX_HIDDEN, MAX_LAYERS, PITCHES, Precision,
+};
+pub use model::{Model, ModelError, format};
+pub use network::{Logits, Network, Prediction, history};
+pub use note::{Note, Scale, passage, vocabulary};
 #[cfg(feature = "std")]
-mod quantize;
-#[cfg(feature = "std")]
-pub mod weights;
+pub use pair::Pair;

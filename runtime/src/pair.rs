@@ -14,10 +14,10 @@ use std::thread::{self, Scope, Thread};
 use std::time::{Duration, Instant};
 use std::vec::Vec;
 
-use crate::generator::Generator;
+use crate::generate::Generator;
+use crate::generate::Sampling;
 use crate::network::{Network, Token, UNITS};
 use crate::note::Note;
-use crate::sampling::Sampling;
 
 /// A [`Generator`] whose notes are computed by two threads: the one that calls it, and a helper.
 /// They are the same notes.

@@ -7,9 +7,9 @@
 use std::path::Path;
 
 use anyhow::Context;
-use pianola_runtime::baselines::{Baseline, Field, MAX_FIELDS};
-use pianola_runtime::corpus::{Corpus, Set};
-use pianola_runtime::midi_file::Tracks;
+use pianola_host::corpus::{Corpus, Set};
+use pianola_host::midi_file::Tracks;
+use pianola_host::statistics::baselines::{Baseline, Field, MAX_FIELDS};
 use pianola_runtime::vocabulary;
 
 /// Parts of a note.

@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use anyhow::Context;
-use pianola_runtime::corpus::Corpus;
-use pianola_runtime::midi_file::Tracks;
+use pianola_host::corpus::Corpus;
+use pianola_host::midi_file::Tracks;
 
 /// Seconds of silence that are a hole in the music.
 const HOLE: f64 = 4.0;

@@ -6,11 +6,11 @@
 use std::path::Path;
 
 use anyhow::{Context, ensure};
+use pianola_host::corpus::{Corpus, Set, Song, shuffle};
+use pianola_host::midi_file::Tracks;
+use pianola_host::statistics::comparison::{EXCERPT, excerpts};
+use pianola_host::statistics::evaluation::{Divergences, compose};
 use pianola_runtime::Note;
-use pianola_runtime::comparison::{EXCERPT, excerpts};
-use pianola_runtime::corpus::{Corpus, Set, Song, shuffle};
-use pianola_runtime::evaluation::{Divergences, compose};
-use pianola_runtime::midi_file::Tracks;
 use pianola_runtime::vocabulary::time_bin;
 use pianola_runtime::{Model, Sampling};
 use rand_pcg::Pcg32;

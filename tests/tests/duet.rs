@@ -5,8 +5,8 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use pianola_runtime::corpus::{Corpus, Set, Split};
-use pianola_runtime::midi_file::{Tracks, read_score};
+use pianola_host::corpus::{Corpus, Set, Split};
+use pianola_host::midi_file::{Tracks, read_score};
 use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Model, Note, Sampling};
 use pianola_tests::instrument::{Instrument, MODEL, Playing, Signal, until};
 use pianola_tests::{data, root};

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use pianola_runtime::midi_file::{
+use pianola_host::midi_file::{
     Instrument, Score, TimedNote, Tracks, read, to_relative, write, write_score,
 };
 use pianola_runtime::{BOS, Note};
@@ -394,7 +394,7 @@ fn devices_and_pipes_stay_what_they_are() {
 #[test]
 #[ignore = "needs the corpora (PIANOLA_DATA)"]
 fn the_reference_corpus_has_the_reports_segments() {
-    use pianola_runtime::corpus::{Corpus, Set, Split, segments};
+    use pianola_host::corpus::{Corpus, Set, Split, segments};
     let corpus = Corpus::read(&data().join("piano-midi"), Tracks::First).unwrap();
     assert_eq!((corpus.songs.len(), corpus.skipped.len()), (295, 0));
     assert_eq!(corpus.songs.iter().map(|song| song.notes.len()).sum::<usize>(), 381_248);
@@ -411,7 +411,7 @@ fn the_reference_corpus_has_the_reports_segments() {
 #[test]
 #[ignore = "needs the corpora (PIANOLA_DATA)"]
 fn every_corpus_is_read_whole() {
-    use pianola_runtime::corpus::Corpus;
+    use pianola_host::corpus::Corpus;
     for (folder, files) in [("piano-midi", 295), ("lieder-cc0", 1431), ("chopin-ccby", 509)] {
         let corpus = Corpus::read(&data().join(folder), Tracks::All).unwrap();
         assert!(corpus.skipped.is_empty(), "{:?}", corpus.skipped);

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ndarray::ArrayD;
+use pianola_host::export::pack;
+use pianola_host::export::weights::{FloatWeights, Shape};
 use pianola_runtime::Precision;
-use pianola_runtime::export::pack;
-use pianola_runtime::weights::{FloatWeights, Shape};
 use pianola_tests::{refuse, root, succeed, tools};
 use tempfile::{TempDir, tempdir};
 

@@ -2,10 +2,10 @@
 //! `tests/golden/make.py` saved.
 #![allow(clippy::unwrap_used)]
 
-use pianola_runtime::export::pack;
+use pianola_host::export::pack;
+use pianola_host::export::weights::FloatWeights;
 use pianola_runtime::history::Known;
 use pianola_runtime::vocabulary::{CHOICES, Hands, PARTS};
-use pianola_runtime::weights::FloatWeights;
 use pianola_runtime::{Model, Network, Note, PITCHES, Precision};
 use safetensors::SafeTensors;
 

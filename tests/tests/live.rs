@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
+use pianola_host::midi_file::{Tracks, read};
 use pianola_runtime::Message;
-use pianola_runtime::midi_file::{Tracks, read};
 use pianola_tests::instrument::{DENSE, Instrument, Playing, Signal, scheduled, until};
 use pianola_tests::{refuse, root, tools};
 use rand_pcg::Pcg32;

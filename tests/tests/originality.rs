@@ -4,10 +4,10 @@
 use std::fs;
 use std::path::Path;
 
+use pianola_host::corpus::below;
+use pianola_host::midi_file::write;
 use pianola_runtime::Note;
-use pianola_runtime::corpus::below;
 use pianola_runtime::guard::{Filter, Guard};
-use pianola_runtime::midi_file::write;
 use pianola_tests::{data, refuse, run, succeed, tools};
 use rand_pcg::Pcg32;
 use serde_json::Value;

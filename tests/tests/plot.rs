@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use pianola_host::midi_file::write;
 use pianola_runtime::Note;
-use pianola_runtime::midi_file::write;
 use pianola_tests::{refuse, succeed, tools};
 use tempfile::tempdir;
 

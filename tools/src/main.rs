@@ -1,64 +1,23 @@
 //! Pianola's tools: make music, show it, play it, pack models, measure them, put them on boards.
 #![deny(unsafe_code)]
 
-mod audio;
-mod bench;
-mod compare;
-mod completions;
-mod composer;
-mod controls;
-mod ear;
-mod evaluate;
-mod export;
-mod filter;
-mod filter_file;
-mod flash;
-mod generate;
-mod hands;
-mod inspect;
-mod knobs;
-mod lateness;
-mod mapping;
-mod measures_picture;
-mod model_file;
-mod named_scale;
-mod originality;
-mod output;
-mod palette;
+mod commands;
+mod live;
+mod options;
 mod picture;
-mod play;
-mod plot;
-mod port;
-mod primer;
-#[cfg(unix)]
-mod raw_port;
-mod recording;
-mod render;
-mod reopen;
-mod roll;
-mod session;
-mod songs;
-mod soundfont;
-mod source;
-mod strings;
-#[cfg(unix)]
-mod suspend;
-#[cfg(any(feature = "alsa", target_os = "macos", windows))]
-mod system_port;
-#[cfg(not(any(feature = "alsa", target_os = "macos", windows)))]
-#[path = "no_system_port.rs"]
-mod system_port;
-mod timing;
-mod tone;
+mod sound;
 mod uf2;
-mod view;
-mod waterfall;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::commands::{
+    bench, compare, completions, evaluate, export, filter, flash, generate, inspect, originality,
+    play, plot, render,
+};
 
 /// A self-playing piano in a few megabytes.
 #[derive(Parser)]

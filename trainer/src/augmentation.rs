@@ -1,7 +1,7 @@
 //! Changes that leave music music.
 
+use pianola_host::corpus::below;
 use pianola_runtime::Note;
-use pianola_runtime::corpus::below;
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::Rng;
 use serde::{Deserialize, Serialize};

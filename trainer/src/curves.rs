@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use anyhow::Context;
+use pianola_host::corpus::Set;
+use pianola_host::files::write_whole;
+use pianola_host::statistics::histograms::{Binning, Histogram, NoteHistograms};
 use pianola_runtime::Note;
-use pianola_runtime::corpus::Set;
-use pianola_runtime::files::write_whole;
-use pianola_runtime::measures::{Binning, Histogram, NoteHistograms};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use serde_json::Value;

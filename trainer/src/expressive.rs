@@ -1,6 +1,6 @@
 //! The expressive network in libtorch, and what it learns from: whole songs, side by side.
 
-use pianola_runtime::corpus::shuffle;
+use pianola_host::corpus::shuffle;
 use pianola_runtime::history::{FEATURES, History, Known};
 use pianola_runtime::vocabulary::{CHOICES, Hands, PARTS, RIGHT_HAND, bins};
 use pianola_runtime::{BOS, Note};
@@ -335,9 +335,9 @@ pub fn evaluate(network: &Network, songs: &[&[Note]], side_by_side: usize) -> [f
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use pianola_runtime::evaluation::{Heard, Nll};
-    use pianola_runtime::export::pack;
-    use pianola_runtime::weights::Shape;
+    use pianola_host::export::pack;
+    use pianola_host::export::weights::Shape;
+    use pianola_host::statistics::evaluation::{Heard, Nll};
     use pianola_runtime::{Model, Precision};
 
     use super::*;

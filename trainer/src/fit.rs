@@ -13,11 +13,11 @@ use anyhow::{Context, anyhow, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 #[cfg(unix)]
 use nix::sys::signal::{SigSet, Signal};
-use pianola_runtime::corpus::{self, Corpus, SEGMENT, Set, Song, Split};
-use pianola_runtime::evaluation::{self, Divergences, loss_to_json};
-use pianola_runtime::export::pack;
-use pianola_runtime::files;
-use pianola_runtime::weights::{FloatWeights, RUN_WEIGHTS, Shape};
+use pianola_host::corpus::{self, Corpus, SEGMENT, Set, Song, Split};
+use pianola_host::export::pack;
+use pianola_host::export::weights::{FloatWeights, RUN_WEIGHTS, Shape};
+use pianola_host::files;
+use pianola_host::statistics::evaluation::{self, Divergences, loss_to_json};
 use pianola_runtime::{Model, Note, Precision};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};

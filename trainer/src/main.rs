@@ -17,11 +17,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use pianola_runtime::corpus::{self, Corpus, Set, Split};
-use pianola_runtime::evaluation::{Divergences, Evaluation, loss_to_json};
-use pianola_runtime::midi_file::Tracks;
+use pianola_host::corpus::{self, Corpus, Set, Split};
+use pianola_host::export::weights::{FloatWeights, HeadShapes};
+use pianola_host::midi_file::Tracks;
+use pianola_host::statistics::evaluation::{Divergences, Evaluation, loss_to_json};
 use pianola_runtime::vocabulary::PARTS;
-use pianola_runtime::weights::{FloatWeights, HeadShapes};
 use serde_json::json;
 use tch::Device;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ndarray::ArrayD;
-use pianola_runtime::weights::{FloatWeights, Shape};
+use pianola_host::export::weights::{FloatWeights, Shape};
 use tch::{Device, Kind, Tensor};
 
 /// Parameters by their PyTorch state-dict names.

@@ -1,6 +1,6 @@
 //! The report's network in libtorch, and what it learns from: segments of 64 notes.
 
-use pianola_runtime::corpus::{SEGMENT, shuffle};
+use pianola_host::corpus::{SEGMENT, shuffle};
 use pianola_runtime::{BOS, Note};
 use rand_pcg::Pcg32;
 use tch::{Device, Kind, Tensor};
@@ -201,9 +201,9 @@ impl Batch {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use pianola_runtime::export::pack;
+    use pianola_host::export::pack;
+    use pianola_host::export::weights::Shape;
     use pianola_runtime::history::Known;
-    use pianola_runtime::weights::Shape;
     use pianola_runtime::{Model, Network as RuntimeNetwork, Precision};
 
     use super::*;

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use pianola_host::midi_file::write;
 use pianola_runtime::Note;
-use pianola_runtime::midi_file::write;
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -27,7 +27,7 @@ pub fn run() -> anyhow::Result<()> {
         ensure!(found.lines().eq(isas.iter().copied()), "{processor} has other kernels: {found}");
 
         let mut tests = cargo_under(processor)?;
-        tests.args(["test", "--release", "-p", "pianola-runtime"]);
+        tests.args(["test", "--release", "-p", "pianola-runtime", "-p", "pianola-host"]);
         start(tests.args(["--lib", "--test", "exactness", "--test", "generator"]))?;
 
         let played = piece(&mut cargo_under(processor)?)?;

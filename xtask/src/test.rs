@@ -82,7 +82,7 @@ fn miri() -> anyhow::Result<()> {
     let mut miri = program("cargo");
     // proptest asks for the current folder.
     miri.env("MIRIFLAGS", "-Zmiri-disable-isolation");
-    miri.args(["+nightly", "miri", "test", "-p", "pianola-runtime", "--lib"]);
+    miri.args(["+nightly", "miri", "test", "-p", "pianola-runtime", "-p", "pianola-host", "--lib"]);
     start(miri.args(["--test", "generator", "--", "tests::", "pinned"]))
 }
 

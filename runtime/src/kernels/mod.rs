@@ -17,12 +17,7 @@ mod portable;
 mod x86_64;
 
 use crate::math::{sigmoid, tanh};
-
-/// What a nibble of weight 0 holds.
-pub(crate) const ZERO_POINT: i32 = 8;
-
-/// Rows of a block.
-pub(crate) const ROWS: usize = 16;
+pub(crate) use crate::model::format::{ROWS, ZERO_POINT};
 
 /// A block of integer weights: a 32-bit word for each row, which holds 4 columns as signed bytes or
 /// 8 columns as nibbles raised by 8. Of the columns 2n and 2n + 1, the nibbles stand at bit 4n of

@@ -1,0 +1,13 @@
+//! What computers need around the [runtime](pianola_runtime): MIDI files, corpora, statistics,
+//! originality, and packing float weights into model files.
+//!
+//! Boards need none of it, so it is a crate of its own: the runtime stays free of an allocator.
+#![forbid(unsafe_code)]
+
+pub mod bars;
+pub mod corpus;
+pub mod export;
+pub mod files;
+pub mod midi_file;
+pub mod originality;
+pub mod statistics;

@@ -1,0 +1,93 @@
+//! Originality filters out of songs.
+
+use rand_pcg::{Pcg32, rand_core::Rng};
+use xorf::BinaryFuse8;
+
+use crate::corpus::{Song, below};
+use crate::originality::moves;
+use pianola_runtime::guard::{CHECKSUM, Filter, HEADER, LENGTHS, MAGIC, VERSION, key};
+use pianola_runtime::passage::Identity;
+
+/// Why no filter could be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// Passages of a length that no filter has.
+    #[error("a filter's passages are {} to {} notes long", LENGTHS.start(), LENGTHS.end())]
+    Notes,
+    /// No song is as long as one passage.
+    #[error("no song has as many notes as a passage of the filter: ask for shorter passages")]
+    NoPassage,
+    /// The construction, which is random, failed, as it all but never does.
+    #[error("the filter could not be built ({0})")]
+    Construction(&'static str),
+}
+
+/// The keys of all passages of so many notes of some songs, sorted, each once.
+pub fn keys<'a>(songs: impl IntoIterator<Item = &'a Song>, notes: usize) -> Vec<u64> {
+    let mut keys = Vec::new();
+    for song in songs {
+        let moves: Vec<u16> = moves(&song.notes, Identity::Transposed).collect();
+        keys.extend(moves.windows(notes.saturating_sub(1).max(1)).map(|m| key(m.iter().copied())));
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+/// The filter file that knows every passage of so many notes of some songs. The same songs give the
+/// same bytes.
+///
+/// # Errors
+/// [`BuildError`] if there is no such passage.
+pub fn build<'a>(
+    songs: impl IntoIterator<Item = &'a Song>,
+    notes: usize,
+) -> Result<Vec<u8>, BuildError> {
+    if !LENGTHS.contains(&notes) {
+        return Err(BuildError::Notes);
+    }
+    let keys = keys(songs, notes);
+    if keys.is_empty() {
+        return Err(BuildError::NoPassage);
+    }
+    let fuse = BinaryFuse8::try_from(&keys).map_err(BuildError::Construction)?;
+    let shape = &fuse.descriptor;
+    let mut file = MAGIC.to_vec();
+    file.extend(VERSION.to_le_bytes());
+    file.extend((notes as u32).to_le_bytes());
+    file.extend(shape.seed.to_le_bytes());
+    file.extend((keys.len() as u32).to_le_bytes());
+    file.extend(shape.segment_length.to_le_bytes());
+    file.extend(shape.segment_count_length.to_le_bytes());
+    debug_assert_eq!(file.len(), CHECKSUM);
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&file);
+    crc.update(&fuse.fingerprints);
+    file.extend(crc.finalize().to_le_bytes());
+    debug_assert_eq!(file.len(), HEADER);
+    file.extend(&fuse.fingerprints);
+    Ok(file)
+}
+
+/// The share of drawn passages that a filter claims although they are not among the sorted `keys`
+/// of those it was built of.
+pub fn false_positives(filter: &Filter, keys: &[u64], drawn: u64) -> f64 {
+    let mut rng = Pcg32::new(0, DRAWN_STREAM);
+    let (mut others, mut claimed) = (0u64, 0u64);
+    for _ in 0..drawn {
+        // Small intervals, as music has them: what differs least from what the filter knows.
+        let moves = std::iter::repeat_with(|| {
+            let to = 54 + below(&mut rng, 13) as u8;
+            Identity::Transposed.number(60, to, rng.next_u32() & 1 == 1)
+        });
+        let key = key(moves.take(filter.notes() - 1));
+        if keys.binary_search(&key).is_err() {
+            others += 1;
+            claimed += u64::from(filter.contains(key));
+        }
+    }
+    claimed as f64 / others.max(1) as f64
+}
+
+/// PCG stream of drawn passages, apart from those that draw notes.
+const DRAWN_STREAM: u64 = 0xf117;

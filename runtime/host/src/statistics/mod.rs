@@ -1,0 +1,8 @@
+//! How music and models measure up: histograms, divergences, negative log-likelihood, and comparisons.
+
+pub mod baselines;
+pub mod comparison;
+pub mod evaluation;
+pub mod histograms;
+pub mod music;
+pub mod overlap;

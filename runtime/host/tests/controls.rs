@@ -1,0 +1,315 @@
+//! Each control does what it says, on the notes that are drawn.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{EXPRESSIVE, random_weights, small_expressive_model};
+use pianola_host::corpus::Song;
+use pianola_host::export::pack;
+use pianola_host::originality::filter;
+use pianola_host::statistics::music::Measures;
+use pianola_runtime::guard::{Filter, Guard};
+use pianola_runtime::vocabulary::{Hands, bins, time_bin};
+use pianola_runtime::{Freedom, Generator, Model, Note, Precision, Sampling, Scale};
+
+const NOTES: usize = if cfg!(miri) { 4 } else { 1500 };
+
+/// Notes of a model with random weights, which plays all over the keyboard.
+fn piece(sampling: &Sampling) -> Vec<Note> {
+    with(&small_expressive_model(Precision::Int8), sampling)
+}
+
+fn with(file: &[u8], sampling: &Sampling) -> Vec<Note> {
+    let model = Model::from_bytes(file).unwrap();
+    let mut generator: Generator<2, 32> = Generator::new(&model, 11).unwrap();
+    (0..NOTES).map(|_| generator.next_note(sampling)).collect()
+}
+
+/// Entropy of a note's part, in bits: step, pitch, duration, velocity.
+fn entropies(notes: &[Note]) -> [f64; 4] {
+    [0, 1, 2, 3].map(|part| {
+        let mut counts = BTreeMap::new();
+        for note in notes {
+            *counts.entry(bins(note)[part]).or_insert(0.0) += 1.0;
+        }
+        let shares = counts.values().map(|count| count / notes.len() as f64);
+        shares.map(|share: f64| -share * share.log2()).sum()
+    })
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "statistics need many notes")]
+fn temperatures_and_top_p_work_on_their_part_alone() {
+    let free = entropies(&piece(&Sampling::default()));
+    let strict = [Freedom::at(0.02), Freedom { top_p: 0.1, ..Freedom::at(1.0) }];
+    for freedom in strict {
+        let all = Sampling::default();
+        // Parts: step, pitch, duration, velocity.
+        for (sampling, of) in [
+            (Sampling { pitch: freedom, ..all }, [false, true, false, false]),
+            (Sampling { time: freedom, ..all }, [true, false, true, false]),
+            (Sampling { velocity: freedom, ..all }, [false, false, false, true]),
+        ] {
+            let held = entropies(&piece(&sampling));
+            for part in 0..4 {
+                let fell = held[part] < 0.97 * free[part];
+                assert_eq!(fell, of[part], "{sampling:?}: {held:?}, not {free:?}");
+            }
+        }
+    }
+    // Where nothing is left to chance, the seed does not matter.
+    let file = small_expressive_model(Precision::Int8);
+    let model = Model::from_bytes(&file).unwrap();
+    let greedy = |seed| -> Vec<Note> {
+        let mut generator: Generator<2, 32> = Generator::new(&model, seed).unwrap();
+        (0..100).map(|_| generator.next_note(&Sampling::at(0.0))).collect()
+    };
+    assert_eq!(greedy(1), greedy(2));
+}
+
+#[test]
+fn scale_and_register_hold_together() {
+    let sampling =
+        Sampling { scale: Scale::minor(9), lowest: 50, highest: 70, ..Sampling::default() };
+    let notes = piece(&sampling);
+    assert!(notes.iter().all(|note| (50..=70).contains(&note.pitch)));
+    assert!(notes.iter().all(|note| Scale::minor(9).contains(note.pitch)));
+    // A register without a pitch of the scale: anything rather than nothing.
+    let nothing = Sampling { lowest: 61, highest: 61, scale: Scale::major(0), ..sampling };
+    assert_eq!(piece(&nothing).len(), NOTES);
+}
+
+/// Most pitches that sound at the onset of a note.
+fn most_at_once(notes: &[Note]) -> usize {
+    let mut ends = BTreeMap::new();
+    let (mut onset, mut most) = (0.0, 0);
+    for note in notes {
+        onset += f64::from(note.step);
+        ends.retain(|_, end| *end > onset + 1e-3);
+        ends.insert(note.pitch, onset + f64::from(note.duration));
+        most = most.max(ends.len());
+    }
+    most
+}
+
+#[test]
+fn no_more_pitches_sound_at_once_than_asked_for() {
+    for polyphony in [1, 2, 5] {
+        let notes = piece(&Sampling { polyphony, ..Sampling::default() });
+        let most = most_at_once(&notes);
+        assert!(most <= usize::from(polyphony), "{most}, not {polyphony}");
+        assert!(cfg!(miri) || most == usize::from(polyphony), "the limit is reached");
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "statistics need many notes")]
+fn density_is_met_over_time() {
+    for density in [1.0f32, 4.0, 12.0] {
+        let notes = piece(&Sampling { density, ..Sampling::default() });
+        let seconds: f32 = notes.iter().map(|note| note.step).sum();
+        let met = notes.len() as f32 / seconds;
+        assert!((met / density - 1.0).abs() < 0.05, "{met} notes a second, not {density}");
+    }
+}
+
+#[test]
+fn controls_change_between_two_notes() {
+    let file = small_expressive_model(Precision::Int8);
+    let model = Model::from_bytes(&file).unwrap();
+    let mut generator: Generator<2, 32> = Generator::new(&model, 5).unwrap();
+    for at in 0..40 {
+        let only = 30 + at;
+        let narrow = Sampling { lowest: only, highest: only, ..Sampling::default() };
+        assert_eq!(generator.next_note(&narrow).pitch, only);
+    }
+}
+
+#[test]
+fn no_pitch_is_struck_twice_at_one_moment() {
+    let mut struck = Vec::new();
+    // Few pitches, and many chords.
+    let sampling = Sampling { lowest: 60, highest: 79, ..Sampling::default() };
+    for note in piece(&Sampling { density: 50.0, ..sampling }) {
+        if note.step > 0.0 {
+            struck.clear();
+        }
+        assert!(!struck.contains(&note.pitch) || struck.len() >= 20, "{note:?} after {struck:?}");
+        struck.push(note.pitch);
+    }
+}
+
+/// A model that likes one pitch far better than all others.
+fn obsessed() -> Vec<u8> {
+    let mut weights = random_weights(EXPRESSIVE, 0.1, 3);
+    weights.tensors.get_mut("head.pitch.output.bias").unwrap()[60] = 12.0;
+    // It plays no chords, in which no pitch comes twice.
+    weights.tensors.get_mut("head.step.output.bias").unwrap()[0] = -50.0;
+    pack(&weights, Precision::Int8).unwrap().bytes
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "needs many notes")]
+fn the_loop_guard_breaks_circles() {
+    let longest = |sampling: &Sampling| {
+        let notes = with(&obsessed(), sampling);
+        notes.chunk_by(|a, b| a.pitch == b.pitch).map(<[Note]>::len).max().unwrap()
+    };
+    assert!(longest(&Sampling::default()) > 50);
+    assert!(longest(&Sampling { loop_guard: true, ..Sampling::default() }) <= 12);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "needs many notes")]
+fn the_drift_guard_leads_back() {
+    // A model that likes a pitch the better, the higher it is.
+    let mut weights = random_weights(EXPRESSIVE, 0.1, 3);
+    let bias = weights.tensors.get_mut("head.pitch.output.bias").unwrap();
+    bias.iter_mut().zip(0u8..).for_each(|(bias, pitch)| *bias = f32::from(pitch) / 20.0);
+    let high = pack(&weights, Precision::Int8).unwrap().bytes;
+    let mean = |sampling: &Sampling| {
+        let notes = with(&high, sampling);
+        notes.iter().map(|note| f64::from(note.pitch)).sum::<f64>() / notes.len() as f64
+    };
+    let guarded = Sampling { drift_guard: true, ..Sampling::default() };
+    assert!(mean(&Sampling::default()) > 95.0);
+    assert!(mean(&guarded) < 75.0, "{}", mean(&guarded));
+    // The right hand has its middle higher.
+    let model = Model::from_bytes(&high).unwrap();
+    let mut generator: Generator<2, 32> = Generator::new(&model, 11).unwrap();
+    generator.restart_for(Hands::Right, 11);
+    let melody: f64 = (0..NOTES).map(|_| f64::from(generator.next_note(&guarded).pitch)).sum();
+    let (melody, both) = (melody / NOTES as f64, mean(&guarded));
+    assert!((5.0..13.0).contains(&(melody - both)), "{melody}, {both}");
+    // One that likes a step the better, the shorter it is, and one that likes long ones.
+    let liking = |a_bin: f32| {
+        let mut weights = random_weights(EXPRESSIVE, 0.1, 3);
+        let bias = weights.tensors.get_mut("head.step.output.bias").unwrap();
+        bias.iter_mut().zip(0u8..).for_each(|(bias, bin)| *bias = a_bin * f32::from(bin));
+        pack(&weights, Precision::Int8).unwrap().bytes
+    };
+    let a_second = |model: &[u8], sampling: &Sampling| {
+        let notes = with(model, sampling);
+        notes.len() as f32 / notes.iter().map(|note| note.step).sum::<f32>()
+    };
+    let (fast, slow) = (liking(-1.0 / 7.0), liking(1.0 / 30.0));
+    let [of_fast, of_slow] = [&fast, &slow].map(|model| a_second(model, &Sampling::default()));
+    let [led_fast, led_slow] = [&fast, &slow].map(|model| a_second(model, &guarded));
+    assert!(of_fast > 30.0 && led_fast < 0.6 * of_fast, "{of_fast}, {led_fast}");
+    assert!(of_slow < 1.0 && led_slow > 3.0 * of_slow, "{of_slow}, {led_slow}");
+    // But who plays slowly is answered so, and melodies may be slow.
+    let model = Model::from_bytes(&slow).unwrap();
+    let mut generator: Generator<2, 32> = Generator::new(&model, 11).unwrap();
+    let mut pace = |hands, guarded: &Sampling, heard: f32| {
+        generator.restart_for(hands, 11);
+        let heard_note = Note { pitch: 60, velocity: 80, step: heard, duration: 0.5 };
+        (0..200).filter(|_| heard > 0.0).for_each(|_| generator.hear(&heard_note));
+        let notes: Vec<Note> = (0..NOTES).map(|_| generator.next_note(guarded)).collect();
+        notes.len() as f32 / notes.iter().map(|note| note.step).sum::<f32>()
+    };
+    let polyphonic = Sampling { polyphony: 9, ..guarded };
+    let held = pace(Hands::Both, &guarded, 0.0);
+    for (hands, sampling, heard) in
+        [(Hands::Both, guarded, 2.0), (Hands::Right, guarded, 0.0), (Hands::Both, polyphonic, 0.0)]
+    {
+        let slower = pace(hands, &sampling, heard);
+        assert!(slower < 0.6 * held, "{hands:?}, {sampling:?}, {heard}: {slower}, not {held}");
+    }
+    // One that knows two pitch classes, and one that has no favourites.
+    let knowing = |liking: &dyn Fn(u8) -> f32| {
+        let mut weights = random_weights(EXPRESSIVE, 0.05, 3);
+        let bias = weights.tensors.get_mut("head.pitch.output.bias").unwrap();
+        bias.iter_mut().zip(0u8..).for_each(|(bias, pitch)| *bias = liking(pitch));
+        pack(&weights, Precision::Int8).unwrap().bytes
+    };
+    let usual = |pitch: u8| -((f32::from(pitch) - 64.0) / 12.0).powi(2);
+    let few = knowing(&|pitch| usual(pitch) + if pitch % 6 == 0 { 4.0 } else { 0.0 });
+    let many = knowing(&usual);
+    let entropy = |model: &[u8], sampling: &Sampling| {
+        Measures::of(&with(model, sampling)).pitch_class_entropy
+    };
+    let [of_few, of_many] = [&few, &many].map(|model| entropy(model, &Sampling::default()));
+    assert!(entropy(&few, &guarded) > of_few + 0.1, "{of_few}, {}", entropy(&few, &guarded));
+    assert!(entropy(&many, &guarded) < of_many - 0.02, "{of_many}, {}", entropy(&many, &guarded));
+    // Who asks for high notes gets them.
+    let treble = Sampling { lowest: 100, ..guarded };
+    assert!(with(&high, &treble).iter().all(|note| note.pitch >= 100));
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "needs many notes")]
+fn the_drift_guard_keeps_a_piece_as_loud_as_it_was_meant() {
+    let liking = |velocity: u8| {
+        let mut weights = random_weights(EXPRESSIVE, 0.1, 3);
+        let bias = weights.tensors.get_mut("head.velocity.output.bias").unwrap();
+        let away = |bin: u8| (f32::from(bin) - f32::from(velocity / 4)) / 5.0;
+        bias.iter_mut().zip(0u8..).for_each(|(bias, bin)| *bias = -away(bin).powi(2) / 2.0);
+        pack(&weights, Precision::Int8).unwrap().bytes
+    };
+    let mean = |file: &[u8], drift_guard, heard: Option<u8>| {
+        let model = Model::from_bytes(file).unwrap();
+        let mut generator: Generator<2, 32> = Generator::new(&model, 11).unwrap();
+        if let Some(velocity) = heard {
+            let note = Note { pitch: 60, velocity, step: 0.1, duration: 0.5 };
+            (0..40).for_each(|_| generator.hear(&note));
+        }
+        let sampling = Sampling { drift_guard, ..Sampling::default() };
+        let velocity = |_| f64::from(generator.next_note(&sampling).velocity);
+        (0..NOTES).map(velocity).sum::<f64>() / NOTES as f64
+    };
+    // Who plays softly to a model that likes it loud is answered softly, and the other way round.
+    for (liked, heard) in [(96, 40), (32, 100)] {
+        let file = liking(liked);
+        let [free, held] = [false, true].map(|guard| mean(&file, guard, Some(heard)));
+        let far = |mean: f64| (mean - f64::from(heard)).abs();
+        assert!(far(free) > 40.0 && far(held) < 0.5 * far(free), "{heard}: {free}, {held}");
+        // A piece that begins as the model likes goes on so.
+        let [free, held] = [false, true].map(|guard| mean(&file, guard, None));
+        assert!((free - held).abs() < 4.0, "{free}, {held}");
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "needs many notes")]
+fn nothing_is_played_that_the_filter_knows() {
+    const N: usize = 4;
+    // What it would play of itself is what it may not play.
+    let narrow = Sampling { lowest: 48, highest: 83, ..Sampling::default() };
+    let notes = piece(&narrow);
+    let song = Song { name: "itself".into(), notes: notes.clone() };
+    let bytes = filter::build([&song], N).unwrap();
+    let filter = Filter::from_bytes(&bytes).unwrap();
+    let repeats = |notes: &[Note]| {
+        let mut guard = Guard::new(&filter);
+        let repeats = |note: &&Note| {
+            let forbidden = guard.forbids(note.step, note.pitch);
+            guard.hear(note);
+            forbidden
+        };
+        notes.iter().filter(repeats).count()
+    };
+    assert!(repeats(&notes) > NOTES / 2);
+    let file = small_expressive_model(Precision::Int8);
+    let model = Model::from_bytes(&file).unwrap();
+    let mut generator: Generator<2, 32> = Generator::new(&model, 11).unwrap();
+    generator.keep_from(Some(&filter));
+    let kept: Vec<Note> = (0..NOTES).map(|_| generator.next_note(&narrow)).collect();
+    assert_eq!(repeats(&kept), 0);
+    generator.restart(11);
+    let again: Vec<Note> = (0..NOTES).map(|_| generator.next_note(&narrow)).collect();
+    assert_eq!(again, kept, "a restart forgets what was played, not what is forbidden");
+}
+
+#[test]
+fn notes_are_playable_and_have_dynamics() {
+    let notes = piece(&Sampling::default());
+    for note in &notes {
+        assert!(note.pitch < 128 && (1..=127).contains(&note.velocity));
+        assert!((0.0..=Note::MAX_SECONDS).contains(&note.step));
+        assert!((0.0..=Note::MAX_SECONDS).contains(&note.duration));
+    }
+    assert!(notes.iter().any(|note| note.velocity != notes[0].velocity));
+    assert!(notes.iter().any(|note| time_bin(note.step) != time_bin(notes[0].step)));
+}

@@ -1,0 +1,133 @@
+//! One answer everywhere: every instruction set, alone or together, computes the portable bits.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{EXPRESSIVE, random_weights};
+use pianola_host::export::pack;
+use pianola_host::export::weights::Shape;
+use pianola_runtime::history::Known;
+use pianola_runtime::{Generator, Isa, Model, Network, Note, Pair, Precision, Sampling};
+
+const PRECISIONS: [Precision; 3] = [Precision::Float, Precision::Int8, Precision::Int4];
+
+/// Sizes that are no multiple of most vectors, and how many notes to compare.
+const SHAPES: [(Shape, u32); 5] = [
+    (Shape::report(1, 16, 7, 1), 2000),
+    (Shape::report(2, 48, 7, 21), 1000),
+    (Shape::report(3, 304, 7, 300), 20),
+    (EXPRESSIVE, 1000),
+    (Shape { layers: 3, hidden: 304, ..EXPRESSIVE }, 20),
+];
+
+fn scripted(index: u32) -> Note {
+    Note {
+        pitch: 30 + (index * 31 % 60) as u8,
+        velocity: 80,
+        step: (index % 7) as f32 * 0.083,
+        duration: (index % 11) as f32 * 0.071,
+    }
+}
+
+/// All states and predictions, bit for bit.
+fn bits(network: &Network) -> Vec<u32> {
+    let states = (0..).map_while(|layer| network.state(layer));
+    let mut floats: Vec<f32> = states.flat_map(|(hidden, cell)| [hidden, cell].concat()).collect();
+    for known in Known::of(&scripted(9)) {
+        floats.extend(network.predict(known).values());
+    }
+    floats.into_iter().map(f32::to_bits).collect()
+}
+
+fn every_instruction_set_agrees(file: &[u8], notes: u32) {
+    let model = Model::from_bytes(file).unwrap();
+    let mut portable: Network = Network::on(Isa::PORTABLE, &model).unwrap();
+    let others = Isa::available().filter(|isa| isa.name() != Isa::PORTABLE.name());
+    let isas: Vec<Isa> = others.collect();
+    let mut networks: Vec<Network> =
+        isas.iter().map(|&isa| Network::on(isa, &model).unwrap()).collect();
+    for index in 0..notes {
+        let expected = bits(&portable);
+        for (isa, network) in isas.iter().zip(&networks) {
+            assert!(bits(network) == expected, "{} differs at note {index}", isa.name());
+        }
+        let note = scripted(index);
+        networks.iter_mut().for_each(|network| network.hear(&note));
+        portable.hear(&note);
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "takes thousands of notes")]
+fn instruction_sets_agree_on_the_bundled_models() {
+    every_instruction_set_agrees(include_bytes!("../../../models/report-int8.safetensors"), 500);
+    every_instruction_set_agrees(include_bytes!("../../../models/report-int4.safetensors"), 500);
+    every_instruction_set_agrees(
+        include_bytes!("../../../models/expressive-int8.safetensors"),
+        500,
+    );
+    every_instruction_set_agrees(
+        include_bytes!("../../../models/expressive-int4.safetensors"),
+        500,
+    );
+    every_instruction_set_agrees(include_bytes!("../../../models/small-int4.safetensors"), 500);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "takes thousands of notes")]
+fn instruction_sets_agree_on_random_weights() {
+    for (shape, notes) in SHAPES {
+        for precision in PRECISIONS {
+            let file = pack(&random_weights(shape, 0.3, 5), precision).unwrap().bytes;
+            every_instruction_set_agrees(&file, notes);
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "takes hundreds of notes")]
+fn networks_hear_together_as_they_would_alone() {
+    for (shape, precision) in [SHAPES[1].0, EXPRESSIVE]
+        .into_iter()
+        .flat_map(|shape| PRECISIONS.map(|precision| (shape, precision)))
+    {
+        let file = pack(&random_weights(shape, 0.3, 5), precision).unwrap().bytes;
+        let model = Model::from_bytes(&file).unwrap();
+        let mut together: [Network; 5] = core::array::from_fn(|_| Network::new(&model).unwrap());
+        let mut alone = together.clone();
+        for index in 0..100 {
+            let notes: [Note; 5] = core::array::from_fn(|at| scripted(index + 9 * at as u32));
+            Network::hear_together(&mut together, &notes);
+            alone.iter_mut().zip(&notes).for_each(|(network, note)| network.hear(note));
+            assert!(together.iter().map(bits).eq(alone.iter().map(bits)), "note {index}");
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "spins")]
+fn two_threads_play_the_notes_of_one() {
+    for (shape, _) in SHAPES {
+        for precision in PRECISIONS {
+            let file = pack(&random_weights(shape, 0.3, 5), precision).unwrap().bytes;
+            let model = Model::from_bytes(&file).unwrap();
+            let mut alone: Generator = Generator::new(&model, 3).unwrap();
+            let sampling = Sampling { loop_guard: true, drift_guard: true, ..Sampling::default() };
+            std::thread::scope(|scope| {
+                let mut pair = Pair::always(scope, alone.clone());
+                for index in 0..300 {
+                    if index % 7 == 0 {
+                        alone.hear(&scripted(index));
+                        pair.hear(&scripted(index));
+                    }
+                    // Long enough for the helper to fall asleep.
+                    if index % 100 == 99 {
+                        std::thread::sleep(std::time::Duration::from_millis(2));
+                    }
+                    let (one, two) = (alone.next_note(&sampling), pair.next_note(&sampling));
+                    assert_eq!(one, two, "note {index} of {precision}, {shape:?}");
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Notes: repeatable, playable, and drawn as asked.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{SMALL, random_weights, small_model};
+use pianola_host::export::pack;
+use pianola_runtime::history::Known;
+use pianola_runtime::vocabulary::Hands;
+use pianola_runtime::{BOS, Freedom, Generator, Model, Network, Note, Precision, Sampling};
+
+const EXPRESSIVE: &[u8] = include_bytes!("../../../tests/golden/expressive-small-int8.safetensors");
+
+const NOTES: usize = if cfg!(miri) { 3 } else { 500 };
+
+fn piece(bytes: &[u8], seed: u64, sampling: &Sampling) -> Vec<Note> {
+    let model = Model::from_bytes(bytes).unwrap();
+    let mut generator: Generator<2, 32> = Generator::new(&model, seed).unwrap();
+    (0..NOTES).map(|_| generator.next_note(sampling)).collect()
+}
+
+#[test]
+fn the_seed_decides() {
+    for precision in [Precision::Float, Precision::Int8] {
+        let bytes = small_model(precision);
+        let sampling = Sampling::default();
+        assert_eq!(piece(&bytes, 1, &sampling), piece(&bytes, 1, &sampling));
+        assert_ne!(piece(&bytes, 1, &sampling), piece(&bytes, 2, &sampling));
+    }
+}
+
+#[test]
+fn a_larger_buffer_changes_nothing() {
+    let bytes = small_model(Precision::Int8);
+    let model = Model::from_bytes(&bytes).unwrap();
+    let mut large: Generator<5, 48> = Generator::new(&model, 3).unwrap();
+    for note in piece(&bytes, 3, &Sampling::default()) {
+        assert_eq!(large.next_note(&Sampling::default()), note);
+    }
+}
+
+#[test]
+fn restarting_forgets_everything() {
+    let bytes = small_model(Precision::Int8);
+    let model = Model::from_bytes(&bytes).unwrap();
+    let mut generator: Generator<2, 32> = Generator::new(&model, 8).unwrap();
+    generator.hear(&Note { pitch: 200, velocity: 1, step: 3.0, duration: 9.0 });
+    generator.next_note(&Sampling::default());
+    generator.restart(4);
+    let again: Vec<Note> = (0..NOTES).map(|_| generator.next_note(&Sampling::default())).collect();
+    assert_eq!(again, piece(&bytes, 4, &Sampling::default()));
+}
+
+#[test]
+fn hands_are_told_to_a_piece_and_kept_for_the_next() {
+    let model = Model::from_bytes(EXPRESSIVE).unwrap();
+    let mut generator: Generator<2, 32> = Generator::new(&model, 5).unwrap();
+    let play = |generator: &mut Generator<2, 32>| -> Vec<Note> {
+        (0..NOTES).map(|_| generator.next_note(&Sampling::default())).collect()
+    };
+    let both = play(&mut generator);
+    generator.restart_for(Hands::Right, 5);
+    let right = play(&mut generator);
+    assert_ne!(both, right);
+    generator.restart(5);
+    assert_eq!(play(&mut generator), right);
+    generator.restart_for(Hands::Both, 5);
+    assert_eq!(play(&mut generator), both);
+}
+
+#[test]
+fn what_is_heard_changes_what_is_played() {
+    let bytes = small_model(Precision::Float);
+    let model = Model::from_bytes(&bytes).unwrap();
+    let mut network: Network<2, 32> = Network::new(&model).unwrap();
+    let pitches = |network: &Network<2, 32>| network.predict(Known::Step(0.0)).values().to_vec();
+    let before = pitches(&network);
+    network.hear(&Note { pitch: 60, velocity: 80, step: 0.1, duration: 0.2 });
+    let after = pitches(&network);
+    assert_ne!(before, after);
+    let mut other: Network<2, 32> = Network::new(&model).unwrap();
+    other.hear(&Note { pitch: 60, velocity: 80, step: 0.1, duration: 0.3 });
+    assert_ne!(after, pitches(&other));
+}
+
+/// A model whose heads' biases are set, with all other weights small.
+fn biased(set: impl Fn(&str, usize) -> Option<f32>) -> Vec<u8> {
+    let mut weights = random_weights(SMALL, 0.01, 5);
+    for (name, tensor) in &mut weights.tensors {
+        for (index, value) in tensor.iter_mut().enumerate() {
+            *value = set(name, index).unwrap_or(*value);
+        }
+    }
+    pack(&weights, Precision::Int8).unwrap().bytes
+}
+
+#[test]
+fn bos_is_never_played() {
+    let bytes = biased(|name, index| match name {
+        "decoder_pitch2.bias" => Some(if index == usize::from(BOS) { 50.0 } else { 0.0 }),
+        _ => None,
+    });
+    for temperature in [0.0, 1.0, 100.0] {
+        let sampling = Sampling::at(temperature);
+        assert!(piece(&bytes, 1, &sampling).iter().all(|note| note.pitch < BOS));
+    }
+}
+
+#[test]
+fn impossible_times_are_made_playable() {
+    for (bias, played) in [(-3.0, 0.0), (1e30, Note::MAX_SECONDS)] {
+        let bytes = biased(|name, _| match name {
+            "decoder_step.bias" | "decoder_duration.bias" => Some(bias),
+            _ => None,
+        });
+        for note in piece(&bytes, 1, &Sampling::default()) {
+            assert_eq!((note.step, note.duration), (played, played));
+        }
+    }
+}
+
+/// A model that expects pitches 60, 61, 62, 63 with probabilities 1/2, 1/4, 1/8, 1/8.
+fn four_pitches() -> Vec<u8> {
+    biased(|name, index| match name {
+        "decoder_pitch2.weight" => Some(0.0),
+        "decoder_pitch2.bias" => {
+            let shares = [0.5f32, 0.25, 0.125, 0.125];
+            Some(index.checked_sub(60).and_then(|i| shares.get(i)).map_or(-100.0, |p| p.ln()))
+        }
+        _ => None,
+    })
+}
+
+fn shares(sampling: &Sampling) -> [f64; 4] {
+    let mut counts = [0.0; 4];
+    for seed in 0..8 {
+        for note in piece(&four_pitches(), seed, sampling) {
+            counts[usize::from(note.pitch) - 60] += 1.0;
+        }
+    }
+    counts.map(|count| count / (8 * NOTES) as f64)
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "statistics need many notes")]
+fn pitches_are_drawn_as_often_as_asked() {
+    // 4000 draws: three standard deviations are below 0.024.
+    let close = |pitch: Freedom, expected: [f64; 4]| {
+        let sampling = Sampling { pitch, ..Sampling::default() };
+        for (share, expected) in shares(&sampling).into_iter().zip(expected) {
+            assert!((share - expected).abs() < 0.024, "{sampling:?}: {share}, not {expected}");
+            assert_eq!(share == 0.0, expected == 0.0, "{sampling:?}");
+        }
+    };
+    let all = Freedom::at(1.0);
+    close(all, [0.5, 0.25, 0.125, 0.125]);
+    // At temperature 0.5 the probabilities are squared: 16 : 4 : 1 : 1.
+    close(Freedom::at(0.5), [16.0, 4.0, 1.0, 1.0].map(|share| share / 22.0));
+    close(Freedom { top_k: 2, ..all }, [2.0 / 3.0, 1.0 / 3.0, 0.0, 0.0]);
+    close(Freedom { top_p: 0.7, ..all }, [2.0 / 3.0, 1.0 / 3.0, 0.0, 0.0]);
+    close(Freedom { top_p: 0.4, ..all }, [1.0, 0.0, 0.0, 0.0]);
+    close(Freedom { top_p: 0.8, ..all }, [4.0 / 7.0, 2.0 / 7.0, 1.0 / 7.0, 0.0]);
+    for temperature in [0.0, -1.0, f32::NAN] {
+        close(Freedom::at(temperature), [1.0, 0.0, 0.0, 0.0]);
+    }
+}
+
+/// The notes of one seed, pinned: the same on every machine and for good. A change here is a change
+/// to every piece that users know by its seed.
+#[test]
+fn the_notes_of_a_seed_are_pinned() {
+    let int8 = include_bytes!("../../../tests/golden/report-small-int8.safetensors");
+    let freedom = Freedom { top_p: 0.95, ..Freedom::at(1.0) };
+    let sampling = Sampling { pitch: freedom, time: freedom, ..Sampling::default() };
+    let guarded = Sampling { loop_guard: true, drift_guard: true, ..sampling };
+    pinned(int8, &sampling, [72, 77, 61], 1389709403);
+    let int4 = include_bytes!("../../../tests/golden/report-small-int4.safetensors");
+    pinned(int4, &sampling, [94, 95, 87], 1703322659);
+    pinned(EXPRESSIVE, &sampling, [45, 22, 124], 3795616601);
+    pinned(EXPRESSIVE, &guarded, [45, 22, 124], 2445923997);
+    let expressive = include_bytes!("../../../tests/golden/expressive-small-int4.safetensors");
+    pinned(expressive, &sampling, [45, 22, 127], 45511532);
+    pinned(expressive, &guarded, [45, 22, 127], 3451724243);
+}
+
+fn pinned(file: &[u8], sampling: &Sampling, first_pitches: [u8; 3], crc: u32) {
+    let model = Model::from_bytes(file).unwrap();
+    let mut generator: Generator<2, 32> = Generator::new(&model, 2026).unwrap();
+    let mut played = crc32fast::Hasher::new();
+    let mut pitches = Vec::new();
+    for _ in 0..NOTES {
+        let note = generator.next_note(sampling);
+        pitches.push(note.pitch);
+        played.update(&[note.pitch]);
+        if model.is_expressive() {
+            played.update(&[note.velocity]);
+        }
+        played.update(&note.step.to_le_bytes());
+        played.update(&note.duration.to_le_bytes());
+    }
+    let crc = if cfg!(miri) { 0 } else { crc };
+    let played = if cfg!(miri) { 0 } else { played.finalize() };
+    assert_eq!((&pitches[..3], played), (first_pitches.as_slice(), crc), "of {NOTES} notes");
+}

@@ -1,0 +1,232 @@
+//! Keeps what is made up from repeating its training songs.
+//!
+//! A [`Filter`] is a file that knows every passage of N notes of some songs, in about nine bits
+//! each, used where it lies: in flash or in a mapped file. It never denies a passage that it knows,
+//! and claims one of 256 that it does not: a binary fuse filter (Graf and Lemire, 2022). A
+//! [`Guard`] follows a piece and says which notes would complete such a passage, up to transposition
+//! and tempo; [`passage`](crate::note::passage) says when two are the same.
+//!
+//! The format is in `docs/model-file.md`.
+
+use crate::note::Note;
+use crate::note::passage::{Identity, joins};
+
+/// What a filter file begins with.
+pub const MAGIC: [u8; 8] = *b"PIANOLAF";
+
+/// Version of the filter file format that this crate reads and writes.
+pub const VERSION: u32 = 1;
+
+/// Lengths, in notes, that the passages of a filter may have.
+pub const LENGTHS: core::ops::RangeInclusive<usize> = 4..=32;
+
+/// Bytes before the fingerprints.
+pub const HEADER: usize = 40;
+
+/// Where in the header the checksum of all other bytes stands.
+pub const CHECKSUM: usize = 36;
+
+/// Why a file is refused as a filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FilterError {
+    /// The file does not begin like a filter.
+    #[error("not an originality filter; `tools filter` makes one from a corpus")]
+    NotAFilter,
+    /// The file was written by another version of this program.
+    #[error("the originality filter has another format version; make it again with this version")]
+    Version,
+    /// The file is shorter or longer than its header says.
+    #[error("the originality filter is cut short, or has bytes behind its end")]
+    Length,
+    /// The bytes are not those that were written.
+    #[error("the originality filter is damaged: its checksum does not match")]
+    Checksum,
+    /// Sizes that no filter has.
+    #[error("the originality filter's header makes no sense")]
+    BadHeader,
+}
+
+/// A checked view of a filter file.
+#[derive(Clone, Copy, Debug)]
+pub struct Filter<'a> {
+    notes: usize,
+    windows: u32,
+    seed: u64,
+    /// Fingerprints in a segment, a power of two.
+    segment: u32,
+    /// Fingerprints in all segments but the last two.
+    first: u32,
+    fingerprints: &'a [u8],
+}
+
+impl<'a> Filter<'a> {
+    /// Checks a file. Its bytes need not be aligned.
+    ///
+    /// # Errors
+    /// [`FilterError`] unless it is whole and this version's.
+    pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, FilterError> {
+        if !bytes.starts_with(&MAGIC) {
+            return Err(FilterError::NotAFilter);
+        }
+        let (header, fingerprints) =
+            bytes.split_first_chunk::<HEADER>().ok_or(FilterError::Length)?;
+        let word = |at: usize| {
+            let bytes = header.get(at..).and_then(|rest| rest.first_chunk());
+            u32::from_le_bytes(bytes.copied().unwrap_or_default())
+        };
+        let [version, notes, low, high, windows, segment, first, checksum] =
+            core::array::from_fn(|i| word(MAGIC.len() + 4 * i));
+        if version != VERSION {
+            return Err(FilterError::Version);
+        }
+        let length = u64::from(first) + 2 * u64::from(segment);
+        if length != fingerprints.len() as u64 {
+            return Err(FilterError::Length);
+        }
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(header.get(..CHECKSUM).unwrap_or_default());
+        crc.update(fingerprints);
+        if crc.finalize() != checksum {
+            return Err(FilterError::Checksum);
+        }
+        let notes = notes as usize;
+        // The first segment and the last two are there in any filter, and none is cut.
+        let sizes = segment.is_power_of_two() && first > 0 && first.is_multiple_of(segment);
+        if !LENGTHS.contains(&notes) || !sizes {
+            return Err(FilterError::BadHeader);
+        }
+        let seed = u64::from(high) << 32 | u64::from(low);
+        Ok(Self { notes, windows, seed, segment, first, fingerprints })
+    }
+
+    /// Length in notes of the passages that it knows.
+    pub fn notes(&self) -> usize {
+        self.notes
+    }
+
+    /// How many passages it knows.
+    pub fn windows(&self) -> u32 {
+        self.windows
+    }
+
+    /// Whether it knows, or wrongly claims, the passage with this [`key`].
+    pub fn contains(&self, key: u64) -> bool {
+        let hash = mix(key.wrapping_add(self.seed));
+        let place = ((u128::from(hash) * u128::from(self.first)) >> 64) as u32;
+        let mask = self.segment.wrapping_sub(1);
+        let second = place.wrapping_add(self.segment);
+        let places = [
+            place,
+            second ^ ((hash >> 18) as u32 & mask),
+            second.wrapping_add(self.segment) ^ (hash as u32 & mask),
+        ];
+        let sum = places.iter().fold((hash ^ hash >> 32) as u8, |sum, &place| {
+            sum ^ self.fingerprints.get(place as usize).copied().unwrap_or_default()
+        });
+        sum == 0
+    }
+}
+
+/// MurmurHash3's finalizer, of 64 bits.
+fn mix(mut hash: u64) -> u64 {
+    hash = (hash ^ hash >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash = (hash ^ hash >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ hash >> 33
+}
+
+/// The key of a passage in a filter: its moves as [`Identity::Transposed`] numbers them, hashed
+/// from the first to the last.
+pub fn key(moves: impl IntoIterator<Item = u16>) -> u64 {
+    moves
+        .into_iter()
+        .fold(0, |key: u64, number| (key ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+/// Follows a piece and knows which notes would complete a passage of a filter.
+///
+/// A note of a chord takes its place among those that came before it, wherever that is: so a
+/// passage is noticed in whatever order its chords were made up.
+#[derive(Clone, Debug)]
+pub struct Guard<'a> {
+    filter: Filter<'a>,
+    recent: Recent,
+}
+
+impl<'a> Guard<'a> {
+    /// Begins a piece.
+    pub fn new(filter: &Filter<'a>) -> Self {
+        Self { filter: *filter, recent: Recent::NONE }
+    }
+
+    /// Begins another piece.
+    pub fn restart(&mut self) {
+        self.recent = Recent::NONE;
+    }
+
+    /// Takes in a note.
+    pub fn hear(&mut self, note: &Note) {
+        self.recent.add(note.step, note.pitch);
+    }
+
+    /// Whether a note, if it came next, would complete a passage that the filter knows.
+    pub fn forbids(&self, step: f32, pitch: u8) -> bool {
+        let mut with = self.recent;
+        let place = with.add(step, pitch);
+        // Those passages that the note is part of: they end with it, or later in its chord.
+        let first = (place + 1).saturating_sub(self.filter.notes);
+        let mut keys = (first..=place).filter_map(|last| with.key(last, self.filter.notes));
+        keys.any(|key| self.filter.contains(key))
+    }
+}
+
+/// Notes that are remembered: a passage, and as many more of its last chord.
+const ROOM: usize = 2 * *LENGTHS.end();
+
+/// The last notes of a piece, in the order of a score, backwards.
+#[derive(Clone, Copy, Debug)]
+struct Recent {
+    count: usize,
+    pitches: [u8; ROOM],
+    /// Whether each belongs to the chord of the one before it in time.
+    in_chord: [bool; ROOM],
+}
+
+impl Recent {
+    const NONE: Self = Self { count: 0, pitches: [0; ROOM], in_chord: [false; ROOM] };
+
+    /// Puts a note in its place, which is returned: how many notes of its chord come after it.
+    fn add(&mut self, step: f32, pitch: u8) -> usize {
+        self.pitches.copy_within(..ROOM - 1, 1);
+        self.in_chord.copy_within(..ROOM - 1, 1);
+        let (pitches, in_chord) = (&mut self.pitches, &mut self.in_chord);
+        pitches[0] = pitch.min(127);
+        in_chord[0] = self.count > 0 && joins(step);
+        self.count = (self.count + 1).min(ROOM);
+        let mut place = 0;
+        // The first note of a chord stays the first by its flag, whatever its pitch.
+        while in_chord.get(place) == Some(&true) {
+            let pair = pitches.get_mut(place..).and_then(|rest| rest.first_chunk_mut::<2>());
+            let Some([later, earlier]) = pair else { break };
+            if *earlier <= *later {
+                break;
+            }
+            core::mem::swap(later, earlier);
+            place += 1;
+        }
+        place
+    }
+
+    /// The key of the passage of so many notes that ends so many notes before the end, if the piece
+    /// is long enough.
+    fn key(&self, last: usize, notes: usize) -> Option<u64> {
+        if last + notes > self.count {
+            return None;
+        }
+        let (pitches, in_chord) = (self.pitches.get(last..)?, self.in_chord.get(last..)?);
+        let pairs = pitches.iter().zip(pitches.get(1..)?).zip(in_chord).take(notes - 1).rev();
+        Some(key(
+            pairs.map(|((&to, &from), &in_chord)| Identity::Transposed.number(from, to, in_chord))
+        ))
+    }
+}

@@ -1,0 +1,139 @@
+//! Leads the music to a pace: time goes faster or slower than the model means.
+
+use crate::note::vocabulary::{TIME_BINS, time_bin};
+
+/// Where the pace is to go, and how strongly.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// The mean step to come to, in seconds.
+    pub goal: f32,
+    /// What each bin of a time costs, in logits; below 0, what it is worth.
+    pub cost: f32,
+    /// Where bins are worth something, what a time of nothing costs, in bins: that of a chord's notes.
+    pub chord: f32,
+    /// What each bin farther than four times the goal is worth less again, as a share: 1 where bins are worth so
+    /// much that holes would open, 0 where they are not.
+    pub fall: f32,
+}
+
+impl Pace {
+    /// As the model means.
+    pub const FREE: Self = Self { goal: 0.0, cost: 0.0, chord: 0.0, fall: 0.0 };
+
+    /// The logits of a step's or a duration's bins, led.
+    ///
+    /// Where the pace is to become faster, times below half the goal all cost as much; where it is to become
+    /// slower, times above four times the goal are all worth as much, or less again the longer they are: farther
+    /// away lies no pace, only crumbs and holes. A step of nothing is as likely as before, so that chords do not
+    /// swell to gain pace, and less likely where pace is to be lost.
+    #[inline(never)] // boards have no flash for a copy at every call
+    pub fn lead(self, logits: &[f32]) -> [f32; TIME_BINS] {
+        let mut led = [f32::NEG_INFINITY; TIME_BINS];
+        if self.cost == 0.0 {
+            led.iter_mut().zip(logits).for_each(|(led, logit)| *led = *logit);
+            return led;
+        }
+        let limit = time_bin(if self.cost > 0.0 { self.goal / 2.0 } else { 4.0 * self.goal });
+        let limit = f32::from(limit);
+        for (bin, (led, logit)) in (0u8..).zip(led.iter_mut().zip(logits)) {
+            let bin = f32::from(bin);
+            let counted = if self.cost > 0.0 {
+                bin.max(limit)
+            } else {
+                // Up to the limit the second is no less than the bin.
+                bin.min((limit - self.fall * (bin - limit)).max(0.0))
+            };
+            *led = logit - self.cost * counted;
+        }
+        if let ([nothing, meant @ ..], [at_once, led @ ..]) = (logits, &mut led) {
+            *at_once = nothing + self.chord * self.cost.min(0.0);
+            let gain = log_of_sum(meant) - log_of_sum(led);
+            if gain.is_finite() {
+                led.iter_mut().for_each(|logit| *logit += gain);
+            }
+        }
+        led
+    }
+}
+
+/// The logarithm of the sum of the exponentials.
+#[inline(never)]
+fn log_of_sum(logits: &[f32]) -> f32 {
+    let top = logits.iter().copied().fold(f32::MIN, f32::max);
+    top + libm::logf(logits.iter().map(|logit| libm::expf(logit - top)).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Probabilities of some logits' choices, and the mean bin of those that are not 0.
+    fn of(logits: &[f32; TIME_BINS]) -> ([f32; TIME_BINS], f32) {
+        let all = log_of_sum(logits);
+        let shares = logits.map(|logit| libm::expf(logit - all));
+        let bins: f32 = shares.iter().zip(0u8..).map(|(share, bin)| share * f32::from(bin)).sum();
+        (shares, bins / (1.0 - shares[0]))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 256 }))]
+
+        #[test]
+        fn time_goes_faster_or_slower_and_chords_stay(
+            logits in proptest::collection::vec(-4f32..4.0, TIME_BINS), goal in 0.01f32..2.0, cost in -5f32..5.0
+        ) {
+            let logits: [f32; TIME_BINS] = core::array::from_fn(|bin| logits[bin]);
+            let (meant, mean) = of(&logits);
+            let of_led = Pace { goal, cost, chord: 0.0, fall: 0.0 }.lead(&logits);
+            let (led, led_mean) = of(&of_led);
+            prop_assert!((led[0] - meant[0]).abs() < 1e-3 * meant[0] + 1e-6, "{} {}", led[0], meant[0]);
+            let (thinned, _) = of(&Pace { goal, cost, chord: 8.0, fall: 0.0 }.lead(&logits));
+            prop_assert!(cost > -0.01 || thinned[0] < led[0]);
+            prop_assert!(cost < 0.0 || thinned[0] == led[0]);
+            prop_assert!((log_of_sum(&of_led) - log_of_sum(&logits)).abs() < 1e-3);
+            prop_assert!(cost * (led_mean - mean) < 1e-3, "{mean} {led_mean}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_led_for_nothing() {
+        let logits = core::array::from_fn(|bin| (bin as f32 / 7.0).sin());
+        assert_eq!(Pace::FREE.lead(&logits), logits);
+    }
+
+    /// Crumbs are no likelier, nor holes.
+    #[test]
+    fn beyond_its_limits_times_keep_their_proportions() {
+        let even = [0.0; TIME_BINS];
+        let faster = Pace { goal: 0.2, cost: 0.1, chord: 0.0, fall: 0.0 }.lead(&even);
+        let [short, limit, long] = [0.02, 0.1, 0.5].map(|time| faster[usize::from(time_bin(time))]);
+        assert!(short == limit && limit > long);
+        let slower = Pace { goal: 0.2, cost: -0.1, chord: 0.0, fall: 0.0 }.lead(&even);
+        let [short, limit, long] = [0.2, 0.8, 3.0].map(|time| slower[usize::from(time_bin(time))]);
+        assert!(short < limit && limit == long);
+        let slower = Pace { goal: 0.2, cost: -0.1, chord: 0.0, fall: 1.0 }.lead(&even);
+        let [short, limit, long, longer] =
+            [0.2, 0.8, 3.0, 12.0].map(|time| slower[usize::from(time_bin(time))]);
+        assert!(short < limit && limit > long && long > longer);
+        // Two octaves of time above the limit are worth as much as two below.
+        assert!((slower[usize::from(time_bin(3.2))] - short).abs() < 1e-4);
+    }
+
+    /// Logits that are no numbers stay alone with it.
+    #[test]
+    fn what_is_no_number_takes_nothing_else_with_it() {
+        for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut logits = [0.0; TIME_BINS];
+            logits[40] = odd;
+            let led = Pace { goal: 0.1, cost: 0.05, chord: 0.0, fall: 0.0 }.lead(&logits);
+            assert_eq!(led.iter().filter(|logit| logit.is_finite()).count(), TIME_BINS - 1);
+        }
+        let mut only_chords = [f32::NEG_INFINITY; TIME_BINS];
+        only_chords[0] = 0.0;
+        assert_eq!(
+            Pace { goal: 0.1, cost: 0.05, chord: 0.0, fall: 0.0 }.lead(&only_chords),
+            only_chords
+        );
+    }
+}

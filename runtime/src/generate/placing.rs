@@ -1,0 +1,127 @@
+//! Where in their bins times lie, which the model does not say.
+//!
+//! In music moments coincide. In the training songs of the reference corpus, three of four steps that are not
+//! nothing have a bin in which a sounding note ends, and 98 % of those go to that very end; of durations in
+//! whose bin another note ends, 99 % end together with it. Elsewhere times go with the pulse, the last step that
+//! was not nothing: of steps whose bin has it, 68 % are the same, and of durations whose bin has a multiple of
+//! it, 61 % are that multiple (docs/results.md has the command).
+//!
+//! So a note begins as another ends, chords end together and even runs are even. Times that lie anywhere in
+//! their bins would leave crumbs between onsets and ends, which no song has, and which the model would go on
+//! from.
+
+use crate::network::history::History;
+use crate::note::vocabulary::{place, seconds, time_bin};
+
+/// Where a time lies that nothing places: in the middle of its bin.
+const MIDDLE: u32 = 1 << 19;
+
+/// Most steps that a duration is a multiple of.
+const MOST_STEPS: u8 = 16;
+
+/// A step with this bin, in seconds. Where no note ends in the bin it goes with the pulse, or, where a place is
+/// given, lies there.
+pub(crate) fn step(history: &History, bin: u8, given: Option<u32>) -> f32 {
+    let step = seconds(bin, given.unwrap_or_else(|| place_of(history.pulse())));
+    nearest_end(history, 0.0, step).unwrap_or(step)
+}
+
+/// A duration with this bin, in seconds, of a note after this step: placed as a step is, or at a
+/// multiple of the pulse. It may be longer than can be played.
+pub(crate) fn duration(history: &History, step: f32, bin: u8, given: Option<u32>) -> f32 {
+    let pulse = if time_bin(step) > 0 { step } else { history.pulse() };
+    let duration = seconds(bin, given.unwrap_or_else(|| place_of(pulse)));
+    if let Some(end) = nearest_end(history, step, duration) {
+        return end;
+    }
+    if given.is_some() {
+        return duration;
+    }
+    let multiples = (1..=MOST_STEPS).map(|steps| pulse * f32::from(steps));
+    nearest(duration, multiples).unwrap_or(duration)
+}
+
+/// The end of a note that still sounds after so many seconds, nearest to a time in whose bin it lies.
+#[inline(never)] // boards have no flash for a copy at every call
+fn nearest_end(history: &History, later: f32, time: f32) -> Option<f32> {
+    nearest(time, history.sounding(later))
+}
+
+/// Where a time lies that goes with the pulse: twice it and half of it have the same place in their bins.
+fn place_of(pulse: f32) -> u32 {
+    if pulse > 0.0 { place(pulse) } else { MIDDLE }
+}
+
+/// Of some times, the nearest to this one that has the same bin. No time at all is near to none.
+fn nearest(time: f32, times: impl Iterator<Item = f32>) -> Option<f32> {
+    let bin = time_bin(time);
+    let away = |other: f32| (other - time).abs();
+    times
+        .filter(|&other| bin > 0 && time_bin(other) == bin)
+        .min_by(|&a, &b| away(a).total_cmp(&away(b)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::note::Note;
+    use crate::note::vocabulary::TIME_BINS;
+    use proptest::prelude::*;
+
+    /// What was heard: pitches from middle C up, each with a step and a duration.
+    fn history(times: &[(f32, f32)]) -> History {
+        let mut history = History::new();
+        for (pitch, &(step, duration)) in (60..).zip(times) {
+            history.hear(&Note { pitch, velocity: 80, step, duration });
+        }
+        history
+    }
+
+    #[test]
+    fn a_step_goes_to_the_end_of_a_note_in_its_bin() {
+        let history = history(&[(0.0, 0.51), (0.0, 0.53), (0.0, 2.0)]);
+        let bin = time_bin(0.5);
+        assert_eq!(step(&history, bin, Some(0)), 0.51);
+        assert_eq!(step(&history, bin, Some(u32::MAX)), 0.53);
+        // None ends there.
+        assert_eq!(step(&history, time_bin(0.25), Some(0)), 0.25);
+        assert_eq!(step(&history, 0, Some(0)), 0.0);
+    }
+
+    #[test]
+    fn an_even_run_goes_on_evenly_and_changes_to_half_the_pace() {
+        let history = history(&[(0.0, 0.1), (0.13, 0.1), (0.0, 0.05)]);
+        assert_eq!(step(&history, time_bin(0.13), None), 0.13);
+        assert_eq!(step(&history, time_bin(0.26), None), 0.26);
+        assert_eq!(step(&history, time_bin(0.13), Some(0)), 0.125);
+    }
+
+    #[test]
+    fn a_duration_ends_with_another_note_or_after_as_many_steps() {
+        let history = history(&[(0.0, 1.0), (0.13, 0.1)]);
+        // A second after the start is 0.75 s after the next onset.
+        let rest = 1.0 - 0.13 - 0.12;
+        assert_eq!(duration(&history, 0.12, time_bin(0.76), None), rest);
+        assert_eq!(duration(&history, 0.12, time_bin(0.76), Some(0)), rest);
+        assert_eq!(duration(&history, 0.12, time_bin(0.37), None), 3.0 * 0.12);
+        assert_eq!(duration(&history, 0.0, time_bin(0.4), None), 3.0 * 0.13);
+        assert_eq!(duration(&history, 0.0, time_bin(0.4), Some(0)), 0.375);
+        // No multiple lies there; it goes with the pulse.
+        assert_eq!(duration(&history, 0.12, time_bin(0.06), None), 0.06);
+        assert_eq!(duration(&history, 0.12, 0, None), 0.0);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 256 }))]
+
+        #[test]
+        fn times_stay_in_their_bins(
+            times in proptest::collection::vec((0f32..2.0, 0f32..15.0), 0..20),
+            bin in 0..TIME_BINS as u8, given: Option<u32>, after in 0f32..15.0
+        ) {
+            let history = history(&times);
+            prop_assert_eq!(time_bin(step(&history, bin, given)), bin);
+            prop_assert_eq!(time_bin(duration(&history, after, bin, given)), bin);
+        }
+    }
+}

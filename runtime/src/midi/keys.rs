@@ -1,0 +1,141 @@
+//! Notes that someone plays on the keys of another instrument.
+
+use crate::midi::player::Micros;
+use crate::note::Note;
+use heapless::Deque;
+
+/// Keys pressed and not yet heard, in the order of their onsets: a note has its duration, and can be
+/// heard, once its key is released, or once it is not waited for any longer.
+///
+/// ```
+/// use pianola_runtime::{Keys, Note};
+/// let mut keys = Keys::default();
+/// keys.press(60, 80, 1_000_000);
+/// assert_eq!(keys.next(1_500_000), None); // it is held
+/// keys.release(60, 1_500_000);
+/// let note = Note { pitch: 60, velocity: 80, step: 0.0, duration: 0.5 };
+/// assert_eq!(keys.next(1_500_000), Some(note));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    pressed: Deque<Key, 32>,
+    /// Onset of the note before.
+    last: Option<Micros>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Key {
+    pitch: u8,
+    velocity: u8,
+    onset: Micros,
+    step: Micros,
+    release: Option<Micros>,
+}
+
+impl Keys {
+    /// No key is held for longer, in microseconds: no note lasts longer.
+    pub const LONGEST: Micros = Note::MAX_SECONDS as Micros * 1_000_000;
+
+    /// A key is pressed. More than there is room for are not heard.
+    pub fn press(&mut self, pitch: u8, velocity: u8, now: Micros) {
+        self.release(pitch, now);
+        let step = self.last.map_or(0, |last| now.saturating_sub(last));
+        let key = Key { pitch, velocity, onset: now, step, release: None };
+        if self.pressed.push_back(key).is_ok() {
+            self.last = Some(now);
+        }
+    }
+
+    /// Another has played a note: the step of the next counts from its onset.
+    pub fn count_from(&mut self, onset: Micros) {
+        self.last = Some(onset);
+    }
+
+    /// A key is released.
+    pub fn release(&mut self, pitch: u8, now: Micros) {
+        let held = |key: &&mut Key| key.pitch == pitch && key.release.is_none();
+        if let Some(key) = self.pressed.iter_mut().find(held) {
+            key.release = Some(now);
+        }
+    }
+
+    /// The next note to be heard, if those before it are over. A key that is held for longer than
+    /// any note lasts is over too: its release may never come.
+    pub fn next(&mut self, now: Micros) -> Option<Note> {
+        let key = *self.pressed.front()?;
+        let forgotten = (now.saturating_sub(key.onset) > Self::LONGEST).then_some(now);
+        let end = key.release.or(forgotten)?;
+        self.pressed.pop_front();
+        Some(key.note(end))
+    }
+
+    /// The next note to be heard, as far as it has come: a key that is still held ends now. What is
+    /// yet to come of it is forgotten, also its release.
+    pub fn flush(&mut self, now: Micros) -> Option<Note> {
+        let key = self.pressed.pop_front()?;
+        Some(key.note(key.release.unwrap_or(now)))
+    }
+
+    /// Whether there is no room for another key.
+    pub fn is_full(&self) -> bool {
+        self.pressed.is_full()
+    }
+}
+
+impl Key {
+    /// The note that ends then.
+    fn note(&self, end: Micros) -> Note {
+        let seconds = |micros: Micros| micros as f32 / 1e6;
+        let duration = seconds(end.saturating_sub(self.onset));
+        Note { pitch: self.pitch, velocity: self.velocity, step: seconds(self.step), duration }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_are_heard_in_the_order_of_their_onsets_with_their_times() {
+        let mut keys = Keys::default();
+        keys.press(60, 80, 1_000_000);
+        keys.press(64, 90, 1_500_000);
+        keys.release(64, 2_000_000);
+        assert_eq!(keys.next(2_000_000), None);
+        keys.release(60, 3_000_000);
+        let heard = [keys.next(3_000_000), keys.next(3_000_000), keys.next(3_000_000)];
+        let first = Note { pitch: 60, velocity: 80, step: 0.0, duration: 2.0 };
+        let second = Note { pitch: 64, velocity: 90, step: 0.5, duration: 0.5 };
+        assert_eq!(heard, [Some(first), Some(second), None]);
+    }
+
+    #[test]
+    fn a_key_whose_release_is_lost_does_not_block_the_others() {
+        let mut keys = Keys::default();
+        keys.press(60, 80, 0);
+        keys.press(64, 90, 1_000_000);
+        keys.release(64, 2_000_000);
+        assert_eq!(keys.next(14_000_000), None);
+        assert!(keys.next(16_000_000).is_some_and(|note| note.pitch == 60));
+        assert!(keys.next(16_000_000).is_some_and(|note| note.pitch == 64));
+    }
+
+    #[test]
+    fn keys_still_held_are_heard_as_far_as_they_have_come() {
+        let mut keys = Keys::default();
+        assert!(!keys.is_full());
+        keys.press(60, 80, 1_000_000);
+        keys.press(64, 90, 1_500_000);
+        keys.release(64, 2_000_000);
+        let heard = [keys.flush(4_000_000), keys.flush(4_000_000), keys.flush(4_000_000)];
+        let held = Note { pitch: 60, velocity: 80, step: 0.0, duration: 3.0 };
+        let released = Note { pitch: 64, velocity: 90, step: 0.5, duration: 0.5 };
+        assert_eq!(heard, [Some(held), Some(released), None]);
+        // What follows counts from the last press, and the late release is nobody's.
+        keys.release(60, 5_000_000);
+        keys.press(67, 70, 6_000_000);
+        keys.release(67, 6_500_000);
+        let next = Note { pitch: 67, velocity: 70, step: 4.5, duration: 0.5 };
+        assert_eq!(keys.next(7_000_000), Some(next));
+    }
+}

@@ -1,0 +1,67 @@
+//! `tools compare`: pieces in `.mid` files beside the songs of a corpus.
+
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use clap::Args;
+use pianola_host::corpus::Set;
+use pianola_host::midi_file::Tracks;
+use pianola_host::statistics::comparison::Report;
+use pianola_runtime::Note;
+
+use crate::options::output::{ensure_apart, ensure_writable};
+use crate::options::songs::{CorpusOptions, Piece, read_pieces};
+use crate::picture::measures_picture;
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tools compare pieces --corpus songs
+  tools compare piece.mid --corpus songs --picture compare.svg")]
+pub struct Options {
+    /// The pieces: .mid files, and folders of them. Of two hundred and more, each hundred is also compared alone.
+    #[arg(required = true, value_name = "DIR|FILE.mid")]
+    pieces: Vec<PathBuf>,
+    #[command(flatten)]
+    songs: CorpusOptions,
+    /// Which notes of each file to use, pieces and songs: the first instrument's, or all.
+    #[arg(long, default_value = "all", value_name = "first|all")]
+    tracks: Tracks,
+    /// Songs to compare with.
+    #[arg(long, default_value = "test", value_name = "train|validation|test")]
+    set: Set,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Draw the histograms of both into an SVG file.
+    #[arg(long, value_name = "FILE.svg")]
+    picture: Option<PathBuf>,
+}
+
+/// Fewest notes of a piece. Excerpts are as long as the shortest: of a few notes, none says anything, and to
+/// compare all of them takes too long.
+const LEAST: usize = 32;
+
+pub fn run(options: &Options) -> anyhow::Result<String> {
+    if let Some(picture) = &options.picture {
+        ensure_writable(picture, &["svg"])?;
+        options.pieces.iter().try_for_each(|path| ensure_apart(picture, path))?;
+    }
+    let pieces = read_pieces(&options.pieces, options.tracks)?;
+    for Piece { name, notes, .. } in &pieces {
+        let notes = notes.len();
+        ensure!(notes >= LEAST, "{name} has {notes} notes: give pieces of at least {LEAST}");
+    }
+    let (corpus, split) = options.songs.open(options.tracks)?;
+    let real = options.songs.set((&corpus, &split), options.set)?;
+    let training: Vec<_> = corpus.set(&split, Set::Train).collect();
+
+    let samples: Vec<&[Note]> = pieces.iter().map(|piece| piece.notes.as_slice()).collect();
+    let whole: Vec<_> = corpus.songs.iter().collect();
+    let report = Report::of(&samples, &real, &training, &whole);
+    if let Some(path) = &options.picture {
+        let real: Vec<&[Note]> = real.iter().map(|song| song.notes.as_slice()).collect();
+        measures_picture::draw(path, &samples, &real)?;
+    }
+    Ok(if options.json { format!("{:#}\n", report.to_json()) } else { report.to_string() })
+}

@@ -1,0 +1,83 @@
+//! `tools export`: a trained run into a model file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use clap::{Args, ValueEnum};
+use pianola_host::export::weights::FloatWeights;
+use pianola_host::export::{TensorError, pack};
+use pianola_host::files::write_whole;
+use pianola_runtime::Precision;
+
+use crate::options::output::{ensure_apart, ensure_writable};
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tools export runs/mine
+  tools export runs/mine --quantize int4 --out mine.safetensors")]
+pub struct Options {
+    /// Folder of a training run, or a float .safetensors file (also a state dict saved from
+    /// Python with safetensors.torch.save_file).
+    run: PathBuf,
+    /// Precision of the weights in the model file.
+    #[arg(long, value_enum, default_value_t = Quantization::Int8)]
+    quantize: Quantization,
+    /// Model file to write [default: model-PRECISION.safetensors beside the weights].
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Quantization {
+    /// Floats, as trained.
+    None,
+    /// Signed bytes with a scale per row.
+    Int8,
+    /// Four bits with a scale per row.
+    Int4,
+}
+
+pub fn run(options: &Options) -> anyhow::Result<String> {
+    let source = FloatWeights::path(&options.run);
+    let name = || source.display().to_string();
+    ensure!(
+        !options.run.is_dir() || source.exists(),
+        "{} is not a training run: there are no weights in it; `trainer fit` writes them",
+        options.run.display()
+    );
+    let bytes = fs::read(&source).with_context(|| format!("cannot read {}", name()))?;
+    let weights = FloatWeights::read(&bytes).with_context(name)?;
+    let precision = match options.quantize {
+        Quantization::None => Precision::Float,
+        Quantization::Int8 => Precision::Int8,
+        Quantization::Int4 => Precision::Int4,
+    };
+    let packed = pack(&weights, precision).with_context(name)?;
+    let out = options.out.clone().unwrap_or_else(|| {
+        let folder = source.parent().unwrap_or(Path::new(""));
+        folder.join(format!("model-{precision}.safetensors"))
+    });
+    ensure_writable(&out, &[])?;
+    ensure_apart(&out, &source)?;
+    write_whole(&out, &packed.bytes).with_context(|| format!("cannot write {}", out.display()))?;
+
+    let mut report = String::new();
+    if !packed.errors.is_empty() {
+        let titles = ["tensor", "relative error", "largest error"];
+        report += &format!("{:32}{:>16}{:>16}\n", titles[0], titles[1], titles[2]);
+    }
+    for TensorError { name, relative, largest } in &packed.errors {
+        let percent = 100.0 * relative;
+        report += &format!("{name:32}{percent:>15.3}%{largest:>16.6}\n");
+    }
+    report += &format!(
+        "wrote {}: {precision}, {} parameters, {} bytes, checksum {:08x}\n",
+        out.display(),
+        weights.shape.parameters(),
+        packed.bytes.len(),
+        packed.checksum
+    );
+    Ok(report)
+}

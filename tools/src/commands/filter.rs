@@ -1,0 +1,69 @@
+//! `tools filter`: the passages of a corpus that a generator shall not repeat.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use pianola_host::corpus::Set;
+use pianola_host::files::write_whole;
+use pianola_host::midi_file::Tracks;
+use pianola_host::originality::filter;
+use pianola_runtime::guard::{Filter, LENGTHS};
+
+use crate::options::output::{ensure_apart, ensure_writable};
+use crate::options::songs::CorpusOptions;
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tools filter --corpus songs --out songs.filter
+  tools generate --model mine.safetensors --filter songs.filter --original 12")]
+pub struct Options {
+    #[command(flatten)]
+    songs: CorpusOptions,
+    /// Songs of the corpus whose passages are to be known.
+    #[arg(long, default_value = "train", value_name = "train|validation|test")]
+    set: Set,
+    /// Which notes of each file to use: the first instrument's, or all.
+    #[arg(long, default_value = "all", value_name = "first|all")]
+    tracks: Tracks,
+    /// Length of a passage.
+    #[arg(long, default_value_t = 12, value_name = "N", value_parser = notes)]
+    notes: usize,
+    /// File to write.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+fn notes(text: &str) -> Result<usize, String> {
+    let notes = text.parse().ok().filter(|notes| LENGTHS.contains(notes));
+    notes.ok_or_else(|| format!("expected {} to {}", LENGTHS.start(), LENGTHS.end()))
+}
+
+/// Passages drawn to measure how often the filter claims one that it does not know.
+const DRAWN: u64 = 1_000_000;
+
+pub fn run(options: &Options) -> anyhow::Result<String> {
+    ensure_writable(&options.out, &[])?;
+    if let Some(split) = &options.songs.split {
+        ensure_apart(&options.out, split)?;
+    }
+    let (corpus, split) = options.songs.open(options.tracks)?;
+    let songs = options.songs.set((&corpus, &split), options.set)?;
+    let name = || options.songs.corpus.display().to_string();
+    let bytes = filter::build(songs.iter().copied(), options.notes).with_context(name)?;
+    let filter = Filter::from_bytes(&bytes).context("the new filter")?;
+    let wrong = filter::false_positives(&filter, &filter::keys(songs, options.notes), DRAWN);
+    write_whole(&options.out, &bytes)
+        .with_context(|| format!("cannot write {}", options.out.display()))?;
+    Ok(format!(
+        "wrote {}: {} passages of {} notes, {} bytes, {:.2} bits each; \
+         of others it claims {:.3} %\n",
+        options.out.display(),
+        filter.windows(),
+        filter.notes(),
+        bytes.len(),
+        8.0 * bytes.len() as f64 / f64::from(filter.windows()),
+        100.0 * wrong
+    ))
+}

@@ -1,0 +1,15 @@
+//! The commands, one file each.
+
+pub mod bench;
+pub mod compare;
+pub mod completions;
+pub mod evaluate;
+pub mod export;
+pub mod filter;
+pub mod flash;
+pub mod generate;
+pub mod inspect;
+pub mod originality;
+pub mod play;
+pub mod plot;
+pub mod render;

@@ -1,0 +1,95 @@
+//! `tools plot`: a picture of a piece, as a piano roll.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+use clap::{Args, ValueEnum};
+use pianola_host::files::write_whole;
+use pianola_host::midi_file::{Score, read_score};
+
+use crate::options::output::{ensure_apart, ensure_writable};
+use crate::picture::roll::{self, Coloring, View};
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tools plot piece.mid
+  tools plot piece.mid --from 10 --to 30 --color tracks --out part.svg")]
+pub struct Options {
+    /// Piece to draw.
+    #[arg(value_name = "FILE.mid")]
+    file: PathBuf,
+    /// Picture to write, .png or .svg [default: FILE.png beside the piece].
+    #[arg(long, value_name = "FILE.png|FILE.svg")]
+    out: Option<PathBuf>,
+    /// What colour tells: how loud a note is, or which track plays it.
+    #[arg(long, value_enum, default_value_t = Color::Velocity)]
+    color: Color,
+    /// Where in the piece the picture starts [default: at its first note].
+    #[arg(long, value_name = "S")]
+    from: Option<f64>,
+    /// Where it ends [default: with the last note].
+    #[arg(long, value_name = "S")]
+    to: Option<f64>,
+    /// Width of the picture, in pixels.
+    #[arg(long, default_value_t = 1600, value_name = "PIXELS",
+          value_parser = clap::value_parser!(u32).range(300..=MAX_PIXELS))]
+    width: u32,
+    /// Height of the picture, in pixels [default: as many rows as it takes to be legible].
+    #[arg(long, value_name = "PIXELS",
+          value_parser = clap::value_parser!(u32).range(200..=MAX_PIXELS))]
+    height: Option<u32>,
+}
+
+/// Widest and highest picture.
+const MAX_PIXELS: i64 = 10_000;
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Color {
+    /// Pale is soft, dark is loud.
+    Velocity,
+    /// One colour for each instrument of the file: in piano files, for each hand.
+    Tracks,
+}
+
+pub fn run(options: &Options) -> anyhow::Result<String> {
+    let name = || options.file.display().to_string();
+    let out = options.out.clone().unwrap_or_else(|| options.file.with_extension("png"));
+    let ending = ensure_writable(&out, &["png", "svg"])?;
+    let bytes = std::fs::read(&options.file).with_context(|| format!("cannot read {}", name()))?;
+    let score = read_score(&bytes).with_context(name)?;
+    ensure_apart(&out, &options.file)?;
+
+    let (first, last) = extent(&score);
+    let from = options.from.unwrap_or(first);
+    // After the last note, it is not the order of the two that is wrong.
+    let to = options.to.unwrap_or(if from < last { last } else { from + 1.0 });
+    ensure!(
+        from >= 0.0 && from < to && to.is_finite(),
+        "--from must be before --to, both numbers from 0"
+    );
+    ensure!(
+        from < last && to > first,
+        "no notes between --from and --to: {} has notes from {first:.1} to {last:.1} s",
+        name()
+    );
+    let title = options.file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let coloring = match options.color {
+        Color::Velocity => Coloring::Velocity,
+        Color::Tracks => Coloring::Instrument,
+    };
+    let (width, height) = (options.width, options.height);
+    let view = View { score: &score, title: &title, coloring, from, to, width, height };
+    let picture = roll::draw(&view)?;
+    let bytes = if ending == "png" { picture.png()? } else { picture.svg(&title).into_bytes() };
+    write_whole(&out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
+    Ok(format!("wrote {}\n", out.display()))
+}
+
+/// Seconds of the first onset and of the last release; never the same.
+fn extent(score: &Score) -> (f64, f64) {
+    let notes = || score.instruments.iter().flat_map(|instrument| &instrument.notes);
+    let first = notes().map(|note| note.start).fold(f64::INFINITY, f64::min);
+    let last = notes().map(|note| note.end).fold(0.0, f64::max);
+    (first, last.max(first + 0.1))
+}

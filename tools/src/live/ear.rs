@@ -1,0 +1,111 @@
+//! What the model hears of whoever plays along.
+
+use pianola_runtime::{Keys, Micros, Note};
+
+use crate::live::mapping::Request;
+use crate::live::timing::Mode;
+
+/// Turns keys into notes, which count their steps from the note before, whoever played that.
+pub struct Ear {
+    mode: Mode,
+    keys: Keys,
+    /// Onset of the last note of both.
+    last: Option<Micros>,
+    /// Mean duration of the other's last notes, in seconds.
+    typical: f32,
+}
+
+/// Notes that the mean duration goes over.
+const MEMORY: f32 = 8.0;
+
+impl Ear {
+    pub fn new(mode: Mode) -> Self {
+        Self { mode, keys: Keys::default(), last: None, typical: 0.3 }
+    }
+
+    /// Another piece begins: forgets who has played what, and when.
+    pub fn restart(&mut self) {
+        *self = Self::new(self.mode);
+    }
+
+    /// Pianola has started a note.
+    pub fn started(&mut self, onset: Micros) {
+        self.last = Some(onset);
+        self.keys.count_from(onset);
+    }
+
+    /// Takes what a message asks for, and hands each note to `hear`: when its key is released, or if
+    /// Pianola plays on meanwhile, when it is pressed. It is not known then how long it will be; it is heard to be as
+    /// long as those before.
+    pub fn take(&mut self, request: Request, at: Micros, mut hear: impl FnMut(&Note)) {
+        match request {
+            Request::Press(pitch, velocity) => {
+                if self.keys.is_full() {
+                    // Under a key that is held for long: it is heard as long as it has lasted.
+                    self.keys.flush(at).iter().for_each(|note| self.end(note, &mut hear));
+                }
+                let step = self.last.map_or(0, |last| at.saturating_sub(last));
+                self.last = Some(at);
+                self.keys.press(pitch, velocity, at);
+                if self.mode == Mode::Accompany {
+                    let (step, duration) = (step as f32 / 1e6, self.typical);
+                    hear(&Note { pitch, velocity, step, duration });
+                }
+            }
+            Request::Release(pitch) => self.keys.release(pitch, at),
+            _ => {}
+        }
+        // All are released when everything is silenced.
+        let all = request == Request::Panic;
+        while let Some(note) = if all { self.keys.flush(at) } else { self.keys.next(at) } {
+            self.end(&note, &mut hear);
+        }
+    }
+
+    /// Takes a note that is over.
+    fn end(&mut self, note: &Note, hear: &mut impl FnMut(&Note)) {
+        match self.mode {
+            Mode::Answer => hear(note),
+            Mode::Accompany => self.typical += (note.duration - self.typical) / MEMORY,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is heard of two notes half a second apart, the first after one of Pianola's.
+    fn heard(mode: Mode) -> Vec<Note> {
+        let mut ear = Ear::new(mode);
+        let mut notes = Vec::new();
+        ear.started(1_000_000);
+        for (request, at) in [
+            (Request::Press(60, 70), 1_250_000),
+            (Request::Press(64, 80), 1_750_000),
+            (Request::Release(64), 2_000_000),
+            (Request::Release(60), 2_250_000),
+            (Request::Press(67, 90), 2_500_000),
+        ] {
+            ear.take(request, at, |note| notes.push(*note));
+        }
+        notes
+    }
+
+    #[test]
+    fn notes_are_heard_at_their_release_when_pianola_is_silent() {
+        let first = Note { pitch: 60, velocity: 70, step: 0.25, duration: 1.0 };
+        let second = Note { pitch: 64, velocity: 80, step: 0.5, duration: 0.25 };
+        assert_eq!(heard(Mode::Answer), [first, second]);
+    }
+
+    #[test]
+    fn notes_are_heard_at_once_when_pianola_plays_on() {
+        let heard = heard(Mode::Accompany);
+        let known: Vec<_> = heard.iter().map(|note| (note.pitch, note.step)).collect();
+        assert_eq!(known, [(60, 0.25), (64, 0.5), (67, 0.75)]);
+        assert_eq!((heard[0].duration, heard[1].duration), (0.3, 0.3));
+        // (1 − 0.3) / 8 more, then (0.25 − 0.3875) / 8.
+        assert!((heard[2].duration - 0.370_312_5).abs() < 1e-6);
+    }
+}

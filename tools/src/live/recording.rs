@@ -1,0 +1,217 @@
+//! What two players play together, as a MIDI file.
+
+use std::path::Path;
+
+use anyhow::Context;
+use pianola_host::files::write_whole;
+use pianola_host::midi_file::{Instrument, Score, TimedNote, write_score};
+use pianola_runtime::{Keys, Micros};
+
+/// Who plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Performer {
+    /// Whoever sits at the keys.
+    Person,
+    Pianola,
+}
+
+/// A note that was played, or is about to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Played {
+    pub performer: Performer,
+    pub pitch: u8,
+    pub velocity: u8,
+    pub start: Micros,
+    /// None while it sounds.
+    pub end: Option<Micros>,
+}
+
+/// All notes of a session.
+#[derive(Clone, Debug, Default)]
+pub struct Recording {
+    /// By onset.
+    notes: Vec<Played>,
+    /// Which of them sound.
+    sounding: Vec<usize>,
+}
+
+/// A note whose end is lost has been released by then.
+const LONGEST: Micros = Keys::LONGEST;
+
+impl Recording {
+    /// Takes in a MIDI message that a performer has sent, whatever its channel; times never go back.
+    /// A pitch that sounds is ended before it starts again.
+    pub fn take(&mut self, performer: Performer, message: [u8; 3], now: Micros) {
+        let [status, pitch, velocity] = message;
+        match status {
+            0x90..=0x9f if velocity > 0 => {
+                self.end(performer, now, |note| note.pitch == pitch);
+                self.sounding.push(self.notes.len());
+                self.notes.push(Played { performer, pitch, velocity, start: now, end: None });
+            }
+            0x80..=0x9f => self.end(performer, now, |note| note.pitch == pitch),
+            // All sound off, all notes off.
+            0xb0..=0xbf if matches!(pitch, 120 | 123) => self.end(performer, now, |_| true),
+            _ => {}
+        }
+    }
+
+    /// The notes that sound at some time after `moment`, those still sounding among them.
+    pub fn since(&self, moment: Micros) -> impl Iterator<Item = &Played> {
+        // No note sounds for longer, so earlier ones are over.
+        let first = self.notes.partition_point(|note| note.start + LONGEST < moment);
+        let notes = self.notes.get(first..).unwrap_or_default();
+        notes.iter().filter(move |note| note.end.is_none_or(|end| end > moment))
+    }
+
+    /// Writes the session into a `.mid` file, a track for each performer; it starts with its first note.
+    /// What still sounds ends now. Returns whether there was anything to write.
+    pub fn write(&self, path: &Path, now: Micros) -> anyhow::Result<bool> {
+        let Some(first) = self.notes.first() else { return Ok(false) };
+        let instrument = |performer: Performer, name: &str| {
+            let played = self.notes.iter().filter(|note| note.performer == performer);
+            let seconds = |micros: Micros| micros.saturating_sub(first.start) as f64 / 1e6;
+            let timed = played.map(|&Played { pitch, velocity, start, end, .. }| TimedNote {
+                start: seconds(start),
+                end: seconds(end.unwrap_or(now.min(start + LONGEST))),
+                pitch,
+                velocity,
+            });
+            Instrument { name: name.into(), notes: timed.collect() }
+        };
+        let mut instruments = vec![
+            instrument(Performer::Person, "Person"),
+            instrument(Performer::Pianola, "Pianola"),
+        ];
+        instruments.retain(|instrument| !instrument.notes.is_empty());
+        let score = Score { instruments, pedal: Vec::new() };
+        write_whole(path, &write_score(&score))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(true)
+    }
+
+    /// Ends the notes of a performer that sound, if they are meant.
+    fn end(&mut self, performer: Performer, now: Micros, meant: impl Fn(&Played) -> bool) {
+        let notes = &mut self.notes;
+        self.sounding.retain(|&index| {
+            let ends =
+                notes.get_mut(index).filter(|note| note.performer == performer && meant(note));
+            ends.map(|note| note.end = Some(now.min(note.start + LONGEST))).is_none()
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pianola_host::midi_file::read_score;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PERFORMERS: [Performer; 2] = [Performer::Person, Performer::Pianola];
+
+    /// What a recording reads like, written and read again.
+    fn read_back(recording: &Recording, now: Micros) -> anyhow::Result<Score> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("session.mid");
+        recording.write(&path, now)?;
+        Ok(read_score(&std::fs::read(path)?)?)
+    }
+
+    /// A note in milliseconds.
+    fn note((start, end): (u64, u64), pitch: u8, velocity: u8) -> TimedNote {
+        TimedNote { start: start as f64 / 1e3, end: end as f64 / 1e3, pitch, velocity }
+    }
+
+    #[test]
+    fn each_performer_has_a_track_and_each_note_an_end() -> anyhow::Result<()> {
+        let mut recording = Recording::default();
+        let second = 1_000_000;
+        recording.take(Performer::Person, [0x90, 60, 80], 3 * second);
+        recording.take(Performer::Pianola, [0x90, 60, 90], 4 * second);
+        recording.take(Performer::Person, [0x95, 60, 70], 5 * second); // struck again
+        recording.take(Performer::Person, [0x90, 60, 0], 6 * second);
+        recording.take(Performer::Person, [0x80, 60, 64], 7 * second); // ends nothing
+        recording.take(Performer::Person, [0x90, 64, 50], 8 * second); // its release is lost
+        recording.take(Performer::Pianola, [0xb0, 123, 0], 9 * second);
+        recording.take(Performer::Pianola, [0x90, 48, 60], 28 * second); // it sounds at the end
+        let score = read_back(&recording, 30 * second)?;
+        let [person, pianola] = &score.instruments[..] else { panic!("{score:?}") };
+        assert_eq!((person.name.as_str(), pianola.name.as_str()), ("Person", "Pianola"));
+        let first = [note((0, 2000), 60, 80), note((2000, 3000), 60, 70)];
+        assert_eq!(person.notes, [&first[..], &[note((5000, 20_000), 64, 50)]].concat());
+        assert_eq!(pianola.notes, [note((1000, 6000), 60, 90), note((25_000, 27_000), 48, 60)]);
+        Ok(())
+    }
+
+    #[test]
+    fn without_notes_nothing_is_written() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("session.mid");
+        let mut recording = Recording::default();
+        recording.take(Performer::Person, [0xb0, 64, 127], 0);
+        assert!(!recording.write(&path, 5)? && !path.exists());
+        recording.take(Performer::Person, [0x90, 60, 80], 0);
+        assert!(recording.write(&path, 5)? && path.exists());
+        assert!(recording.write(&folder.path().join("none/session.mid"), 5).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_over_is_not_shown() {
+        let mut recording = Recording::default();
+        recording.take(Performer::Person, [0x90, 60, 80], 0);
+        recording.take(Performer::Person, [0x90, 64, 80], 1_000_000);
+        recording.take(Performer::Person, [0x80, 60, 80], 2_000_000);
+        let since = |moment| recording.since(moment).map(|note| note.pitch).collect::<Vec<_>>();
+        assert_eq!(since(1_999_999), [60, 64]);
+        assert_eq!(since(2_000_000), [64]);
+        assert!(since(17_000_000).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_recorded_is_what_is_read_back(
+            played in proptest::collection::vec(
+                // (performer, pitch, velocity, or 0 for the end, microseconds since the one before)
+                (0..2usize, 60..64u8, prop_oneof![Just(0), 1..=127u8], 2_000..900_000u64),
+                0..60,
+            )
+        ) {
+            let (mut recording, mut now) = (Recording::default(), 5_000_000);
+            let mut events = Vec::new();
+            for (performer, pitch, velocity, step) in played {
+                now += step;
+                let status = if velocity == 0 && step % 2 == 0 { 0x80 } else { 0x90 };
+                recording.take(PERFORMERS[performer], [status, pitch, velocity], now);
+                events.push((performer, pitch, velocity, now));
+            }
+            now += 2_000;
+            let Some(&(.., first)) = events.iter().find(|(_, _, velocity, _)| *velocity > 0) else {
+                return Ok(());
+            };
+            let score = read_back(&recording, now).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            let read: Vec<&TimedNote> =
+                score.instruments.iter().flat_map(|instrument| &instrument.notes).collect();
+
+            // Each note ends with the next event of its performer and pitch.
+            let mut expected = Vec::new();
+            for performer in 0..2 {
+                for (index, &(by, pitch, velocity, start)) in events.iter().enumerate() {
+                    if by == performer && velocity > 0 {
+                        let same = |event: &&(usize, u8, u8, u64)| event.0 == by && event.1 == pitch;
+                        let next = events[index + 1..].iter().find(same);
+                        let end = next.map_or(now, |event| event.3).min(start + LONGEST);
+                        expected.push((start - first, end - first, pitch, velocity));
+                    }
+                }
+            }
+            prop_assert_eq!(read.len(), expected.len());
+            for (read, (start, end, pitch, velocity)) in read.into_iter().zip(expected) {
+                prop_assert_eq!((read.pitch, read.velocity), (pitch, velocity));
+                prop_assert!((read.start - start as f64 / 1e6).abs() <= 0.000_501);
+                prop_assert!((read.end - end as f64 / 1e6).abs() <= 0.000_501);
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What keeps a generator from its training songs, as options of the command line.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use pianola_runtime::guard::Filter;
+
+#[derive(Args)]
+#[command(next_help_heading = "Controls")]
+pub struct Originality {
+    /// Never play N notes in a row that stand in the training songs, up to transposition and tempo.
+    #[arg(long, value_name = "N")]
+    original: Option<usize>,
+    /// What knows the training songs, made by `tools filter` [default: that of the bundled model].
+    #[arg(long, value_name = "FILE", requires = "original")]
+    filter: Option<PathBuf>,
+}
+
+impl Originality {
+    /// The file, if one is given.
+    pub fn file(&self) -> Option<&PathBuf> {
+        self.filter.as_ref()
+    }
+
+    /// Opens the filter of a model, if one is asked for.
+    pub fn open(&self, model: Option<&Path>) -> anyhow::Result<Option<FilterFile>> {
+        let Some(notes) = self.original else { return Ok(None) };
+        let bytes = match &self.filter {
+            Some(path) => {
+                let name = path.display().to_string();
+                let bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
+                Bytes::Read { bytes, name }
+            }
+            None => {
+                ensure!(
+                    model.is_none(),
+                    "--original with --model needs --filter: `tools filter` makes it from the \
+                     training songs; models/expressive.filter is that of the bundled models"
+                );
+                Bytes::Bundled
+            }
+        };
+        Ok(Some(FilterFile { bytes, notes }))
+    }
+}
+
+/// The file of an originality filter, and how long the passages are that it is to keep from.
+pub struct FilterFile {
+    bytes: Bytes,
+    notes: usize,
+}
+
+enum Bytes {
+    Bundled,
+    Read { bytes: Vec<u8>, name: String },
+}
+
+impl FilterFile {
+    /// The filter, if it keeps from passages of so many notes.
+    pub fn filter(&self) -> anyhow::Result<Filter<'_>> {
+        let (bytes, name) = match &self.bytes {
+            Bytes::Bundled => (BUNDLED, "the bundled filter"),
+            Bytes::Read { bytes, name } => (bytes.as_slice(), name.as_str()),
+        };
+        let filter = Filter::from_bytes(bytes).with_context(|| name.to_string())?;
+        let (notes, known) = (self.notes, filter.notes());
+        ensure!(
+            notes >= known,
+            "--original {notes}: {name} knows passages of {known} notes, so it takes {known} or more"
+        );
+        Ok(filter)
+    }
+}
+
+/// Knows the training songs of the bundled model.
+const BUNDLED: &[u8] = include_bytes!("../../../models/expressive.filter");

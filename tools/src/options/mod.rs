@@ -1,0 +1,11 @@
+//! Options that commands share.
+
+pub mod controls;
+pub mod filter_file;
+pub mod hands;
+pub mod model_file;
+pub mod named_scale;
+pub mod output;
+pub mod primer;
+pub mod songs;
+pub mod source;

@@ -1,0 +1,310 @@
+//! Pictures of bars and words, as SVG or as PNG: both hold the same outlines, so they look the
+//! same, on every machine and without a font installed there.
+
+use std::fmt::Write;
+
+use anyhow::Context;
+use tiny_skia::{FillRule, Paint, Path, PathBuilder, PathSegment, Pixmap, Transform};
+use ttf_parser::{Face, GlyphId, OutlineBuilder};
+
+/// Inter Medium, cut down to the letters of western Europe by fontTools' `pyftsubset`, without
+/// hints and kerning.
+static FONT: &[u8] = include_bytes!("../../font/Inter-latin.ttf");
+
+/// Red, green and blue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Color(pub u8, pub u8, pub u8);
+
+/// Where a text stands relative to its point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Align {
+    Left,
+    Middle,
+    Right,
+}
+
+/// A rectangle, in pixels from the top left.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Area {
+    pub left: f32,
+    pub top: f32,
+    pub width: f32,
+    pub height: f32,
+}
+
+impl Area {
+    pub fn right(&self) -> f32 {
+        self.left + self.width
+    }
+
+    pub fn bottom(&self) -> f32 {
+        self.top + self.height
+    }
+}
+
+enum Outline {
+    Bar { area: Area, radius: f32 },
+    Letters(Path),
+}
+
+/// Filled outlines, each over those before.
+pub struct Picture {
+    width: u32,
+    height: u32,
+    font: Face<'static>,
+    outlines: Vec<(Outline, Color)>,
+}
+
+impl Picture {
+    /// A picture of one colour.
+    pub fn new(width: u32, height: u32, color: Color) -> anyhow::Result<Self> {
+        let font = Face::parse(FONT, 0).context("the built-in font is damaged")?;
+        let mut picture = Self { width, height, font, outlines: Vec::new() };
+        let area = Area { left: 0.0, top: 0.0, width: width as f32, height: height as f32 };
+        picture.bar(area, 0.0, color);
+        Ok(picture)
+    }
+
+    /// A rectangle with round corners.
+    pub fn bar(&mut self, area: Area, radius: f32, color: Color) {
+        if area.width > 0.0 && area.height > 0.0 {
+            let radius = radius.min(area.width / 2.0).min(area.height / 2.0);
+            self.outlines.push((Outline::Bar { area, radius }, color));
+        }
+    }
+
+    /// Words, with their baseline on the point.
+    pub fn text(&mut self, text: &str, at: (f32, f32), align: Align, size: f32, color: Color) {
+        let left = match align {
+            Align::Left => at.0,
+            Align::Middle => at.0 - self.text_width(text, size) / 2.0,
+            Align::Right => at.0 - self.text_width(text, size),
+        };
+        let scale = self.scale(size);
+        let mut pen = Pen { path: PathBuilder::new(), left, baseline: at.1, scale };
+        for letter in text.chars() {
+            let glyph = self.glyph(letter);
+            self.font.outline_glyph(glyph, &mut pen);
+            pen.left += self.advance(glyph) * scale;
+        }
+        if let Some(path) = pen.path.finish() {
+            self.outlines.push((Outline::Letters(path), color));
+        }
+    }
+
+    /// Pixels from the start of a text to its end.
+    pub fn text_width(&self, text: &str, size: f32) -> f32 {
+        let advances = text.chars().map(|letter| self.advance(self.glyph(letter)));
+        advances.sum::<f32>() * self.scale(size)
+    }
+
+    fn scale(&self, size: f32) -> f32 {
+        size / f32::from(self.font.units_per_em())
+    }
+
+    /// The glyph of a letter; of one that the font lacks, its empty box.
+    fn glyph(&self, letter: char) -> GlyphId {
+        self.font.glyph_index(letter).unwrap_or(GlyphId(0))
+    }
+
+    fn advance(&self, glyph: GlyphId) -> f32 {
+        f32::from(self.font.glyph_hor_advance(glyph).unwrap_or(0))
+    }
+
+    /// The picture in the Scalable Vector Graphics format, under a title for those who do not see
+    /// it.
+    pub fn svg(&self, title: &str) -> String {
+        let (width, height) = (self.width, self.height);
+        let mut svg = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
+             viewBox=\"0 0 {width} {height}\">\n<title>{}</title>\n",
+            escaped(title)
+        );
+        for (outline, Color(red, green, blue)) in &self.outlines {
+            let fill = format!("fill=\"#{red:02x}{green:02x}{blue:02x}\"");
+            // Writing to a string cannot fail.
+            let _ = match outline {
+                Outline::Bar { area, radius } => {
+                    let [x, y] = [area.left, area.top].map(number);
+                    let [width, height] = [area.width, area.height].map(number);
+                    let round = match radius {
+                        0.0 => String::new(),
+                        radius => format!(" rx=\"{}\"", number(*radius)),
+                    };
+                    writeln!(
+                        svg,
+                        "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"{round} \
+                         {fill}/>"
+                    )
+                }
+                Outline::Letters(path) => {
+                    writeln!(svg, "<path d=\"{}\" {fill}/>", commands(path))
+                }
+            };
+        }
+        svg + "</svg>\n"
+    }
+
+    /// The picture in the Portable Network Graphics format.
+    pub fn png(&self) -> anyhow::Result<Vec<u8>> {
+        let mut pixels = Pixmap::new(self.width, self.height).with_context(|| {
+            format!("no room for {} x {} pixels: make it smaller", self.width, self.height)
+        })?;
+        for (outline, Color(red, green, blue)) in &self.outlines {
+            let mut paint = Paint::default();
+            paint.set_color_rgba8(*red, *green, *blue, u8::MAX);
+            let path = match outline {
+                Outline::Bar { area, radius } => rounded(*area, *radius),
+                Outline::Letters(path) => Some(path.clone()),
+            };
+            if let Some(path) = path {
+                let all = Transform::identity();
+                pixels.fill_path(&path, &paint, FillRule::Winding, all, None);
+            }
+        }
+        pixels.encode_png().context("cannot encode the picture")
+    }
+}
+
+/// Draws glyphs, whose units point up, onto a picture, whose pixels count down.
+struct Pen {
+    path: PathBuilder,
+    left: f32,
+    baseline: f32,
+    scale: f32,
+}
+
+impl Pen {
+    fn place(&self, x: f32, y: f32) -> (f32, f32) {
+        (self.left + x * self.scale, self.baseline - y * self.scale)
+    }
+}
+
+impl OutlineBuilder for Pen {
+    fn move_to(&mut self, x: f32, y: f32) {
+        let (x, y) = self.place(x, y);
+        self.path.move_to(x, y);
+    }
+
+    fn line_to(&mut self, x: f32, y: f32) {
+        let (x, y) = self.place(x, y);
+        self.path.line_to(x, y);
+    }
+
+    fn quad_to(&mut self, x1: f32, y1: f32, x: f32, y: f32) {
+        let ((x1, y1), (x, y)) = (self.place(x1, y1), self.place(x, y));
+        self.path.quad_to(x1, y1, x, y);
+    }
+
+    fn curve_to(&mut self, x1: f32, y1: f32, x2: f32, y2: f32, x: f32, y: f32) {
+        let ((x1, y1), (x2, y2)) = (self.place(x1, y1), self.place(x2, y2));
+        let (x, y) = self.place(x, y);
+        self.path.cubic_to(x1, y1, x2, y2, x, y);
+    }
+
+    fn close(&mut self) {
+        self.path.close();
+    }
+}
+
+/// The outline of a rectangle with round corners.
+fn rounded(area: Area, radius: f32) -> Option<Path> {
+    let (left, top, right, bottom) = (area.left, area.top, area.right(), area.bottom());
+    // A cubic with its handles at this part of the radius is a quarter of a circle, nearly.
+    let handle = radius * (1.0 - 0.552_284_8);
+    let mut path = PathBuilder::new();
+    path.move_to(left + radius, top);
+    path.line_to(right - radius, top);
+    path.cubic_to(right - handle, top, right, top + handle, right, top + radius);
+    path.line_to(right, bottom - radius);
+    path.cubic_to(right, bottom - handle, right - handle, bottom, right - radius, bottom);
+    path.line_to(left + radius, bottom);
+    path.cubic_to(left + handle, bottom, left, bottom - handle, left, bottom - radius);
+    path.line_to(left, top + radius);
+    path.cubic_to(left, top + handle, left + handle, top, left + radius, top);
+    path.close();
+    path.finish()
+}
+
+/// A path as SVG writes it.
+fn commands(path: &Path) -> String {
+    let mut commands = String::new();
+    for segment in path.segments() {
+        let (letter, points) = match segment {
+            PathSegment::MoveTo(to) => ('M', vec![to]),
+            PathSegment::LineTo(to) => ('L', vec![to]),
+            PathSegment::QuadTo(handle, to) => ('Q', vec![handle, to]),
+            PathSegment::CubicTo(first, second, to) => ('C', vec![first, second, to]),
+            PathSegment::Close => ('Z', Vec::new()),
+        };
+        commands.push(letter);
+        let points: Vec<String> =
+            points.iter().flat_map(|point| [number(point.x), number(point.y)]).collect();
+        commands += &points.join(" ");
+    }
+    commands
+}
+
+/// A number to the hundredth of a pixel, without the zeros that say nothing.
+fn number(value: f32) -> String {
+    let text = format!("{value:.2}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if text == "-0" { "0".into() } else { text.into() }
+}
+
+/// A text with the characters that XML forbids in it replaced.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped += "&amp;",
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            letter if letter.is_control() => escaped.push(' '),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const BLACK: Color = Color(0, 0, 0);
+    const WHITE: Color = Color(255, 255, 255);
+
+    #[test]
+    fn a_bar_covers_its_pixels_in_both_formats() {
+        let mut picture = Picture::new(8, 4, WHITE).unwrap();
+        picture.bar(Area { left: 2.0, top: 1.0, width: 3.0, height: 2.0 }, 0.0, BLACK);
+        let pixels = Pixmap::decode_png(&picture.png().unwrap()).unwrap();
+        for (x, y) in (0..8).flat_map(|x| (0..4).map(move |y| (x, y))) {
+            let inside = (2..5).contains(&x) && (1..3).contains(&y);
+            let expected = if inside { 0 } else { 255 };
+            assert_eq!(pixels.pixel(x, y).unwrap().red(), expected, "{x}, {y}");
+        }
+        let svg = picture.svg("a < b");
+        assert!(svg.contains("<rect x=\"2\" y=\"1\" width=\"3\" height=\"2\" fill=\"#000000\"/>"));
+        assert!(svg.contains("<title>a &lt; b</title>"));
+    }
+
+    #[test]
+    fn words_are_as_wide_as_they_say() {
+        let mut picture = Picture::new(200, 40, WHITE).unwrap();
+        let width = picture.text_width("Pianola", 20.0);
+        picture.text("Pianola", (190.0, 30.0), Align::Right, 20.0, BLACK);
+        let pixels = Pixmap::decode_png(&picture.png().unwrap()).unwrap();
+        let dark = |x: u32| (0..40).any(|y| pixels.pixel(x, y).unwrap().red() < 128);
+        let first = (0..200).find(|&x| dark(x)).unwrap() as f32;
+        let last = (0..200).rfind(|&x| dark(x)).unwrap() as f32;
+        assert!((first - (190.0 - width)).abs() < 4.0 && (last - 190.0).abs() < 4.0);
+    }
+
+    #[test]
+    fn letters_that_the_font_lacks_are_boxes() {
+        let picture = Picture::new(1, 1, WHITE).unwrap();
+        assert!(picture.text_width("\u{97f3}", 10.0) > 0.0);
+    }
+}

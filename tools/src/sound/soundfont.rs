@@ -1,0 +1,137 @@
+//! Playing notes with a SoundFont.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::BufReader;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Once};
+
+use anyhow::{Context, anyhow};
+use pianola_host::midi_file::TimedNote;
+use rustysynth::{SoundFont, Synthesizer, SynthesizerSettings};
+
+use crate::sound::audio::{Audio, RATE};
+
+/// Where systems keep SoundFonts.
+const FOLDERS: [&str; 5] = [
+    "/usr/share/sounds/sf2",
+    "/usr/share/soundfonts",
+    "/usr/local/share/soundfonts",
+    "/usr/local/share/sounds/sf2",
+    "/opt/homebrew/share/soundfonts",
+];
+
+/// An installed SoundFont: the system's default, or else the first by name.
+pub fn find() -> Option<PathBuf> {
+    FOLDERS.iter().find_map(|folder| first(Path::new(folder)))
+}
+
+fn first(folder: &Path) -> Option<PathBuf> {
+    let files = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let soundfont = |path: &PathBuf| {
+        path.is_file() && path.extension().is_some_and(|end| end.eq_ignore_ascii_case("sf2"))
+    };
+    let default = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        (!name.starts_with("default"), name)
+    };
+    files.filter(soundfont).min_by_key(default)
+}
+
+/// Plays notes on the first instrument of a SoundFont: in nearly all, a piano.
+pub fn play(notes: &[TimedNote], path: &Path, samples: usize) -> anyhow::Result<Audio> {
+    let damaged = || anyhow!("{} is damaged: use another SoundFont, or --plain", path.display());
+    without_panic(|| play_or_panic(notes, path, samples)).ok_or_else(damaged)?
+}
+
+/// Some damaged SoundFonts make `rustysynth` panic: they are to be refused like any other bad file,
+/// without a word from the panic itself.
+fn without_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
+    thread_local! {
+        static QUIET: Cell<bool> = const { Cell::new(false) };
+    }
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let hook = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                hook(info);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(work));
+    QUIET.set(false);
+    result.ok()
+}
+
+fn play_or_panic(notes: &[TimedNote], path: &Path, samples: usize) -> anyhow::Result<Audio> {
+    let name = || path.display().to_string();
+    let file = File::open(path).with_context(|| format!("cannot open {}", name()))?;
+    let font = SoundFont::new(&mut BufReader::new(file))
+        .with_context(|| format!("{} is no SoundFont that can be played", name()))?;
+    let mut settings = SynthesizerSettings::new(RATE as i32);
+    // With a pedal down, more strings sound than a synthesizer's usual 64.
+    settings.maximum_polyphony = 256;
+    let mut synthesizer = Synthesizer::new(&Arc::new(font), &settings).with_context(name)?;
+
+    // (sample, note-ons after note-offs, pitch, velocity)
+    let sample = |seconds: f64| (seconds * f64::from(RATE)).round() as usize;
+    let mut events: Vec<(usize, bool, u8, u8)> = Vec::with_capacity(2 * notes.len());
+    for note in notes {
+        events.push((sample(note.start), true, note.pitch, note.velocity));
+        events.push((sample(note.end).max(sample(note.start) + 1), false, note.pitch, 0));
+    }
+    events.sort_unstable();
+
+    let mut left = vec![0.0; samples];
+    let mut right = vec![0.0; samples];
+    let mut now = 0;
+    let mut play_until = |synthesizer: &mut Synthesizer, then: usize| {
+        let then = then.clamp(now, samples);
+        synthesizer.render(&mut left[now..then], &mut right[now..then]);
+        now = then;
+    };
+    for (at, on, pitch, velocity) in events {
+        play_until(&mut synthesizer, at);
+        if on {
+            synthesizer.note_on(0, i32::from(pitch), i32::from(velocity));
+        } else {
+            synthesizer.note_off(0, i32::from(pitch));
+        }
+    }
+    play_until(&mut synthesizer, samples);
+    Ok(Audio { samples: left.into_iter().zip(right).map(|(left, right)| [left, right]).collect() })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_gives_nothing() {
+        assert_eq!(without_panic(|| 3), Some(3));
+        assert_eq!(without_panic(|| [1, 2][std::hint::black_box(7)]), None);
+    }
+
+    #[test]
+    fn the_systems_default_comes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let found = || {
+            first(folder.path())
+                .map(|path| path.strip_prefix(folder.path()).map(Path::to_path_buf).unwrap())
+        };
+        assert_eq!(found(), None);
+        for (name, best) in [
+            ("readme.txt", None),
+            ("b.sf2", Some("b.sf2")),
+            ("A.SF2", Some("A.SF2")),
+            ("default-GM.sf2", Some("default-GM.sf2")),
+        ] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+            assert_eq!(found(), best.map(PathBuf::from));
+        }
+    }
+}

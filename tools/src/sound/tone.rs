@@ -1,0 +1,261 @@
+//! A piano's tone made of sines, for those who have no SoundFont.
+//!
+//! A string's partials lie a little higher than multiples of its frequency, because it is stiff;
+//! the harder the hammer, the more of them sound; and the higher they are, the sooner they fade.
+//! The strings of one note are not quite in tune with each other: one part of the sound fades fast,
+//! the other beats with it and lasts.
+
+use std::f32::consts::{PI, TAU};
+
+use pianola_host::midi_file::TimedNote;
+use rayon::prelude::*;
+
+use crate::sound::audio::{Audio, RATE};
+
+/// Notes that one thread plays at a time.
+const TOGETHER: usize = 32;
+
+/// Plays notes.
+pub fn play(notes: &[TimedNote], samples: usize) -> Audio {
+    // Each thread plays some successive notes into a piece of its own; the pieces are added up in
+    // their order, so that the sums come out the same on any number of threads.
+    let pieces: Vec<(usize, Audio)> =
+        notes.par_chunks(TOGETHER).map(|notes| play_together(notes, samples)).collect();
+    let mut audio = Audio::silent(samples);
+    for (start, piece) in pieces {
+        for (sum, part) in audio.samples[start..].iter_mut().zip(piece.samples) {
+            *sum = [sum[0] + part[0], sum[1] + part[1]];
+        }
+    }
+    audio
+}
+
+/// Plays notes into a piece of sound that starts at the sample returned.
+fn play_together(notes: &[TimedNote], samples: usize) -> (usize, Audio) {
+    let sample = |seconds: f64| ((seconds * f64::from(RATE)).round() as usize).min(samples);
+    let first = notes.iter().map(|note| sample(note.start)).min().unwrap_or(0);
+    let mut piece = Audio::silent(0);
+    for note in notes {
+        let start = sample(note.start);
+        let held = sample(note.end) - start;
+        let tone = tone(note.pitch, note.velocity, held, samples - start);
+        let offset = start - first;
+        let end = offset + tone.len();
+        if piece.samples.len() < end {
+            piece.samples.resize(end, [0.0; 2]);
+        }
+        // As from the player's seat: low notes on the left.
+        let angle = PI / 4.0 * (1.0 + 0.6 * (f32::from(note.pitch) - 64.0) / 64.0);
+        let (right, left) = angle.sin_cos();
+        for (sum, part) in piece.samples[offset..end].iter_mut().zip(tone) {
+            *sum = [sum[0] + left * part, sum[1] + right * part];
+        }
+    }
+    (first, piece)
+}
+
+/// A sine that fades.
+struct Partial {
+    amplitude: f32,
+    frequency: f32,
+    /// In which it fades to 1/e.
+    seconds: f32,
+}
+
+/// Partials that are left out are softer than the first by this factor: 70 dB.
+const INAUDIBLE: f32 = 3e-4;
+
+/// The partials of a note.
+fn partials(pitch: u8, velocity: u8) -> Vec<Partial> {
+    let pitch = f32::from(pitch);
+    let force = f32::from(velocity.clamp(1, 127)) / 127.0;
+    let fundamental = 440.0 * ((pitch - 69.0) / 12.0).exp2();
+    let stiffness = (1e-4 * ((pitch - 40.0) / 10.0).exp2()).clamp(6e-5, 0.02);
+    // A soft hammer dampens what vibrates faster than it leaves the string.
+    let hardness = 200.0 + 1000.0 * force.powf(1.5) + 0.3 * fundamental;
+    let seconds = 4.0 * ((21.0 - pitch) / 20.0).exp2();
+    let highest = (0.45 * RATE as f32).min(16_000.0);
+
+    let mut partials = Vec::new();
+    for number in 1..=40u8 {
+        let multiple = f32::from(number);
+        let stretch = (1.0 + stiffness * multiple * multiple).sqrt();
+        let frequency = multiple * fundamental * stretch;
+        if frequency > highest {
+            break;
+        }
+        // Struck near an eighth of its length, a string hardly moves at its eighth partial.
+        let struck = (PI * multiple * 0.12).sin() / (PI * 0.12).sin();
+        let loudness = (-(frequency - fundamental) / hardness).exp() / multiple.sqrt();
+        let amplitude = struck * loudness;
+        let seconds = seconds / (1.0 + 0.15 * (multiple - 1.0));
+        if amplitude.abs() > INAUDIBLE {
+            let fast = Partial { amplitude: 0.7 * amplitude, frequency, seconds };
+            let detuned = frequency * 1.0003;
+            let slow =
+                Partial { amplitude: 0.3 * amplitude, frequency: detuned, seconds: 3.0 * seconds };
+            partials.extend([fast, slow]);
+        }
+    }
+    // Low and high notes as loud as those between.
+    let power: f32 = partials.iter().map(|partial| partial.amplitude * partial.amplitude).sum();
+    let gain = 0.2 * force.powf(1.7) / power.sqrt().max(1e-6);
+    partials.iter_mut().for_each(|partial| partial.amplitude *= gain);
+    // The key and the hammer shake the wood.
+    for (frequency, seconds) in [(90.0, 0.05), (170.0, 0.04), (260.0, 0.03)] {
+        partials.push(Partial { amplitude: 0.08 * gain, frequency, seconds });
+    }
+    // Those that fade first last, where they are soon left out.
+    partials.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    partials
+}
+
+/// Sines that are computed together.
+const LANES: usize = 8;
+
+/// Some sines, each a complex number that turns and shrinks from sample to sample.
+#[derive(Clone, Copy)]
+struct Bank {
+    real: [f32; LANES],
+    imaginary: [f32; LANES],
+    turn_real: [f32; LANES],
+    turn_imaginary: [f32; LANES],
+}
+
+impl Bank {
+    fn new(partials: &[Partial]) -> Self {
+        let none = [0.0; LANES];
+        let mut bank = Self { real: none, imaginary: none, turn_real: none, turn_imaginary: none };
+        for (lane, partial) in partials.iter().enumerate() {
+            let shrink = (-1.0 / (partial.seconds * RATE as f32)).exp();
+            let (sine, cosine) = (TAU * partial.frequency / RATE as f32).sin_cos();
+            bank.real[lane] = partial.amplitude;
+            bank.turn_real[lane] = shrink * cosine;
+            bank.turn_imaginary[lane] = shrink * sine;
+        }
+        bank
+    }
+
+    /// Adds the next samples.
+    fn play(&mut self, samples: &mut [f32]) {
+        for sample in samples {
+            for lane in 0..LANES {
+                let (real, imaginary) = (self.real[lane], self.imaginary[lane]);
+                let (cosine, sine) = (self.turn_real[lane], self.turn_imaginary[lane]);
+                self.real[lane] = real * cosine - imaginary * sine;
+                self.imaginary[lane] = real * sine + imaginary * cosine;
+            }
+            // Each starts at zero, as a string does.
+            *sample += self.imaginary.iter().sum::<f32>();
+        }
+    }
+
+    /// Lets all fade faster.
+    fn dampen(&mut self, shrink: f32) {
+        let turns = self.turn_real.iter_mut().chain(&mut self.turn_imaginary);
+        turns.for_each(|turn| *turn *= shrink);
+    }
+
+    fn is_silent(&self) -> bool {
+        let size = |lane: usize| self.real[lane].abs().max(self.imaginary[lane].abs());
+        (0..LANES).all(|lane| size(lane) < 1e-5)
+    }
+}
+
+/// From this note on, strings have no dampers.
+const UNDAMPED: u8 = 89;
+
+/// A note whose key is held for some samples, until it has faded or for so many samples at most.
+fn tone(pitch: u8, velocity: u8, held: usize, most: usize) -> Vec<f32> {
+    let mut banks: Vec<Bank> = partials(pitch, velocity).chunks(LANES).map(Bank::new).collect();
+    let mut samples = Vec::new();
+    let mut damped = false;
+    while samples.len() < most && !banks.is_empty() {
+        let now = samples.len();
+        if now >= held && !damped && pitch < UNDAMPED {
+            // The long strings resist longer.
+            let seconds = 0.08 * ((60.0 - f32::from(pitch)) / 36.0).exp2();
+            let shrink = (-1.0 / (seconds * RATE as f32)).exp();
+            banks.iter_mut().for_each(|bank| bank.dampen(shrink));
+            damped = true;
+        }
+        let mut until = (now + 512).min(most);
+        if now < held {
+            until = until.min(held);
+        }
+        samples.resize(until, 0.0);
+        banks.iter_mut().for_each(|bank| bank.play(&mut samples[now..until]));
+        while banks.last().is_some_and(Bank::is_silent) {
+            banks.pop();
+        }
+    }
+    // The hammer stays on the string for some milliseconds, a hard one less.
+    let contact = RATE as f32 * (0.003 - 0.002 * f32::from(velocity.min(127)) / 127.0);
+    for (index, sample) in samples.iter_mut().take(contact as usize).enumerate() {
+        *sample *= 0.5 - 0.5 * (PI * index as f32 / contact).cos();
+    }
+    samples
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: usize = RATE as usize;
+
+    /// The root of the mean square.
+    fn loudness(samples: &[f32]) -> f32 {
+        (samples.iter().map(|sample| sample * sample).sum::<f32>() / samples.len() as f32).sqrt()
+    }
+
+    /// How much of a frequency there is, by a Fourier sum.
+    fn amount(samples: &[f32], frequency: f32) -> f32 {
+        let turn = TAU * frequency / RATE as f32;
+        let sum = samples.iter().enumerate().fold((0.0, 0.0), |(cosine, sine), (index, sample)| {
+            let angle = turn * index as f32;
+            (cosine + sample * angle.cos(), sine + sample * angle.sin())
+        });
+        f32::hypot(sum.0, sum.1) / samples.len() as f32
+    }
+
+    #[test]
+    fn a_note_has_its_frequency() {
+        let tone = tone(69, 80, SECOND, SECOND);
+        let fundamental = amount(&tone[..SECOND / 2], 440.0);
+        for other in [415.3, 466.2, 330.0, 550.0] {
+            assert!(fundamental > 20.0 * amount(&tone[..SECOND / 2], other), "{other} Hz");
+        }
+    }
+
+    #[test]
+    fn louder_notes_are_louder_and_brighter() {
+        let [soft, loud] = [30, 110].map(|velocity| tone(60, velocity, SECOND, SECOND));
+        assert!(loudness(&loud) > 3.0 * loudness(&soft));
+        let overtones = |tone: &[f32]| amount(tone, 5.0 * 261.6 * 1.005) / amount(tone, 261.6);
+        assert!(overtones(&loud[..4096]) > 2.0 * overtones(&soft[..4096]));
+    }
+
+    #[test]
+    fn low_notes_last_and_released_ones_do_not() {
+        let lasts = |pitch, held| tone(pitch, 80, held, 20 * SECOND).len() as f32 / RATE as f32;
+        let left = |pitch| {
+            let tone = tone(pitch, 80, 2 * SECOND, 2 * SECOND);
+            loudness(&tone[SECOND..]) / loudness(&tone[..SECOND])
+        };
+        assert!(left(36) > 1.3 * left(60) && left(60) > 1.3 * left(84));
+        let released = lasts(60, SECOND / 2);
+        assert!((0.6..1.7).contains(&released), "{released} s");
+        assert!(lasts(100, SECOND / 20) > 0.5, "the highest strings have no dampers");
+        assert!(tone(60, 80, 0, 100).len() == 100);
+    }
+
+    #[test]
+    fn every_note_is_finite_and_about_as_loud() {
+        for pitch in 0..=127 {
+            let tone = tone(pitch, 80, SECOND, SECOND);
+            let start = loudness(&tone[..SECOND / 20]);
+            assert!((0.005..0.2).contains(&start), "{pitch}: {start}");
+            assert!(tone.iter().all(|sample| sample.abs() < 1.0), "{pitch}");
+        }
+    }
+}

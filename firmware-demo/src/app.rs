@@ -45,13 +45,13 @@ fn play(board: &mut impl Board, port: &mut Port, generator: &mut Generator) {
             port.playing = true;
             port.keys = Keys::default();
             let seed = board.seed();
-            generator.restart_meanwhile(seed, || port.serve(board));
+            generator.restart_with_poll(seed, || port.serve(board));
         }
         if let Some(note) = port.keys.next(board.now()) {
-            generator.hear_meanwhile(&note, || port.serve(board));
+            generator.observe_with_poll(&note, || port.serve(board));
         } else if port.playing && port.player.wants_note(board.now()) {
             let sampling = port.controls.sampling;
-            let note = generator.next_note_meanwhile(&sampling, || port.serve(board));
+            let note = generator.next_note_with_poll(&sampling, || port.serve(board));
             // Someone may have asked for silence in the meantime.
             if port.playing && !port.new_piece {
                 port.player.push(&port.controls.shape(&note), board.now());

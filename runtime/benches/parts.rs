@@ -6,8 +6,8 @@
 use std::sync::LazyLock;
 
 use divan::{Bencher, counter::ItemsCount};
-use pianola_runtime::history::Known;
-use pianola_runtime::{Freedom, Generator, Isa, Model, Network, Note, Sampling};
+use pianola_runtime::history::PartialNote;
+use pianola_runtime::{Generator, Isa, Model, Network, Note, Sampling, SamplingParams};
 
 fn main() {
     divan::main();
@@ -49,9 +49,9 @@ const NOTE: Note = Note { pitch: 60, velocity: 80, step: 0.2, duration: 0.3 };
 
 /// The layers: a note is heard.
 #[divan::bench(args = Case::all())]
-fn hear(bencher: Bencher, case: &Case) {
+fn observe(bencher: Bencher, case: &Case) {
     let mut network = case.network();
-    bencher.bench_local(|| network.hear(&NOTE));
+    bencher.bench_local(|| network.observe(&NOTE));
 }
 
 /// The same for sixteen pieces that share each weight, by piece.
@@ -61,24 +61,24 @@ fn hear_16_together(bencher: Bencher, case: &Case) {
     let notes = [NOTE; 16];
     bencher
         .counter(ItemsCount::new(16usize))
-        .bench_local(|| Network::hear_together(&mut networks, &notes));
+        .bench_local(|| Network::observe_batch(&mut networks, &notes));
 }
 
 /// The heads.
 #[divan::bench(args = Case::all())]
 fn predict(bencher: Bencher, case: &Case) {
     let network = case.network();
-    bencher.bench_local(|| Known::of(&NOTE).map(|known| network.predict(known)));
+    bencher.bench_local(|| PartialNote::of(&NOTE).map(|known| network.predict(known)));
 }
 
 /// A whole note: heads, draw and layers; with and without sorting the tokens.
 #[divan::bench(args = Case::all(), consts = [false, true])]
 fn note<const SORTED: bool>(bencher: Bencher, case: &Case) {
     let top_p = if SORTED { 0.95 } else { 1.0 };
-    let freedom = Freedom { top_p, ..Freedom::at(1.0) };
+    let freedom = SamplingParams { top_p, ..SamplingParams::with_temperature(1.0) };
     let sampling =
         Sampling { pitch: freedom, time: freedom, velocity: freedom, ..Sampling::default() };
-    let mut generator: Generator = Generator::of(case.network(), 1);
+    let mut generator: Generator = Generator::from_network(case.network(), 1);
     bencher.bench_local(|| generator.next_note(&sampling));
 }
 

@@ -14,8 +14,8 @@
 //! let model = Model::from_bytes(file)?; // checks the file; copies nothing
 //!
 //! let mut generator: Generator = Generator::new(&model, 42)?; // seed 42
-//! generator.hear(&Note { pitch: 60, velocity: 80, step: 0.0, duration: 0.5 }); // or not
-//! let calm = Sampling::at(0.9);
+//! generator.observe(&Note { pitch: 60, velocity: 80, step: 0.0, duration: 0.5 }); // or not
+//! let calm = Sampling::with_temperature(0.9);
 //! for _ in 0..3 {
 //!     let note = generator.next_note(&calm);
 //!     assert!(note.pitch < 128 && note.step >= 0.0 && note.duration >= 0.0);
@@ -29,7 +29,7 @@
 //! | | |
 //! |---|---|
 //! | [`Model`] | a checked view of a model file, `&[u8]` in, no copy |
-//! | [`Generator`] | notes one by one: [`hear`](Generator::hear), [`next_note`](Generator::next_note), [`restart`](Generator::restart); of several pieces [together](Generator::next_notes) |
+//! | [`Generator`] | notes one by one: [`observe`](Generator::observe), [`next_note`](Generator::next_note), [`restart`](Generator::restart); of several pieces [together](Generator::next_notes) |
 //! | `Pair` | (`std`) a generator on two threads |
 //! | [`guard`] | a filter of passages that must not come up again, and the notes it forbids |
 //! | [`Sampling`] | temperature, top-k and top-p of each part of a note, [`Scale`], register, polyphony, density and guards; may change between two notes |
@@ -37,7 +37,7 @@
 //! | [`Player`] | notes in, MIDI messages out, each at its time |
 //! | [`MidiParser`], [`Keys`] | the way back: bytes into messages, pressed keys into notes |
 //! | [`Isa`] | the instruction sets, for those who compare them; otherwise the fastest is chosen |
-//! | [`Network`] | the forward pass alone, for those who measure: [`predict`](Network::predict), [`hear`](Network::hear), [`state`](Network::state) |
+//! | [`Network`] | the forward pass alone, for those who measure: [`predict`](Network::predict), [`observe`](Network::observe), [`state`](Network::state) |
 //!
 //! [`Generator`] and [`Network`] hold their buffers inline. Their type says how large:
 //! `Generator<'_, 2, 256>` has room for 2 layers of 256 units, and the default, `Generator`, for
@@ -62,7 +62,7 @@ mod note;
 #[cfg(feature = "std")]
 mod pair;
 
-pub use generate::{Freedom, Generator, Sampling, guard};
+pub use generate::{Generator, Sampling, SamplingParams, guard};
 pub use kernels::Isa;
 pub use midi::{Keys, Message, Micros, MidiParser, Player};
 pub use model::format::{

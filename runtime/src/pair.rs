@@ -127,8 +127,8 @@ impl<'scope, 'm: 'scope, const LAYERS: usize, const HIDDEN: usize>
         Self { generator, helper, scope: PhantomData }
     }
 
-    /// As [`Generator::hear`].
-    pub fn hear(&mut self, note: &Note) {
+    /// As [`Generator::observe`].
+    pub fn observe(&mut self, note: &Note) {
         let note = self.generator.take(note);
         self.advance(note);
     }
@@ -136,8 +136,8 @@ impl<'scope, 'm: 'scope, const LAYERS: usize, const HIDDEN: usize>
     /// Advances the network by a note that the generator has followed.
     fn advance(&mut self, note: Note) {
         let network = self.generator.as_mut();
-        let Some(helper) = &mut self.helper else { return network.hear(&note) };
-        helper.hear(network, Token::from(&note));
+        let Some(helper) = &mut self.helper else { return network.observe(&note) };
+        helper.observe(network, Token::from(&note));
         if helper.late >= LATE {
             helper.dismiss(network);
             self.helper = None;
@@ -167,7 +167,7 @@ impl<const LAYERS: usize, const HIDDEN: usize> Drop for Pair<'_, '_, LAYERS, HID
 }
 
 impl Helper {
-    fn hear<const LAYERS: usize, const HIDDEN: usize>(
+    fn observe<const LAYERS: usize, const HIDDEN: usize>(
         &mut self,
         network: &mut Network<'_, LAYERS, HIDDEN>,
         token: Token,
@@ -186,7 +186,7 @@ impl Helper {
         let exchange = |layer: usize, hidden: &mut [f32]| {
             late |= self.link.exchange(Half::Lower, first.wrapping_add(layer as u32), hidden);
         };
-        network.hear_part(token, Half::Lower.of(network.width()), exchange, || {});
+        network.observe_units(token, Half::Lower.of(network.width()), exchange, || {});
         // Who had to be woken may be late.
         if late && !asleep {
             self.late += 2;
@@ -265,7 +265,7 @@ fn help<const LAYERS: usize, const HIDDEN: usize>(
             link.exchange(Half::Upper, layers, hidden);
             layers = layers.wrapping_add(1);
         };
-        network.hear_part(token, units.clone(), exchange, || {});
+        network.observe_units(token, units.clone(), exchange, || {});
     }
     let mut cells = link.cells.iter();
     network.cells(units, |cell| {

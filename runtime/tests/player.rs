@@ -44,7 +44,7 @@ struct Instrument {
 }
 
 impl Instrument {
-    fn hear(&mut self, message: Message) {
+    fn observe(&mut self, message: Message) {
         if let Some(pitch) = message.started() {
             assert!(!self.sounding.contains(&pitch), "{pitch} starts twice");
             assert!((1..128).contains(&message.0[2]), "{message:?}");
@@ -62,7 +62,7 @@ fn play(player: &mut Small, instrument: &mut Instrument, from: Micros, to: Micro
     while let Some(due) = player.due().filter(|&due| due <= to) {
         now = now.max(due);
         while let Some(message) = player.next(now) {
-            instrument.hear(message);
+            instrument.observe(message);
             assert!(instrument.sounding.len() <= 3);
         }
     }

@@ -7,13 +7,14 @@
 use std::io::stdin;
 
 use anyhow::{Context, ensure};
-use pianola_runtime::history::Known;
+use pianola_runtime::history::PartialNote;
 use pianola_runtime::{Model, Network, Note};
 
 fn print(network: &Network) -> anyhow::Result<()> {
     // The report's heads expect each part as if the others were not known.
-    let pitch = network.predict(Known::Step(0.0));
-    let (step, duration) = (network.predict(Known::Nothing), network.predict(Known::Pitch(0.0, 0)));
+    let pitch = network.predict(PartialNote::Step(0.0));
+    let (step, duration) =
+        (network.predict(PartialNote::Empty), network.predict(PartialNote::Pitch(0.0, 0)));
     let numbers = [pitch.values(), step.values(), duration.values()].concat();
     println!("{}", serde_json::to_string(&numbers)?);
     Ok(())
@@ -31,7 +32,7 @@ fn main() -> anyhow::Result<()> {
         ensure!(words.len() == 3, "`{line}` is not a note: pitch, step and duration");
         let (pitch, velocity) = (words[0].parse()?, Note::DEFAULT_VELOCITY);
         let (step, duration) = (words[1].parse()?, words[2].parse()?);
-        network.hear(&Note { pitch, velocity, step, duration });
+        network.observe(&Note { pitch, velocity, step, duration });
         print(&network)?;
     }
     Ok(())

@@ -3,8 +3,8 @@
 //! Boards compile this file too: it makes do without `std`.
 
 use crc32fast::Hasher;
-use pianola_runtime::history::Known;
-use pianola_runtime::{Freedom, Generator, Isa, Model, ModelError, Network, Note, Sampling};
+use pianola_runtime::history::PartialNote;
+use pianola_runtime::{Generator, Isa, Model, ModelError, Network, Note, Sampling, SamplingParams};
 
 /// Notes that the network hears from the script, then notes that it makes up; so many with the
 /// bundled models, whose notes take an emulated board long, and with small ones.
@@ -40,12 +40,12 @@ pub fn fingerprint(file: &[u8]) -> Result<u32, ModelError> {
     };
     let mut network: Network = Network::new(model)?;
     for n in 0..notes {
-        network.hear(&scripted(n));
+        network.observe(&scripted(n));
         for (hidden, cell) in (0..).map_while(|layer| network.state(layer)) {
             fold(hidden);
             fold(cell);
         }
-        for known in Known::of(&scripted(n + 1)) {
+        for known in PartialNote::of(&scripted(n + 1)) {
             fold(network.predict(known).values());
         }
     }
@@ -53,7 +53,7 @@ pub fn fingerprint(file: &[u8]) -> Result<u32, ModelError> {
     for n in 0..notes {
         let sampling = match n % 4 {
             0 => {
-                let freedom = Freedom { temperature: 0.7, top_k: 20, top_p: 0.9 };
+                let freedom = SamplingParams { temperature: 0.7, top_k: 20, top_p: 0.9 };
                 Sampling { pitch: freedom, time: freedom, ..Sampling::default() }
             }
             _ => Sampling { loop_guard: true, drift_guard: true, ..Sampling::default() },
@@ -73,6 +73,6 @@ pub fn counted_piece<'m>(
     isa: Isa,
     model: &'m Model<'m>,
 ) -> Result<impl Iterator<Item = Note>, ModelError> {
-    let mut generator: Generator = Generator::of(Network::on(isa, model)?, SEED);
+    let mut generator: Generator = Generator::from_network(Network::on(isa, model)?, SEED);
     Ok(core::iter::repeat_with(move || generator.next_note(&Sampling::default())))
 }

@@ -149,7 +149,7 @@ fn the_answer_depends_on_what_was_played() {
     let sampling = Sampling { loop_guard: true, drift_guard: true, ..Sampling::default() };
     let answer = |primer: &[Note], seed: u64| {
         let mut generator = Generator::<MAX_LAYERS, MAX_HIDDEN>::new(&model, seed).unwrap();
-        primer.iter().for_each(|note| generator.hear(note));
+        primer.iter().for_each(|note| generator.observe(note));
         classes((0..ANSWER).map(|_| generator.next_note(&sampling).pitch))
     };
     let songs = corpus.set(&split, Set::Test).filter(|song| song.notes.len() > PRIMER).take(50);

@@ -4,7 +4,7 @@
 
 use pianola_host::export::pack;
 use pianola_host::export::weights::FloatWeights;
-use pianola_runtime::history::Known;
+use pianola_runtime::history::PartialNote;
 use pianola_runtime::vocabulary::{CHOICES, Hands, PARTS};
 use pianola_runtime::{Model, Network, Note, PITCHES, Precision};
 use safetensors::SafeTensors;
@@ -47,10 +47,10 @@ fn differences(precision: Precision) -> [f32; 4] {
     for at in 0..=NOTES {
         if at > 0 {
             let (pitch, step, duration) = (pitch[at], step[at], duration[at]);
-            network.hear(&Note { pitch, velocity: 80, step, duration });
+            network.observe(&Note { pitch, velocity: 80, step, duration });
         }
         let [step, pitch, duration, _] =
-            Known::of(&Note { pitch: 0, velocity: 0, step: 0.0, duration: 0.0 })
+            PartialNote::of(&Note { pitch: 0, velocity: 0, step: 0.0, duration: 0.0 })
                 .map(|known| network.predict(known));
         compare(0, pitch.values(), &logits[at * PITCHES..][..PITCHES]);
         compare(1, &[step.values(), duration.values()].concat(), &[steps[at], durations[at]]);
@@ -111,7 +111,7 @@ fn expressive_heads_say_what_pytorch_says() {
             for at in 0..NOTES {
                 let (pitch, velocity) = (keys[at], keys[NOTES + at]);
                 let note = Note { pitch, velocity, step: times[at], duration: times[NOTES + at] };
-                for (part, known) in Known::of(&note).into_iter().enumerate() {
+                for (part, known) in PartialNote::of(&note).into_iter().enumerate() {
                     let prediction = network.predict(known);
                     let expected = said[part].chunks(CHOICES[part]).nth(at).unwrap();
                     assert_eq!(prediction.values().len(), expected.len());
@@ -119,7 +119,7 @@ fn expressive_heads_say_what_pytorch_says() {
                         worst[part] = worst[part].max((ours - theirs).abs());
                     }
                 }
-                network.hear(&note);
+                network.observe(&note);
             }
         }
         println!("{precision}: largest differences of logits {worst:?}");

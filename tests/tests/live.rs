@@ -284,7 +284,7 @@ fn the_first_byte_comes_soon() {
     assert!(times[0] < Duration::from_millis(100), "{times:?}");
 }
 
-/// Lateness as the instrument sees it.
+/// JitterHistogram as the instrument sees it.
 #[test]
 #[ignore = "measures this machine, which must be idle"]
 fn notes_are_on_time() {

@@ -119,7 +119,7 @@ fn a_filter_knows_the_training_songs() {
         let mut guard = Guard::new(&filter);
         let forbids = |note: &Note| {
             let forbids = guard.forbids(note.step, note.pitch);
-            guard.hear(note);
+            guard.observe(note);
             forbids
         };
         notes.iter().map(forbids).filter(|&forbids| forbids).count()

@@ -1,7 +1,7 @@
 //! The expressive network in libtorch, and what it learns from: whole songs, side by side.
 
 use pianola_host::corpus::shuffle;
-use pianola_runtime::history::{FEATURES, History, Known};
+use pianola_runtime::history::{FEATURES, History, PartialNote};
 use pianola_runtime::vocabulary::{CHOICES, Hands, PARTS, RIGHT_HAND, bins};
 use pianola_runtime::{BOS, Note};
 use rand_pcg::Pcg32;
@@ -105,14 +105,14 @@ impl Stream {
                 Some(before) => bins(&self.notes[before]),
                 None => [0, BOS, 0, 0],
             };
-            let known = Known::of(note);
+            let known = PartialNote::of(note);
             for (head, target) in bins(note).into_iter().enumerate() {
                 columns.heard[head][place] = i64::from(heard[head]);
                 columns.targets[head][place] = i64::from(target);
                 let rows = &mut columns.features[head][place * FEATURES[head]..][..FEATURES[head]];
                 self.history.features(known[head], |row| rows[row] += 1);
             }
-            self.history.hear(note);
+            self.history.observe(note);
         }
         columns.goes_on[column] = if self.at == 0 { 0.0 } else { 1.0 };
         columns.right_hand[column] = if self.hands == Hands::Right { 1.0 } else { 0.0 };
@@ -269,7 +269,7 @@ impl Lessons for Streams<'_> {
             self.refill();
             for stream in &mut self.streams {
                 let end = stream.notes.len().min(stream.at + self.length);
-                stream.notes[stream.at..end].iter().for_each(|note| stream.history.hear(note));
+                stream.notes[stream.at..end].iter().for_each(|note| stream.history.observe(note));
                 stream.at = end;
             }
         }

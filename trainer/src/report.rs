@@ -203,7 +203,7 @@ impl Batch {
 mod tests {
     use pianola_host::export::pack;
     use pianola_host::export::weights::Shape;
-    use pianola_runtime::history::Known;
+    use pianola_runtime::history::PartialNote;
     use pianola_runtime::{Model, Network as RuntimeNetwork, Precision};
 
     use super::*;
@@ -248,14 +248,14 @@ mod tests {
         let mut worst = 0f32;
         for step in 0..=STEPS {
             let [says_step, says_pitch, says_duration, _] =
-                Known::of(&notes[0]).map(|known| ours.predict(known));
+                PartialNote::of(&notes[0]).map(|known| ours.predict(known));
             let at = step as i64;
             worst = worst
                 .max(largest_difference(says_pitch.values(), &theirs.pitch.get(at)))
                 .max(largest_difference(says_step.values(), &theirs.step.get(at)))
                 .max(largest_difference(says_duration.values(), &theirs.duration.get(at)));
             if let Some(note) = notes.get(step) {
-                ours.hear(note);
+                ours.observe(note);
             }
         }
         for layer in 0..3 {

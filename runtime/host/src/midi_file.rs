@@ -388,7 +388,7 @@ fn read_track(mut events: midly::EventIter, index: usize) -> Result<Track, MidiE
                             velocity,
                             instrument: (program[usize::from(channel)], channel, index),
                         }));
-                        // A note-off that ends nothing older ends, unheard, what starts with it.
+                        // A note-off that ends nothing older ends, uninitialized, what starts with it.
                         if track.notes.len() > before {
                             open.retain(|&(start, _)| start == tick);
                         } else {

@@ -12,7 +12,7 @@ use pianola_host::originality::filter;
 use pianola_host::statistics::music::Measures;
 use pianola_runtime::guard::{Filter, Guard};
 use pianola_runtime::vocabulary::{Hands, bins, time_bin};
-use pianola_runtime::{Freedom, Generator, Model, Note, Precision, Sampling, Scale};
+use pianola_runtime::{Generator, Model, Note, Precision, Sampling, SamplingParams, Scale};
 
 const NOTES: usize = if cfg!(miri) { 4 } else { 1500 };
 
@@ -43,7 +43,10 @@ fn entropies(notes: &[Note]) -> [f64; 4] {
 #[cfg_attr(miri, ignore = "statistics need many notes")]
 fn temperatures_and_top_p_work_on_their_part_alone() {
     let free = entropies(&piece(&Sampling::default()));
-    let strict = [Freedom::at(0.02), Freedom { top_p: 0.1, ..Freedom::at(1.0) }];
+    let strict = [
+        SamplingParams::with_temperature(0.02),
+        SamplingParams { top_p: 0.1, ..SamplingParams::with_temperature(1.0) },
+    ];
     for freedom in strict {
         let all = Sampling::default();
         // Parts: step, pitch, duration, velocity.
@@ -64,7 +67,7 @@ fn temperatures_and_top_p_work_on_their_part_alone() {
     let model = Model::from_bytes(&file).unwrap();
     let greedy = |seed| -> Vec<Note> {
         let mut generator: Generator<2, 32> = Generator::new(&model, seed).unwrap();
-        (0..100).map(|_| generator.next_note(&Sampling::at(0.0))).collect()
+        (0..100).map(|_| generator.next_note(&Sampling::with_temperature(0.0))).collect()
     };
     assert_eq!(greedy(1), greedy(2));
 }
@@ -205,7 +208,7 @@ fn the_drift_guard_leads_back() {
     let mut pace = |hands, guarded: &Sampling, heard: f32| {
         generator.restart_for(hands, 11);
         let heard_note = Note { pitch: 60, velocity: 80, step: heard, duration: 0.5 };
-        (0..200).filter(|_| heard > 0.0).for_each(|_| generator.hear(&heard_note));
+        (0..200).filter(|_| heard > 0.0).for_each(|_| generator.observe(&heard_note));
         let notes: Vec<Note> = (0..NOTES).map(|_| generator.next_note(guarded)).collect();
         notes.len() as f32 / notes.iter().map(|note| note.step).sum::<f32>()
     };
@@ -253,7 +256,7 @@ fn the_drift_guard_keeps_a_piece_as_loud_as_it_was_meant() {
         let mut generator: Generator<2, 32> = Generator::new(&model, 11).unwrap();
         if let Some(velocity) = heard {
             let note = Note { pitch: 60, velocity, step: 0.1, duration: 0.5 };
-            (0..40).for_each(|_| generator.hear(&note));
+            (0..40).for_each(|_| generator.observe(&note));
         }
         let sampling = Sampling { drift_guard, ..Sampling::default() };
         let velocity = |_| f64::from(generator.next_note(&sampling).velocity);
@@ -285,7 +288,7 @@ fn nothing_is_played_that_the_filter_knows() {
         let mut guard = Guard::new(&filter);
         let repeats = |note: &&Note| {
             let forbidden = guard.forbids(note.step, note.pitch);
-            guard.hear(note);
+            guard.observe(note);
             forbidden
         };
         notes.iter().filter(repeats).count()
@@ -294,7 +297,7 @@ fn nothing_is_played_that_the_filter_knows() {
     let file = small_expressive_model(Precision::Int8);
     let model = Model::from_bytes(&file).unwrap();
     let mut generator: Generator<2, 32> = Generator::new(&model, 11).unwrap();
-    generator.keep_from(Some(&filter));
+    generator.set_filter(Some(&filter));
     let kept: Vec<Note> = (0..NOTES).map(|_| generator.next_note(&narrow)).collect();
     assert_eq!(repeats(&kept), 0);
     generator.restart(11);

@@ -6,7 +6,7 @@ mod common;
 use common::{EXPRESSIVE, random_weights};
 use pianola_host::export::pack;
 use pianola_host::export::weights::Shape;
-use pianola_runtime::history::Known;
+use pianola_runtime::history::PartialNote;
 use pianola_runtime::{Generator, Isa, Model, Network, Note, Pair, Precision, Sampling};
 
 const PRECISIONS: [Precision; 3] = [Precision::Float, Precision::Int8, Precision::Int4];
@@ -33,7 +33,7 @@ fn scripted(index: u32) -> Note {
 fn bits(network: &Network) -> Vec<u32> {
     let states = (0..).map_while(|layer| network.state(layer));
     let mut floats: Vec<f32> = states.flat_map(|(hidden, cell)| [hidden, cell].concat()).collect();
-    for known in Known::of(&scripted(9)) {
+    for known in PartialNote::of(&scripted(9)) {
         floats.extend(network.predict(known).values());
     }
     floats.into_iter().map(f32::to_bits).collect()
@@ -52,8 +52,8 @@ fn every_instruction_set_agrees(file: &[u8], notes: u32) {
             assert!(bits(network) == expected, "{} differs at note {index}", isa.name());
         }
         let note = scripted(index);
-        networks.iter_mut().for_each(|network| network.hear(&note));
-        portable.hear(&note);
+        networks.iter_mut().for_each(|network| network.observe(&note));
+        portable.observe(&note);
     }
 }
 
@@ -97,8 +97,8 @@ fn networks_hear_together_as_they_would_alone() {
         let mut alone = together.clone();
         for index in 0..100 {
             let notes: [Note; 5] = core::array::from_fn(|at| scripted(index + 9 * at as u32));
-            Network::hear_together(&mut together, &notes);
-            alone.iter_mut().zip(&notes).for_each(|(network, note)| network.hear(note));
+            Network::observe_batch(&mut together, &notes);
+            alone.iter_mut().zip(&notes).for_each(|(network, note)| network.observe(note));
             assert!(together.iter().map(bits).eq(alone.iter().map(bits)), "note {index}");
         }
     }
@@ -117,8 +117,8 @@ fn two_threads_play_the_notes_of_one() {
                 let mut pair = Pair::always(scope, alone.clone());
                 for index in 0..300 {
                     if index % 7 == 0 {
-                        alone.hear(&scripted(index));
-                        pair.hear(&scripted(index));
+                        alone.observe(&scripted(index));
+                        pair.observe(&scripted(index));
                     }
                     // Long enough for the helper to fall asleep.
                     if index % 100 == 99 {

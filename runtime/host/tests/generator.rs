@@ -5,9 +5,9 @@ mod common;
 
 use common::{SMALL, random_weights, small_model};
 use pianola_host::export::pack;
-use pianola_runtime::history::Known;
+use pianola_runtime::history::PartialNote;
 use pianola_runtime::vocabulary::Hands;
-use pianola_runtime::{BOS, Freedom, Generator, Model, Network, Note, Precision, Sampling};
+use pianola_runtime::{BOS, Generator, Model, Network, Note, Precision, Sampling, SamplingParams};
 
 const EXPRESSIVE: &[u8] = include_bytes!("../../../tests/golden/expressive-small-int8.safetensors");
 
@@ -44,7 +44,7 @@ fn restarting_forgets_everything() {
     let bytes = small_model(Precision::Int8);
     let model = Model::from_bytes(&bytes).unwrap();
     let mut generator: Generator<2, 32> = Generator::new(&model, 8).unwrap();
-    generator.hear(&Note { pitch: 200, velocity: 1, step: 3.0, duration: 9.0 });
+    generator.observe(&Note { pitch: 200, velocity: 1, step: 3.0, duration: 9.0 });
     generator.next_note(&Sampling::default());
     generator.restart(4);
     let again: Vec<Note> = (0..NOTES).map(|_| generator.next_note(&Sampling::default())).collect();
@@ -73,13 +73,14 @@ fn what_is_heard_changes_what_is_played() {
     let bytes = small_model(Precision::Float);
     let model = Model::from_bytes(&bytes).unwrap();
     let mut network: Network<2, 32> = Network::new(&model).unwrap();
-    let pitches = |network: &Network<2, 32>| network.predict(Known::Step(0.0)).values().to_vec();
+    let pitches =
+        |network: &Network<2, 32>| network.predict(PartialNote::Step(0.0)).values().to_vec();
     let before = pitches(&network);
-    network.hear(&Note { pitch: 60, velocity: 80, step: 0.1, duration: 0.2 });
+    network.observe(&Note { pitch: 60, velocity: 80, step: 0.1, duration: 0.2 });
     let after = pitches(&network);
     assert_ne!(before, after);
     let mut other: Network<2, 32> = Network::new(&model).unwrap();
-    other.hear(&Note { pitch: 60, velocity: 80, step: 0.1, duration: 0.3 });
+    other.observe(&Note { pitch: 60, velocity: 80, step: 0.1, duration: 0.3 });
     assert_ne!(after, pitches(&other));
 }
 
@@ -101,7 +102,7 @@ fn bos_is_never_played() {
         _ => None,
     });
     for temperature in [0.0, 1.0, 100.0] {
-        let sampling = Sampling::at(temperature);
+        let sampling = Sampling::with_temperature(temperature);
         assert!(piece(&bytes, 1, &sampling).iter().all(|note| note.pitch < BOS));
     }
 }
@@ -145,23 +146,23 @@ fn shares(sampling: &Sampling) -> [f64; 4] {
 #[cfg_attr(miri, ignore = "statistics need many notes")]
 fn pitches_are_drawn_as_often_as_asked() {
     // 4000 draws: three standard deviations are below 0.024.
-    let close = |pitch: Freedom, expected: [f64; 4]| {
+    let close = |pitch: SamplingParams, expected: [f64; 4]| {
         let sampling = Sampling { pitch, ..Sampling::default() };
         for (share, expected) in shares(&sampling).into_iter().zip(expected) {
             assert!((share - expected).abs() < 0.024, "{sampling:?}: {share}, not {expected}");
             assert_eq!(share == 0.0, expected == 0.0, "{sampling:?}");
         }
     };
-    let all = Freedom::at(1.0);
+    let all = SamplingParams::with_temperature(1.0);
     close(all, [0.5, 0.25, 0.125, 0.125]);
     // At temperature 0.5 the probabilities are squared: 16 : 4 : 1 : 1.
-    close(Freedom::at(0.5), [16.0, 4.0, 1.0, 1.0].map(|share| share / 22.0));
-    close(Freedom { top_k: 2, ..all }, [2.0 / 3.0, 1.0 / 3.0, 0.0, 0.0]);
-    close(Freedom { top_p: 0.7, ..all }, [2.0 / 3.0, 1.0 / 3.0, 0.0, 0.0]);
-    close(Freedom { top_p: 0.4, ..all }, [1.0, 0.0, 0.0, 0.0]);
-    close(Freedom { top_p: 0.8, ..all }, [4.0 / 7.0, 2.0 / 7.0, 1.0 / 7.0, 0.0]);
+    close(SamplingParams::with_temperature(0.5), [16.0, 4.0, 1.0, 1.0].map(|share| share / 22.0));
+    close(SamplingParams { top_k: 2, ..all }, [2.0 / 3.0, 1.0 / 3.0, 0.0, 0.0]);
+    close(SamplingParams { top_p: 0.7, ..all }, [2.0 / 3.0, 1.0 / 3.0, 0.0, 0.0]);
+    close(SamplingParams { top_p: 0.4, ..all }, [1.0, 0.0, 0.0, 0.0]);
+    close(SamplingParams { top_p: 0.8, ..all }, [4.0 / 7.0, 2.0 / 7.0, 1.0 / 7.0, 0.0]);
     for temperature in [0.0, -1.0, f32::NAN] {
-        close(Freedom::at(temperature), [1.0, 0.0, 0.0, 0.0]);
+        close(SamplingParams::with_temperature(temperature), [1.0, 0.0, 0.0, 0.0]);
     }
 }
 
@@ -170,7 +171,7 @@ fn pitches_are_drawn_as_often_as_asked() {
 #[test]
 fn the_notes_of_a_seed_are_pinned() {
     let int8 = include_bytes!("../../../tests/golden/report-small-int8.safetensors");
-    let freedom = Freedom { top_p: 0.95, ..Freedom::at(1.0) };
+    let freedom = SamplingParams { top_p: 0.95, ..SamplingParams::with_temperature(1.0) };
     let sampling = Sampling { pitch: freedom, time: freedom, ..Sampling::default() };
     let guarded = Sampling { loop_guard: true, drift_guard: true, ..sampling };
     pinned(int8, &sampling, [72, 77, 61], 1389709403);

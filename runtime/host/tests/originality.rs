@@ -6,7 +6,7 @@ use pianola_host::originality::filter::{BuildError, build, false_positives, keys
 use pianola_host::originality::{Index, WINDOWS};
 use pianola_runtime::Note;
 use pianola_runtime::guard::{CHECKSUM, Filter, FilterError, Guard, HEADER};
-use pianola_runtime::passage::Identity;
+use pianola_runtime::passage::PassageMatch;
 use proptest::prelude::*;
 use rand_pcg::Pcg32;
 
@@ -31,13 +31,13 @@ fn a_passage_is_found_where_it_stands() {
     let index = Index::new(&songs);
     // Four notes of the second song, a fifth lower and in another tempo.
     let piece: Vec<Note> = [30, 64, 63, 60, 59, 30].map(|pitch| note(pitch, 1.5)).to_vec();
-    let found = index.search(&piece, Identity::Transposed).longest.unwrap();
+    let found = index.search(&piece, PassageMatch::Transposed).longest.unwrap();
     assert_eq!((found.notes, found.at, found.song, found.song_at), (4, 1, "b.mid", 2));
-    let found = index.search(&piece, Identity::Exact).longest;
+    let found = index.search(&piece, PassageMatch::Exact).longest;
     assert!(found.is_none(), "{found:?}");
     // No passage goes on from one song into the next.
     let piece = melody(&[64, 65, 67, 40, 50, 71]);
-    let found = index.search(&piece, Identity::Exact).longest.unwrap();
+    let found = index.search(&piece, PassageMatch::Exact).longest.unwrap();
     assert_eq!((found.notes, found.at, found.song, found.song_at), (3, 0, "a.mid", 2));
 }
 
@@ -50,7 +50,7 @@ fn chords_are_the_same_in_any_order_and_no_melodies() {
     let songs = [song("a.mid", chord([60, 64, 67]).chain(chord([62, 65, 69])).collect())];
     let index = Index::new(&songs);
     let notes = |piece: &[Note]| {
-        let longest = index.search(piece, Identity::Exact).longest;
+        let longest = index.search(piece, PassageMatch::Exact).longest;
         longest.map_or(0, |longest| longest.notes)
     };
     let turned: Vec<Note> = chord([67, 60, 64]).chain(chord([69, 62, 65])).collect();
@@ -86,16 +86,16 @@ fn score(notes: &[Note]) -> Vec<(u8, bool)> {
     score
 }
 
-fn same(a: &[(u8, bool)], b: &[(u8, bool)], identity: Identity) -> bool {
+fn same(a: &[(u8, bool)], b: &[(u8, bool)], identity: PassageMatch) -> bool {
     let shift = match identity {
-        Identity::Transposed => i16::from(a[0].0) - i16::from(b[0].0),
-        Identity::Exact => 0,
+        PassageMatch::Transposed => i16::from(a[0].0) - i16::from(b[0].0),
+        PassageMatch::Exact => 0,
     };
     let pitches = a.iter().zip(b).all(|(a, b)| i16::from(a.0) - i16::from(b.0) == shift);
     pitches && a[1..].iter().zip(&b[1..]).all(|(a, b)| a.1 == b.1)
 }
 
-fn found(piece: &[(u8, bool)], songs: &[Vec<(u8, bool)>], identity: Identity) -> bool {
+fn found(piece: &[(u8, bool)], songs: &[Vec<(u8, bool)>], identity: PassageMatch) -> bool {
     songs.iter().flat_map(|song| song.windows(piece.len())).any(|w| same(piece, w, identity))
 }
 
@@ -107,7 +107,7 @@ proptest! {
         let index = Index::new(&songs);
         let scores: Vec<_> = songs.iter().map(|song| score(&song.notes)).collect();
         let by_hand = score(&piece);
-        for identity in Identity::ALL {
+        for identity in PassageMatch::ALL {
             let shared = index.search(&piece, identity);
             for (i, window) in WINDOWS.into_iter().enumerate() {
                 let windows: Vec<_> = by_hand.windows(window).collect();
@@ -141,7 +141,7 @@ proptest! {
                         let single = note.step > 0.1 || at == 0;
                         let forbids = guard.forbids(note.step, note.pitch);
                         prop_assert!(forbids || at + 1 < notes || !(whole && single));
-                        guard.hear(note);
+                        guard.observe(note);
                     }
                 }
             }
@@ -164,11 +164,11 @@ proptest! {
         let mut piece = Vec::new();
         for note in proposed {
             if !guard.forbids(note.step, note.pitch) {
-                guard.hear(&note);
+                guard.observe(&note);
                 piece.push(note);
             }
         }
-        let longest = Index::new(&songs).search(&piece, Identity::Transposed).longest;
+        let longest = Index::new(&songs).search(&piece, PassageMatch::Transposed).longest;
         prop_assert!(longest.is_none_or(|passage| passage.notes < notes), "{longest:?}");
     }
 
@@ -232,7 +232,7 @@ fn the_format_stays_as_it_is() {
     assert_eq!(hex, expected);
     let filter = Filter::from_bytes(&bytes).unwrap();
     let mut guard = Guard::new(&filter);
-    melody(&[50, 52, 54]).iter().for_each(|note| guard.hear(note));
+    melody(&[50, 52, 54]).iter().for_each(|note| guard.observe(note));
     assert!(guard.forbids(0.1, 55) && !guard.forbids(0.1, 54) && !guard.forbids(0.0, 55));
     guard.restart();
     assert!(!guard.forbids(0.1, 55));

@@ -113,7 +113,7 @@ impl Drift {
     }
 
     /// Takes in a note.
-    pub fn hear(&mut self, note: &Note) {
+    pub fn observe(&mut self, note: &Note) {
         self.center += (f32::from(note.pitch) - self.center) / MEMORY;
         self.pace += (note.step - self.pace) / SHORT_MEMORY;
         self.lasting_pace += (note.step - self.lasting_pace) / LONGEST_MEMORY;
@@ -129,8 +129,8 @@ impl Drift {
     }
 
     /// Takes in a note that someone else played, as meant: who plays slowly, softly or loudly is answered so.
-    pub fn hear_another(&mut self, note: &Note) {
-        self.hear(&Note { step: note.step.min(PAUSE), ..*note });
+    pub fn observe_other(&mut self, note: &Note) {
+        self.observe(&Note { step: note.step.min(PAUSE), ..*note });
         self.meant_pace = self.pace;
         self.forget_lasting_pace();
         self.others = (self.others + 1.0).min(SHORT_MEMORY);
@@ -192,7 +192,7 @@ mod tests {
     /// After so many notes at a step.
     fn after(notes: usize, step: f32) -> Drift {
         let mut drift = Drift::new();
-        (0..notes).for_each(|_| drift.hear(&Note { step, ..NOTE }));
+        (0..notes).for_each(|_| drift.observe(&Note { step, ..NOTE }));
         drift
     }
 
@@ -219,7 +219,7 @@ mod tests {
     fn slow_music_is_led_back_unless_it_is_a_melody_or_was_heard() {
         let heard = |step| {
             let mut drift = Drift::new();
-            (0..3000).for_each(|_| drift.hear_another(&Note { step, ..NOTE }));
+            (0..3000).for_each(|_| drift.observe_other(&Note { step, ..NOTE }));
             drift.pace(true).cost
         };
         assert!(after(3000, 0.3).pace(true).cost > 0.0);
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn a_pause_is_no_slow_music() {
         let mut drift = after(300, MODERATE);
-        drift.hear_another(&Note { step: 15.0, ..NOTE });
+        drift.observe_other(&Note { step: 15.0, ..NOTE });
         assert!(drift.pace < PACES.1 && drift.pace(true).cost == 0.0, "{}", drift.pace);
     }
 
@@ -247,9 +247,9 @@ mod tests {
     fn a_piece_is_led_back_to_the_loudness_of_its_start_if_it_strays_far() {
         let after = |velocity| {
             let mut drift = Drift::new();
-            (0..300).for_each(|_| drift.hear(&Note { velocity: 60, ..NOTE }));
+            (0..300).for_each(|_| drift.observe(&Note { velocity: 60, ..NOTE }));
             assert_eq!(gain(&drift), 0.0);
-            (0..300).for_each(|_| drift.hear(&Note { velocity, ..NOTE }));
+            (0..300).for_each(|_| drift.observe(&Note { velocity, ..NOTE }));
             gain(&drift)
         };
         assert!(after(30) > 0.5 && after(90) < -0.5, "{}, {}", after(30), after(90));
@@ -262,7 +262,7 @@ mod tests {
         let mut play = |velocities: &[u8], own: bool| {
             for &velocity in velocities {
                 let note = Note { velocity, ..NOTE };
-                if own { drift.hear(&note) } else { drift.hear_another(&note) }
+                if own { drift.observe(&note) } else { drift.observe_other(&note) }
             }
             gain(&drift)
         };

@@ -9,7 +9,7 @@
 //! The format is in `docs/model-file.md`.
 
 use crate::note::Note;
-use crate::note::passage::{Identity, joins};
+use crate::note::passage::{PassageMatch, joins};
 
 /// What a filter file begins with.
 pub const MAGIC: [u8; 8] = *b"PIANOLAF";
@@ -135,7 +135,7 @@ fn mix(mut hash: u64) -> u64 {
     hash ^ hash >> 33
 }
 
-/// The key of a passage in a filter: its moves as [`Identity::Transposed`] numbers them, hashed
+/// The key of a passage in a filter: its moves as [`PassageMatch::Transposed`] numbers them, hashed
 /// from the first to the last.
 pub fn key(moves: impl IntoIterator<Item = u16>) -> u64 {
     moves
@@ -165,7 +165,7 @@ impl<'a> Guard<'a> {
     }
 
     /// Takes in a note.
-    pub fn hear(&mut self, note: &Note) {
+    pub fn observe(&mut self, note: &Note) {
         self.recent.add(note.step, note.pitch);
     }
 
@@ -225,8 +225,7 @@ impl Recent {
         }
         let (pitches, in_chord) = (self.pitches.get(last..)?, self.in_chord.get(last..)?);
         let pairs = pitches.iter().zip(pitches.get(1..)?).zip(in_chord).take(notes - 1).rev();
-        Some(key(
-            pairs.map(|((&to, &from), &in_chord)| Identity::Transposed.number(from, to, in_chord))
-        ))
+        Some(key(pairs
+            .map(|((&to, &from), &in_chord)| PassageMatch::Transposed.number(from, to, in_chord))))
     }
 }

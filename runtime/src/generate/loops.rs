@@ -27,7 +27,7 @@ impl Loops {
     }
 
     /// Takes in a note.
-    pub fn hear(&mut self, pitch: u8) {
+    pub fn observe(&mut self, pitch: u8) {
         for (repeated, &before) in self.repeated.iter_mut().zip(&self.recent) {
             *repeated = if before == pitch { repeated.saturating_add(1) } else { 0 };
         }
@@ -55,7 +55,7 @@ mod tests {
         let mut loops = Loops::new();
         let pitches = circle.iter().cycle().take_while(|&&pitch| {
             let passes = !loops.forbids(pitch);
-            loops.hear(pitch);
+            loops.observe(pitch);
             passes
         });
         pitches.take(1000).count()

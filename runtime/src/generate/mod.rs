@@ -9,7 +9,7 @@ mod sampling;
 
 use crate::kernels::Isa;
 use crate::model::{Model, ModelError};
-use crate::network::history::Known;
+use crate::network::history::PartialNote;
 use crate::network::{Network, Prediction};
 use crate::note::Note;
 use crate::note::vocabulary::{self, Hands};
@@ -17,8 +17,8 @@ use drift::Drift;
 use guard::{Filter, Guard};
 use loops::Loops;
 use pace::Pace;
-pub use sampling::{Freedom, Sampling};
 use sampling::{Random, draw, draw_in_bands};
+pub use sampling::{Sampling, SamplingParams};
 
 /// Number of pitches that can be played: all tokens but BOS.
 const PLAYABLE: usize = 128;
@@ -64,7 +64,8 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     /// [`ModelError::TooLarge`] if the model has more than `LAYERS` layers or `HIDDEN` units.
     #[inline(never)] // so that a caller's stack need not keep what it is made of
     pub fn new(model: &'m Model<'m>, seed: u64) -> Result<Self, ModelError> {
-        let mut made = Network::unheard(Isa::best(), model).map(|network| Self::of(network, seed));
+        let mut made = Network::uninitialized(Isa::best(), model)
+            .map(|network| Self::from_network(network, seed));
         if let Ok(generator) = &mut made {
             generator.network.begin();
         }
@@ -73,7 +74,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
 
     /// A generator that goes on from what a network has heard.
     #[inline(always)]
-    pub fn of(network: Network<'m, LAYERS, HIDDEN>, seed: u64) -> Self {
+    pub fn from_network(network: Network<'m, LAYERS, HIDDEN>, seed: u64) -> Self {
         Self { network, random: Random::new(seed), guard: None, course: Course::START }
     }
 
@@ -81,13 +82,13 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     ///
     /// Where every pitch of scale and register would complete one, none is kept back. With a wide register
     /// that does not happen.
-    pub fn keep_from(&mut self, filter: Option<&Filter<'m>>) {
+    pub fn set_filter(&mut self, filter: Option<&Filter<'m>>) {
         self.guard = filter.map(Guard::new);
     }
 
     /// Starts another piece, for the same hands: forgets what was heard and takes a new seed.
     pub fn restart(&mut self, seed: u64) {
-        self.restart_meanwhile(seed, || {});
+        self.restart_with_poll(seed, || {});
     }
 
     /// As [`restart`](Self::restart), with a piece for these hands; a new generator's is for both.
@@ -96,10 +97,10 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         self.restart(seed);
     }
 
-    /// As [`restart`](Self::restart), with a `meanwhile` as that of
-    /// [`next_note_meanwhile`](Self::next_note_meanwhile).
-    pub fn restart_meanwhile(&mut self, seed: u64, meanwhile: impl FnMut()) {
-        self.network.restart_meanwhile(meanwhile);
+    /// As [`restart`](Self::restart), with a `poll` as that of
+    /// [`next_note_with_poll`](Self::next_note_with_poll).
+    pub fn restart_with_poll(&mut self, seed: u64, poll: impl FnMut()) {
+        self.network.restart_with_poll(poll);
         self.random = Random::new(seed);
         self.course = Course::START;
         if let Some(guard) = &mut self.guard {
@@ -110,8 +111,8 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     /// Hears a note that someone else played; the next notes go on from it.
     ///
     /// Its times are made playable first, as those of the model's own notes.
-    pub fn hear(&mut self, note: &Note) {
-        self.hear_meanwhile(note, || {});
+    pub fn observe(&mut self, note: &Note) {
+        self.observe_with_poll(note, || {});
     }
 
     /// Makes up the next note, and hears it.
@@ -120,26 +121,22 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     /// times instead: they may be negative or not finite, [`Note::playable_seconds`] makes them
     /// playable, and it is the note as played that is heard. BOS is never drawn.
     pub fn next_note(&mut self, sampling: &Sampling) -> Note {
-        self.next_note_meanwhile(sampling, || {})
+        self.next_note_with_poll(sampling, || {})
     }
 
-    /// As [`next_note`](Self::next_note), and calls `meanwhile` more than a hundred times on the way,
+    /// As [`next_note`](Self::next_note), and calls `poll` more than a hundred times on the way,
     /// about evenly: a board sends its messages in time while it makes up the next note.
-    pub fn next_note_meanwhile(
-        &mut self,
-        sampling: &Sampling,
-        mut meanwhile: impl FnMut(),
-    ) -> Note {
-        let note = self.draw(sampling, &mut meanwhile);
-        self.network.hear_meanwhile(&note, meanwhile);
+    pub fn next_note_with_poll(&mut self, sampling: &Sampling, mut poll: impl FnMut()) -> Note {
+        let note = self.draw(sampling, &mut poll);
+        self.network.observe_with_poll(&note, poll);
         note
     }
 
-    /// As [`hear`](Self::hear), with a `meanwhile` as that of
-    /// [`next_note_meanwhile`](Self::next_note_meanwhile).
-    pub fn hear_meanwhile(&mut self, note: &Note, meanwhile: impl FnMut()) {
+    /// As [`observe`](Self::observe), with a `poll` as that of
+    /// [`next_note_with_poll`](Self::next_note_with_poll).
+    pub fn observe_with_poll(&mut self, note: &Note, poll: impl FnMut()) {
         let note = self.take(note);
-        self.network.hear_meanwhile(&note, meanwhile);
+        self.network.observe_with_poll(&note, poll);
     }
 
     /// The next note of each of several pieces, as [`next_note`](Self::next_note) would make them
@@ -150,7 +147,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         for (generator, note) in generators.iter_mut().zip(&mut *notes) {
             *note = generator.draw(sampling, || {});
         }
-        Network::hear_together(generators, notes);
+        Network::observe_batch(generators, notes);
     }
 
     /// The network, with what it has heard.
@@ -160,20 +157,20 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     }
 
     /// Draws the next note; the network has not yet heard it.
-    pub(crate) fn draw(&mut self, sampling: &Sampling, mut meanwhile: impl FnMut()) -> Note {
+    pub(crate) fn draw(&mut self, sampling: &Sampling, mut poll: impl FnMut()) -> Note {
         let mut note =
             Note { pitch: 0, velocity: Note::DEFAULT_VELOCITY, step: 0.0, duration: 0.0 };
-        note.step = match self.network.predict_meanwhile(Known::Nothing, &mut meanwhile) {
+        note.step = match self.network.predict_with_poll(PartialNote::Empty, &mut poll) {
             Prediction::Choice(logits) => self.draw_step(&logits, sampling),
             Prediction::Seconds(seconds) => Note::playable_seconds(seconds),
             Prediction::Unknown => 0.0,
         };
-        let known = Known::Step(note.step);
-        if let Prediction::Choice(logits) = self.network.predict_meanwhile(known, &mut meanwhile) {
+        let known = PartialNote::Step(note.step);
+        if let Prediction::Choice(logits) = self.network.predict_with_poll(known, &mut poll) {
             note.pitch = self.draw_pitch(&logits, note.step, sampling);
         }
-        let known = Known::Pitch(note.step, note.pitch);
-        note.duration = match self.network.predict_meanwhile(known, &mut meanwhile) {
+        let known = PartialNote::Pitch(note.step, note.pitch);
+        note.duration = match self.network.predict_with_poll(known, &mut poll) {
             Prediction::Choice(logits) => {
                 let bin = self.draw_time(&logits, sampling);
                 let place = self.another_place(&sampling.time);
@@ -183,8 +180,8 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
             Prediction::Unknown => 0.0,
         };
         note.duration = Note::playable_seconds(note.duration);
-        let known = Known::Duration(note.step, note.pitch, note.duration);
-        if let Prediction::Choice(logits) = self.network.predict_meanwhile(known, &mut meanwhile) {
+        let known = PartialNote::Duration(note.step, note.pitch, note.duration);
+        if let Prediction::Choice(logits) = self.network.predict_with_poll(known, &mut poll) {
             let bin = if sampling.drift_guard {
                 let led = self.course.drift.lead_velocity(&logits);
                 draw(&led, &sampling.velocity, &mut self.random)
@@ -195,7 +192,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
             note.velocity = vocabulary::velocity(bin, if greedy { 2 } else { self.random.bits() });
         }
         self.follow(&note);
-        self.course.drift.hear(&note);
+        self.course.drift.observe(&note);
         note
     }
 
@@ -204,15 +201,15 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         let (pitch, velocity) = (note.pitch.min(127), note.velocity.min(127));
         let note = Note { pitch, velocity, ..note.playable() };
         self.follow(&note);
-        self.course.drift.hear_another(&note);
+        self.course.drift.observe_other(&note);
         note
     }
 
     /// Keeps a note for what watches over the piece.
     fn follow(&mut self, note: &Note) {
-        self.course.loops.hear(note.pitch);
+        self.course.loops.observe(note.pitch);
         if let Some(guard) = &mut self.guard {
-            guard.hear(note);
+            guard.observe(note);
         }
     }
 
@@ -287,7 +284,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     /// Where in its bin a time lies that no note's end places and that keeps to no pulse: three in eight, nearly as
     /// in the songs of the reference corpus (32 % of steps, 39 % of durations), and all before there is a pulse;
     /// none where nothing is left to chance.
-    fn another_place(&mut self, freedom: &Freedom) -> Option<u32> {
+    fn another_place(&mut self, freedom: &SamplingParams) -> Option<u32> {
         if freedom.is_greedy() {
             return None;
         }

@@ -72,7 +72,7 @@ mod tests {
     fn history(times: &[(f32, f32)]) -> History {
         let mut history = History::new();
         for (pitch, &(step, duration)) in (60..).zip(times) {
-            history.hear(&Note { pitch, velocity: 80, step, duration });
+            history.observe(&Note { pitch, velocity: 80, step, duration });
         }
         history
     }

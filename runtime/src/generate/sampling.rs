@@ -8,7 +8,7 @@ use rand_pcg::rand_core::Rng;
 
 /// How freely one part of a note is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Freedom {
+pub struct SamplingParams {
     /// Divides the log-probabilities: below 1 the likely becomes likelier, above 1 the unlikely.
     /// At 0 (or below, or not a number) the likeliest choice is taken. Where all parts of a note are
     /// chosen, it is the choice among three neighbouring pitches, or within an octave of time, that is
@@ -21,9 +21,9 @@ pub struct Freedom {
     pub top_p: f32,
 }
 
-impl Freedom {
+impl SamplingParams {
     /// All choices, at a temperature.
-    pub const fn at(temperature: f32) -> Self {
+    pub const fn with_temperature(temperature: f32) -> Self {
         Self { temperature, top_k: 0, top_p: 1.0 }
     }
 
@@ -39,11 +39,11 @@ impl Freedom {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
     /// How freely pitches are drawn.
-    pub pitch: Freedom,
+    pub pitch: SamplingParams,
     /// How freely steps and durations are drawn.
-    pub time: Freedom,
+    pub time: SamplingParams,
     /// How freely velocities are drawn.
-    pub velocity: Freedom,
+    pub velocity: SamplingParams,
     /// Draw only pitches of this scale.
     pub scale: Scale,
     /// Lowest pitch to draw.
@@ -66,8 +66,8 @@ pub struct Sampling {
 
 impl Sampling {
     /// All parts at one temperature.
-    pub const fn at(temperature: f32) -> Self {
-        let freedom = Freedom::at(temperature);
+    pub const fn with_temperature(temperature: f32) -> Self {
+        let freedom = SamplingParams::with_temperature(temperature);
         Self {
             pitch: freedom,
             time: freedom,
@@ -101,7 +101,7 @@ impl Sampling {
 impl Default for Sampling {
     /// The model's own distribution.
     fn default() -> Self {
-        Self::at(1.0)
+        Self::with_temperature(1.0)
     }
 }
 
@@ -138,7 +138,7 @@ const MOST: usize = 128;
 /// Draws one of up to [`MOST`] choices. Logits that are not numbers are never drawn unless nothing else
 /// is there.
 #[inline(never)] // boards have no flash for a copy at every call
-pub(crate) fn draw(logits: &[f32], freedom: &Freedom, random: &mut Random) -> u8 {
+pub(crate) fn draw(logits: &[f32], freedom: &SamplingParams, random: &mut Random) -> u8 {
     let Some(Kept { choices, weights, count, total }) = Kept::of(logits, freedom) else {
         return likeliest(logits);
     };
@@ -164,10 +164,10 @@ pub(crate) fn draw(logits: &[f32], freedom: &Freedom, random: &mut Random) -> u8
 pub(crate) fn draw_in_bands(
     logits: &[f32],
     (first, width): (usize, usize),
-    freedom: &Freedom,
+    freedom: &SamplingParams,
     random: &mut Random,
 ) -> u8 {
-    let plain = Freedom { temperature: 1.0, ..*freedom };
+    let plain = SamplingParams { temperature: 1.0, ..*freedom };
     let Some(kept) = Kept::of(logits, &plain).filter(|_| !freedom.is_greedy()) else {
         return likeliest(logits);
     };
@@ -183,11 +183,11 @@ pub(crate) fn draw_in_bands(
         }
     }
     masses.iter_mut().for_each(|mass| *mass = libm::logf(*mass));
-    let band = usize::from(draw(&masses, &Freedom::at(1.0), random));
+    let band = usize::from(draw(&masses, &SamplingParams::with_temperature(1.0), random));
     let start = (band * width).saturating_sub(width - first);
     let end = (band * width + first).min(logits.len());
     let choices = tempered.get(start..end).unwrap_or_default();
-    start as u8 + draw(choices, &Freedom::at(freedom.temperature), random)
+    start as u8 + draw(choices, &SamplingParams::with_temperature(freedom.temperature), random)
 }
 
 /// The choices that may be drawn.
@@ -205,7 +205,7 @@ struct Kept {
 impl Kept {
     /// `None` where there is nothing to weigh: all is impossible, something is certain, or the likeliest is
     /// to be taken.
-    fn of(logits: &[f32], freedom: &Freedom) -> Option<Self> {
+    fn of(logits: &[f32], freedom: &SamplingParams) -> Option<Self> {
         let top = logit_of(logits, likeliest(logits));
         if freedom.is_greedy() || !top.is_finite() {
             return None;

@@ -115,7 +115,7 @@ impl Matrix<'_> {
     }
 
     /// All rows' sums, of a matrix whose blocks stand alone; of padding rows, as many as `output`
-    /// has room for. Calls `meanwhile` after every 16.
+    /// has room for. Calls `poll` after every 16.
     ///
     /// Hosts inline it into what is compiled for an instruction set; boards have one, and no flash for
     /// copies.
@@ -126,13 +126,13 @@ impl Matrix<'_> {
         kernel: K,
         activations: &Activations,
         output: &mut [f32],
-        meanwhile: &mut dyn FnMut(),
+        poll: &mut dyn FnMut(),
     ) {
         for (index, output) in output.chunks_mut(ROWS).enumerate() {
             let mut sums = [[0.0; ROWS]];
             self.rows(kernel, index, activations, &mut sums);
             output.iter_mut().zip(sums.as_flattened()).for_each(|(output, sum)| *output = *sum);
-            meanwhile();
+            poll();
         }
     }
 }

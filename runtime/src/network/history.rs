@@ -29,9 +29,9 @@ pub struct History {
 /// What is already known of a note when its next part is to be chosen: it says which rows of a head's
 /// feature table are added up.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Known {
+pub enum PartialNote {
     /// Nothing: its step comes next.
-    Nothing,
+    Empty,
     /// Its step, in seconds: its pitch comes next.
     Step(f32),
     /// Its step and pitch: its duration comes next.
@@ -40,12 +40,12 @@ pub enum Known {
     Duration(f32, u8, f32),
 }
 
-impl Known {
+impl PartialNote {
     /// What is known of a note before each of its parts, in their order.
     pub fn of(note: &Note) -> [Self; 4] {
         let Note { pitch, step, duration, .. } = *note;
         [
-            Self::Nothing,
+            Self::Empty,
             Self::Step(step),
             Self::Pitch(step, pitch),
             Self::Duration(step, pitch, duration),
@@ -79,7 +79,7 @@ impl History {
     }
 
     /// Takes in a note, with times that can be played.
-    pub fn hear(&mut self, note: &Note) {
+    pub fn observe(&mut self, note: &Note) {
         self.age.iter_mut().for_each(|age| *age += note.step);
         self.rest.iter_mut().for_each(|rest| *rest -= note.step);
         let pitch = usize::from(note.pitch);
@@ -94,16 +94,16 @@ impl History {
 
     /// Visits the rows of a head's feature table that describe this moment, each one below the head's
     /// number in [`FEATURES`]. A row may come more than once: it counts as often.
-    pub fn features(&self, known: Known, mut visit: impl FnMut(usize)) {
+    pub fn features(&self, known: PartialNote, mut visit: impl FnMut(usize)) {
         let time = |seconds: f32| usize::from(time_bin(seconds));
         let last = &self.last;
         match known {
-            Known::Nothing => {
+            PartialNote::Empty => {
                 visit(time(last.step));
                 visit(TIME_BINS + time(last.duration));
                 self.sounding(0.0).for_each(|rest| visit(2 * TIME_BINS + time(rest)));
             }
-            Known::Step(step) => {
+            PartialNote::Step(step) => {
                 visit(time(step));
                 visit(TIME_BINS + usize::from(last.pitch.min(127)));
                 for (pitch, (age, rest)) in self.age.iter().zip(&self.rest).enumerate() {
@@ -117,13 +117,13 @@ impl History {
                     }
                 }
             }
-            Known::Pitch(step, pitch) => {
+            PartialNote::Pitch(step, pitch) => {
                 visit(time(step));
                 visit(TIME_BINS + time(last.duration));
                 self.sounding(step).for_each(|rest| visit(2 * TIME_BINS + time(rest)));
                 visit(3 * TIME_BINS + usize::from(pitch.min(127)));
             }
-            Known::Duration(step, pitch, duration) => {
+            PartialNote::Duration(step, pitch, duration) => {
                 visit(time(step));
                 visit(TIME_BINS + time(duration));
                 visit(2 * TIME_BINS + usize::from(pitch.min(127)));
@@ -174,7 +174,7 @@ mod tests {
     use proptest::prelude::*;
     use std::vec::Vec;
 
-    fn features(history: &History, known: Known) -> Vec<usize> {
+    fn features(history: &History, known: PartialNote) -> Vec<usize> {
         let mut rows = Vec::new();
         history.features(known, |row| rows.push(row));
         rows
@@ -183,16 +183,16 @@ mod tests {
     #[test]
     fn tells_what_sounds_and_what_was_struck() {
         let mut history = History::new();
-        assert_eq!(features(&history, Known::Step(0.0)), [0, TIME_BINS]);
-        history.hear(&Note { pitch: 60, velocity: 80, step: 0.0, duration: 1.0 });
-        history.hear(&Note { pitch: 64, velocity: 80, step: 0.25, duration: 0.5 });
+        assert_eq!(features(&history, PartialNote::Step(0.0)), [0, TIME_BINS]);
+        history.observe(&Note { pitch: 60, velocity: 80, step: 0.0, duration: 1.0 });
+        history.observe(&Note { pitch: 64, velocity: 80, step: 0.25, duration: 0.5 });
         assert_eq!([0.0, 0.5, 0.75].map(|later| history.sounding_in(later)), [2, 1, 0]);
         let row = |pitch: usize, class: usize| TIME_BINS + PITCHES + (AGES + 1) * pitch + class;
         // At once: one struck a quarter of a second ago, one now; both sound.
         let rows = [0, TIME_BINS + 64, row(60, 3), row(60, AGES), row(64, 0), row(64, AGES)];
-        assert_eq!(features(&history, Known::Step(0.0)), rows);
+        assert_eq!(features(&history, PartialNote::Step(0.0)), rows);
         // Three quarters of a second later neither does.
-        let rows = features(&history, Known::Step(0.75));
+        let rows = features(&history, PartialNote::Step(0.75));
         assert_eq!(rows[2..], [row(60, 5), row(64, 4)]);
     }
 
@@ -200,9 +200,9 @@ mod tests {
     fn a_moment_has_no_more_rows_than_that() {
         let mut history = History::new();
         for pitch in 0..128 {
-            history.hear(&Note { pitch, velocity: 80, step: 0.0, duration: 9.0 });
+            history.observe(&Note { pitch, velocity: 80, step: 0.0, duration: 9.0 });
         }
-        assert_eq!(features(&history, Known::Step(1.0)).len(), MOST_ROWS);
+        assert_eq!(features(&history, PartialNote::Step(1.0)).len(), MOST_ROWS);
     }
 
     proptest! {
@@ -215,11 +215,11 @@ mod tests {
         ) {
             let mut history = History::new();
             for (pitch, velocity, step, duration) in notes {
-                history.hear(&Note { pitch, velocity, step, duration });
+                history.observe(&Note { pitch, velocity, step, duration });
             }
             let known = [
-                Known::Nothing, Known::Step(step), Known::Pitch(step, pitch),
-                Known::Duration(step, pitch, duration),
+                PartialNote::Empty, PartialNote::Step(step), PartialNote::Pitch(step, pitch),
+                PartialNote::Duration(step, pitch, duration),
             ];
             for (known, count) in known.into_iter().zip(FEATURES) {
                 let rows = features(&history, known);

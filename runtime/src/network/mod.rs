@@ -11,7 +11,7 @@ use crate::model::matrix::{Activations, Aligned, Matrix, ONE, floats};
 use crate::model::{Head, Heads, Input, Model, ModelError, Rest};
 use crate::note::Note;
 use crate::note::vocabulary::{Hands, RIGHT_HAND, time_bin, velocity_bin};
-use history::{History, Known, MOST_ROWS};
+use history::{History, MOST_ROWS, PartialNote};
 
 /// What the network expects of a part of the next note.
 #[derive(Clone, Debug)]
@@ -128,7 +128,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
     /// [`ModelError::TooLarge`] if the model does not fit the buffers; [`ModelError::Misaligned`] on
     /// Cortex-M if it does not lie on whole words.
     pub fn on(isa: Isa, model: &'m Model<'m>) -> Result<Self, ModelError> {
-        let mut network = Self::unheard(isa, model)?;
+        let mut network = Self::uninitialized(isa, model)?;
         network.begin();
         Ok(network)
     }
@@ -136,7 +136,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
     /// A network that has heard nothing: it is yet to [`begin`](Self::begin). A board's stack has no room
     /// for many networks, so it should do so where it is to stay.
     #[inline(always)]
-    pub(crate) fn unheard(isa: Isa, model: &'m Model<'m>) -> Result<Self, ModelError> {
+    pub(crate) fn uninitialized(isa: Isa, model: &'m Model<'m>) -> Result<Self, ModelError> {
         if model.layers > LAYERS || model.hidden > HIDDEN {
             return Err(ModelError::TooLarge);
         }
@@ -161,7 +161,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
 
     /// Forgets everything and starts a sequence, for the same hands.
     pub fn restart(&mut self) {
-        self.restart_meanwhile(|| {});
+        self.restart_with_poll(|| {});
     }
 
     /// Forgets everything and starts a sequence of these hands' notes; a new network hears both. For the
@@ -181,18 +181,18 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
         self.hands = hands;
     }
 
-    /// As [`restart`](Self::restart), with a `meanwhile` as that of
-    /// [`hear_meanwhile`](Self::hear_meanwhile).
-    pub fn restart_meanwhile(&mut self, mut meanwhile: impl FnMut()) {
+    /// As [`restart`](Self::restart), with a `poll` as that of
+    /// [`observe_with_poll`](Self::observe_with_poll).
+    pub fn restart_with_poll(&mut self, mut poll: impl FnMut()) {
         self.hidden = [[0.0; HIDDEN]; LAYERS];
         self.cell = [[0.0; HIDDEN]; LAYERS];
         self.history = History::new();
-        self.hear_token(Token::BOS, &mut meanwhile);
+        self.hear_token(Token::BOS, &mut poll);
     }
 
     /// Advances the state by one note, its times as they are: not a number among them would stay
     /// in the state. A pitch past 127 is heard as 127.
-    pub fn hear(&mut self, note: &Note) {
+    pub fn observe(&mut self, note: &Note) {
         self.hear_token(Token::from(note), &mut || {});
     }
 
@@ -203,59 +203,59 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
         there.then(|| (part(&self.hidden, layer, width), part(&self.cell, layer, width)))
     }
 
-    /// Lets several networks hear a note each, as [`hear`](Self::hear) would one by one, only
+    /// Lets several networks hear a note each, as [`observe`](Self::observe) would one by one, only
     /// faster: each weight is fetched once for all of them.
     ///
     /// Networks of different models hear one by one. Those without a note hear nothing.
-    pub fn hear_together<N: AsMut<Self>>(networks: &mut [N], notes: &[Note]) {
+    pub fn observe_batch<N: AsMut<Self>>(networks: &mut [N], notes: &[Note]) {
         let count = networks.len().min(notes.len());
         let networks = networks.get_mut(..count).unwrap_or_default();
         let Some((first, rest)) = networks.split_first_mut() else { return };
         let Self { model, isa, .. } = *first.as_mut();
         if rest.iter_mut().any(|network| !core::ptr::eq(network.as_mut().model, model)) {
             let each = networks.iter_mut().zip(notes);
-            return each.for_each(|(network, note)| network.as_mut().hear(note));
+            return each.for_each(|(network, note)| network.as_mut().observe(note));
         }
         let tokens = |index: usize| notes.get(index).map_or(Token::BOS, Token::from);
         for (index, network) in networks.iter_mut().enumerate() {
             network.as_mut().note_down(tokens(index));
         }
         let (units, exchange) = (0..model.hidden, |_: usize, _: &mut [f32]| {});
-        isa.run(Hear { model, networks, tokens, units, exchange, meanwhile: || {} });
+        isa.run(Observe { model, networks, tokens, units, exchange, poll: || {} });
     }
 
-    /// As [`hear`](Self::hear), and calls `meanwhile` a hundred times or so on the way, about
+    /// As [`observe`](Self::observe), and calls `poll` a hundred times or so on the way, about
     /// evenly: for boards that have more to see to.
-    pub fn hear_meanwhile(&mut self, note: &Note, mut meanwhile: impl FnMut()) {
-        self.hear_token(Token::from(note), &mut meanwhile);
+    pub fn observe_with_poll(&mut self, note: &Note, mut poll: impl FnMut()) {
+        self.hear_token(Token::from(note), &mut poll);
     }
 
     /// Hears a token with all units. What is called on the way is not part of this function's type, so
     /// that there is one such function: boards have no flash for a copy of it for every caller.
     #[inline(never)]
-    fn hear_token(&mut self, token: Token, meanwhile: &mut dyn FnMut()) {
-        self.hear_part(token, 0..self.model.hidden, |_, _| {}, meanwhile);
+    fn hear_token(&mut self, token: Token, poll: &mut dyn FnMut()) {
+        self.observe_units(token, 0..self.model.hidden, |_, _| {}, poll);
     }
 
     /// Hears a token, but computes only some units of each layer, whole chunks of them; `exchange`
     /// completes the new hidden state of each layer in turn.
-    pub(crate) fn hear_part(
+    pub(crate) fn observe_units(
         &mut self,
         token: Token,
         units: Range<usize>,
         exchange: impl FnMut(usize, &mut [f32]),
-        meanwhile: impl FnMut(),
+        poll: impl FnMut(),
     ) {
         self.note_down(token);
         let Self { model, isa, .. } = *self;
         let (networks, tokens) = (&mut [self], |_| token);
-        isa.run(Hear { model, networks, tokens, units, exchange, meanwhile });
+        isa.run(Observe { model, networks, tokens, units, exchange, poll });
     }
 
     /// Keeps a note for the heads' features. BOS is none.
     fn note_down(&mut self, Token(note): Token) {
         if note.pitch != BOS {
-            self.history.hear(&note);
+            self.history.observe(&note);
         }
     }
 
@@ -272,19 +272,19 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
     /// What the next part of the next note is expected to be, given the parts before it.
     ///
     /// The report's heads expect each part as if the others were not known.
-    pub fn predict(&self, known: Known) -> Prediction {
-        self.predict_meanwhile(known, || {})
+    pub fn predict(&self, known: PartialNote) -> Prediction {
+        self.predict_with_poll(known, || {})
     }
 
-    /// As [`predict`](Self::predict), and calls `meanwhile` on the way as
-    /// [`hear_meanwhile`](Self::hear_meanwhile) does.
-    pub fn predict_meanwhile(&self, known: Known, mut meanwhile: impl FnMut()) -> Prediction {
-        self.predict_part(known, &mut meanwhile)
+    /// As [`predict`](Self::predict), and calls `poll` on the way as
+    /// [`observe_with_poll`](Self::observe_with_poll) does.
+    pub fn predict_with_poll(&self, known: PartialNote, mut poll: impl FnMut()) -> Prediction {
+        self.predict_part(known, &mut poll)
     }
 
     #[inline(never)] // as `hear_token`
-    fn predict_part(&self, known: Known, meanwhile: &mut dyn FnMut()) -> Prediction {
-        self.isa.run(Predict { network: self, known, meanwhile })
+    fn predict_part(&self, known: PartialNote, poll: &mut dyn FnMut()) -> Prediction {
+        self.isa.run(Predict { network: self, known, poll })
     }
 }
 
@@ -317,7 +317,7 @@ impl<const LAYERS: usize, const HIDDEN: usize> AsMut<Self> for Network<'_, LAYER
 pub(crate) const UNITS: usize = ROWS;
 
 /// Advances networks of one model by one token each.
-struct Hear<'n, 'm, N, T, E, M, const LAYERS: usize, const HIDDEN: usize> {
+struct Observe<'n, 'm, N, T, E, M, const LAYERS: usize, const HIDDEN: usize> {
     model: &'m Model<'m>,
     networks: &'n mut [N],
     /// The token of each.
@@ -327,11 +327,11 @@ struct Hear<'n, 'm, N, T, E, M, const LAYERS: usize, const HIDDEN: usize> {
     /// Completes a layer's new hidden state where these are not all units.
     exchange: E,
     /// Called between chunks.
-    meanwhile: M,
+    poll: M,
 }
 
 impl<'m, N, T, E, M, const LAYERS: usize, const HIDDEN: usize> Work
-    for Hear<'_, 'm, N, T, E, M, LAYERS, HIDDEN>
+    for Observe<'_, 'm, N, T, E, M, LAYERS, HIDDEN>
 where
     N: AsMut<Network<'m, LAYERS, HIDDEN>>,
     T: Fn(usize) -> Token,
@@ -342,7 +342,7 @@ where
 
     #[inline(always)]
     fn with<K: Kernel>(self, kernel: K) {
-        let Self { model, networks, tokens, units, mut exchange, mut meanwhile } = self;
+        let Self { model, networks, tokens, units, mut exchange, mut poll } = self;
         let mut gates = [[0.0; UNITS]; 4];
         for (layer, matrix) in model.lstm.iter().flatten().enumerate() {
             for network in &mut *networks {
@@ -353,7 +353,7 @@ where
                     let heard = (layer == 0).then(|| (&model.input, tokens(index)));
                     network.as_mut().update_chunk(kernel, matrix, layer, chunk, heard, &mut gates);
                 }
-                meanwhile();
+                poll();
             }
             for network in &mut *networks {
                 let network = network.as_mut();
@@ -516,9 +516,9 @@ impl Input<'_> {
 struct Predict<'n, 'm, 'w, const LAYERS: usize, const HIDDEN: usize> {
     network: &'n Network<'m, LAYERS, HIDDEN>,
     /// What is known of the note: this chooses the head.
-    known: Known,
+    known: PartialNote,
     /// Called between blocks of rows.
-    meanwhile: &'w mut dyn FnMut(),
+    poll: &'w mut dyn FnMut(),
 }
 
 impl<const LAYERS: usize, const HIDDEN: usize> Work for Predict<'_, '_, '_, LAYERS, HIDDEN> {
@@ -526,28 +526,33 @@ impl<const LAYERS: usize, const HIDDEN: usize> Work for Predict<'_, '_, '_, LAYE
 
     #[inline(always)]
     fn with<K: Kernel>(self, kernel: K) -> Prediction {
-        let Self { network, known, meanwhile } = self;
+        let Self { network, known, poll } = self;
         let model = network.model;
         let head = match (&model.heads, known) {
-            (Heads::Expressive([step, ..]), Known::Nothing) => step,
-            (Heads::Expressive([_, pitch, ..]) | Heads::Report { pitch, .. }, Known::Step(_)) => {
-                pitch
-            }
-            (Heads::Expressive([_, _, duration, _]), Known::Pitch(..)) => duration,
-            (Heads::Expressive([.., velocity]), Known::Duration(..)) => velocity,
-            (Heads::Report { .. }, Known::Duration(..)) => return Prediction::Unknown,
-            (Heads::Report { times, .. }, Known::Nothing | Known::Pitch(..)) => {
+            (Heads::Expressive([step, ..]), PartialNote::Empty) => step,
+            (
+                Heads::Expressive([_, pitch, ..]) | Heads::Report { pitch, .. },
+                PartialNote::Step(_),
+            ) => pitch,
+            (Heads::Expressive([_, _, duration, _]), PartialNote::Pitch(..)) => duration,
+            (Heads::Expressive([.., velocity]), PartialNote::Duration(..)) => velocity,
+            (Heads::Report { .. }, PartialNote::Duration(..)) => return Prediction::Unknown,
+            (Heads::Report { times, .. }, PartialNote::Empty | PartialNote::Pitch(..)) => {
                 let mut seconds = [0.0; ROWS];
                 let mut quantized = Aligned([0; HIDDEN]);
                 let precision = model.precision.of_outputs();
                 let heard = activations(kernel, precision, network.top(), 1.0, &mut quantized.0);
-                times.multiply(kernel, &heard, &mut seconds, meanwhile);
+                times.multiply(kernel, &heard, &mut seconds, poll);
                 let [step, duration, ..] = seconds;
-                return Prediction::Seconds(if known == Known::Nothing { step } else { duration });
+                return Prediction::Seconds(if known == PartialNote::Empty {
+                    step
+                } else {
+                    duration
+                });
             }
         };
         let mut logits = Logits { values: [0.0; LOGITS], count: head.choices };
-        network.choose(kernel, head, known, &mut logits.values, meanwhile);
+        network.choose(kernel, head, known, &mut logits.values, poll);
         Prediction::Choice(logits)
     }
 }
@@ -565,9 +570,9 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
         &self,
         kernel: K,
         head: &Head,
-        known: Known,
+        known: PartialNote,
         logits: &mut [f32],
-        meanwhile: &mut dyn FnMut(),
+        poll: &mut dyn FnMut(),
     ) {
         // Between them, scaling neither overflows nor divides by nothing.
         const LIMITS: (f32, f32) = (1e-30, 1e30);
@@ -577,7 +582,7 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
         let inner = inner.get_mut(..head.output.columns).unwrap_or_default();
         let mut quantized = Aligned([0; HIDDEN]);
         let heard = activations(kernel, precision, self.top(), 1.0, &mut quantized.0);
-        head.hidden.multiply(kernel, &heard, inner, meanwhile);
+        head.hidden.multiply(kernel, &heard, inner, poll);
         if let Some(features) = &head.features {
             let mut sums = [0.0; MAX_HEAD_HIDDEN];
             let sums = sums.get_mut(..inner.len()).unwrap_or_default();
@@ -587,7 +592,7 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
             rows.iter().for_each(|&row| features.add(usize::from(row), sums));
             features.scale(sums);
             inner.iter_mut().zip(&*sums).for_each(|(inner, sum)| *inner += sum);
-            meanwhile();
+            poll();
         }
         for value in &mut *inner {
             let positive = if *value > 0.0 { *value } else { 0.0 };
@@ -601,7 +606,7 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
         let inner = activations(kernel, outputs, inner, largest, &mut quantized.0);
         let rows = head.choices.next_multiple_of(ROWS);
         let logits = logits.get_mut(..rows).unwrap_or_default();
-        head.output.multiply(kernel, &inner, logits, meanwhile);
+        head.output.multiply(kernel, &inner, logits, poll);
     }
 }
 

@@ -14,14 +14,14 @@ use crate::note::vocabulary::time_bin;
 
 /// Which notes count as the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Identity {
+pub enum PassageMatch {
     /// The same moves from any pitch: up to transposition.
     Transposed,
     /// The same moves from the same pitches.
     Exact,
 }
 
-impl Identity {
+impl PassageMatch {
     /// Both, each at its own number.
     pub const ALL: [Self; 2] = [Self::Transposed, Self::Exact];
 

@@ -103,7 +103,7 @@ fn measure<const LAYERS: usize, const HIDDEN: usize>(
     model: &Model,
     bytes: &[u8],
 ) -> Result<(Vec<f64>, Vec<f64>, u32), ModelError> {
-    let mut generator = Generator::of(Network::<LAYERS, HIDDEN>::on(isa, model)?, 1);
+    let mut generator = Generator::from_network(Network::<LAYERS, HIDDEN>::on(isa, model)?, 1);
     let sampling = Sampling::default();
     let each = options.notes.div_ceil(TURNS);
     let (mut notes, mut readings, mut paired) = (Vec::new(), Vec::new(), 0);

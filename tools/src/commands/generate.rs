@@ -7,7 +7,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use pianola_host::files::write_whole;
 use pianola_host::midi_file;
-use pianola_runtime::{Freedom, Generator, MAX_HIDDEN, MAX_LAYERS, Note, Sampling};
+use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Note, Sampling, SamplingParams};
 use rayon::prelude::*;
 
 use crate::commands::render;
@@ -105,7 +105,7 @@ fn make_up(options: &Options, source: &Opened) -> anyhow::Result<String> {
     } else {
         &[sampling.pitch]
     };
-    if options.count > 1 && drawn.iter().all(Freedom::is_greedy) {
+    if options.count > 1 && drawn.iter().all(SamplingParams::is_greedy) {
         eprintln!("note: where nothing is left to chance, every seed makes the same piece");
     }
     let pieces: Vec<u64> = (0..options.count).map(|piece| seed.wrapping_add(piece)).collect();
@@ -119,7 +119,7 @@ fn make_up(options: &Options, source: &Opened) -> anyhow::Result<String> {
                 .iter()
                 .map(|&seed| {
                     let mut generator = source.generator(seed)?;
-                    source.primer.iter().for_each(|note| generator.hear(note));
+                    source.primer.iter().for_each(|note| generator.observe(note));
                     Ok(generator)
                 })
                 .collect::<anyhow::Result<Vec<_>>>()?;

@@ -10,7 +10,7 @@ use pianola_host::bars::Bars;
 use pianola_host::corpus::Set;
 use pianola_host::midi_file::{self, Tracks};
 use pianola_host::originality::{Index, Passage, Shared, WINDOWS};
-use pianola_runtime::passage::Identity;
+use pianola_runtime::passage::PassageMatch;
 use serde_json::{Value, json};
 
 use crate::options::songs::{CorpusOptions, Piece, read_pieces};
@@ -40,7 +40,7 @@ pub struct Options {
     json: bool,
 }
 
-/// What was found of a piece, in the order of [`Identity::ALL`].
+/// What was found of a piece, in the order of [`PassageMatch::ALL`].
 struct Found<'a> {
     piece: &'a Piece,
     shared: [Shared<'a>; 2],
@@ -64,7 +64,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let index = Index::new(songs.iter().copied());
     let find = |piece| Found {
         piece,
-        shared: Identity::ALL.map(|identity| index.search(&piece.notes, identity)),
+        shared: PassageMatch::ALL.map(|identity| index.search(&piece.notes, identity)),
     };
     let place = |path: &Path, note: usize| Place::read(path, options.tracks, note);
     // Each group with its name; the first one's pieces are listed.
@@ -84,7 +84,8 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         for (name, found) in &groups {
             let describe = |found: &Found| describe(found, &options.songs.corpus, place);
             let pieces = found.iter().map(describe).collect::<anyhow::Result<Vec<_>>>()?;
-            let [transposed, exact] = Identity::ALL.map(|identity| sum_to_json(found, identity));
+            let [transposed, exact] =
+                PassageMatch::ALL.map(|identity| sum_to_json(found, identity));
             let all = json!({ "transposed": transposed, "exact": exact });
             report[name.replace(' ', "_")] = json!({ "all": all, "pieces": pieces });
         }
@@ -132,12 +133,12 @@ impl std::fmt::Display for Place {
 }
 
 /// The sum over pieces.
-fn sum<'a>(found: &[Found<'a>], identity: Identity) -> Shared<'a> {
+fn sum<'a>(found: &[Found<'a>], identity: PassageMatch) -> Shared<'a> {
     found.iter().map(|found| found.shared[identity as usize]).collect()
 }
 
 /// The median of the longest passages of pieces, in notes.
-fn median(found: &[Found], identity: Identity) -> usize {
+fn median(found: &[Found], identity: PassageMatch) -> usize {
     let mut notes: Vec<_> = found
         .iter()
         .map(|found| found.shared[identity as usize].longest.map_or(0, |longest| longest.notes))
@@ -163,7 +164,7 @@ fn table(
     for found in groups.first().iter().flat_map(|(_, found)| found) {
         let (mut name, mut notes) =
             (found.piece.name.as_str(), found.piece.notes.len().to_string());
-        for (identity, shared) in Identity::ALL.into_iter().zip(&found.shared) {
+        for (identity, shared) in PassageMatch::ALL.into_iter().zip(&found.shared) {
             write!(report, "{name:width$}{notes:>8}  {:12}{}", identity.name(), shares(shared))?;
             match &shared.longest {
                 Some(longest) => writeln!(
@@ -182,7 +183,7 @@ fn table(
     for (group, found) in groups {
         let notes: usize = found.iter().map(|found| found.piece.notes.len()).sum();
         let (mut name, mut notes) = (format!("{group}: {} files", found.len()), notes.to_string());
-        for identity in Identity::ALL {
+        for identity in PassageMatch::ALL {
             let all = sum(found, identity);
             write!(report, "{name:width$}{notes:>8}  {:12}{}", identity.name(), shares(&all))?;
             let longest = all.longest.map_or(0, |longest| longest.notes);
@@ -200,7 +201,7 @@ fn describe(
     place: impl Fn(&Path, usize) -> anyhow::Result<Place>,
 ) -> anyhow::Result<Value> {
     let mut value = json!({ "file": found.piece.name, "notes": found.piece.notes.len() });
-    for (identity, shared) in Identity::ALL.into_iter().zip(&found.shared) {
+    for (identity, shared) in PassageMatch::ALL.into_iter().zip(&found.shared) {
         let longest = match &shared.longest {
             Some(longest) => {
                 let mut there = place(&corpus.join(longest.song), longest.song_at)?.to_json();
@@ -216,7 +217,7 @@ fn describe(
 }
 
 /// The sum over pieces, as JSON.
-fn sum_to_json(found: &[Found], identity: Identity) -> Value {
+fn sum_to_json(found: &[Found], identity: PassageMatch) -> Value {
     let all = sum(found, identity);
     json!({
         "windows": windows_to_json(&all),

@@ -147,13 +147,13 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         };
         let (performed, watched) = (performing.join(), watching.join());
         composed?;
-        let Ok(Ok(lateness)) = performed else { bail!("the timing thread has panicked") };
+        let Ok(Ok(jitter)) = performed else { bail!("the timing thread has panicked") };
         let Ok(kept) = watched else { bail!("the view has panicked") };
         let wrote = match (kept?, &options.record) {
             (Some(true), Some(path)) => format!("wrote {}\n", path.display()),
             _ => String::new(),
         };
-        Ok(format!("played {lateness}\n{wrote}"))
+        Ok(format!("played {jitter}\n{wrote}"))
     })
 }
 

@@ -29,7 +29,7 @@ impl Piece<'_> {
     /// The next note, unless the piece is over.
     fn next(&mut self, sampling: &Sampling) -> Option<Note> {
         if let Some((note, rest)) = self.primer.split_first() {
-            self.generator.hear(note);
+            self.generator.observe(note);
             self.primer = rest;
             return Some(*note);
         }
@@ -78,7 +78,7 @@ pub fn compose(
                     piece.primer = &[];
                     ear.iter_mut().for_each(Ear::restart);
                 }
-                (_, Some(ear)) => ear.take(request, at, |note| piece.generator.hear(note)),
+                (_, Some(ear)) => ear.take(request, at, |note| piece.generator.observe(note)),
                 _ => {}
             },
         }

@@ -35,7 +35,7 @@ impl Ear {
     }
 
     /// Takes what a message asks for, and hands each note to `hear`: when its key is released, or if
-    /// Pianola plays on meanwhile, when it is pressed. It is not known then how long it will be; it is heard to be as
+    /// Pianola plays on poll, when it is pressed. It is not known then how long it will be; it is heard to be as
     /// long as those before.
     pub fn take(&mut self, request: Request, at: Micros, mut hear: impl FnMut(&Note)) {
         match request {

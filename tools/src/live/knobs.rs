@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use pianola_runtime::{Freedom, Sampling, Scale};
+use pianola_runtime::{Sampling, SamplingParams, Scale};
 
 use crate::options::named_scale::{NamedScale, PITCH_CLASSES};
 
@@ -145,7 +145,7 @@ impl Knob {
     }
 
     /// The parts of a note whose temperature this is.
-    fn parts(self, sampling: &mut Sampling) -> impl Iterator<Item = &mut Freedom> {
+    fn parts(self, sampling: &mut Sampling) -> impl Iterator<Item = &mut SamplingParams> {
         let Sampling { pitch, time, velocity, .. } = sampling;
         let parts = [
             (pitch, Self::PitchTemperature),
@@ -254,7 +254,7 @@ mod tests {
     fn the_temperature_is_that_of_all_parts_until_one_is_set_apart() {
         let mut sampling = Sampling::default();
         Knob::Temperature.turn(&mut sampling, 32);
-        assert_eq!(sampling, Sampling::at(0.5));
+        assert_eq!(sampling, Sampling::with_temperature(0.5));
         Knob::VelocityTemperature.step(&mut sampling, 1);
         assert_eq!(sampling.velocity.temperature, 0.55);
         assert_eq!(Knob::Temperature.shown(&sampling), "set apart");

@@ -2,8 +2,8 @@
 
 pub mod composer;
 pub mod ear;
+pub mod jitter;
 pub mod knobs;
-pub mod lateness;
 pub mod mapping;
 pub mod port;
 #[cfg(unix)]

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use pianola_runtime::{Keys, Micros, Note, Player};
 
-use crate::live::lateness::Lateness;
+use crate::live::jitter::JitterHistogram;
 use crate::live::mapping::{Mapping, Request};
 use crate::live::port::Output;
 use crate::live::recording::{Performer, Played};
@@ -161,7 +161,7 @@ pub struct Timing {
     /// Whether there is no further note.
     ended: bool,
     cue: Option<Cue>,
-    lateness: Lateness,
+    jitter: JitterHistogram,
 }
 
 /// How long it tries to silence a port that takes nothing.
@@ -209,18 +209,18 @@ impl Timing {
             stale: false,
             ended: false,
             cue: Some(Cue::Lead),
-            lateness: Lateness::default(),
+            jitter: JitterHistogram::default(),
         }
     }
 
     /// Performs until there are no more notes, or until it is told to quit; then, and if it panics,
     /// leaves nothing sounding.
-    pub fn perform(mut self, commands: &Receiver<Command>) -> thread::Result<Lateness> {
+    pub fn perform(mut self, commands: &Receiver<Command>) -> thread::Result<JitterHistogram> {
         hurry();
         // What a panic leaves half done is set right by silencing everything.
         let performed = catch_unwind(AssertUnwindSafe(|| self.run(commands)));
         let silenced = catch_unwind(AssertUnwindSafe(|| self.silence()));
-        performed.and(silenced).map(|()| self.lateness)
+        performed.and(silenced).map(|()| self.jitter)
     }
 
     fn run(&mut self, commands: &Receiver<Command>) {
@@ -281,7 +281,7 @@ impl Timing {
                 self.asked = false;
                 self.ended = !take(&mut self.stale);
             }
-            Command::Heard(message, at) => self.hear(message, at),
+            Command::Heard(message, at) => self.observe(message, at),
             Command::Asked(request) => self.grant(request, now),
             Command::Deaf => {
                 self.release_all(now);
@@ -333,7 +333,7 @@ impl Timing {
     }
 
     /// Takes a message of whoever plays along.
-    fn hear(&mut self, message: [u8; 3], at: Micros) {
+    fn observe(&mut self, message: [u8; 3], at: Micros) {
         self.tell(News::Heard(message, at));
         if let Some(request) = self.mapping.request(message) {
             // Some instruments send "all notes off" with the last release: it is answered all the same.
@@ -349,7 +349,7 @@ impl Timing {
     /// Takes the keys that are held as released: their releases will not come.
     fn release_all(&mut self, now: Micros) {
         for pitch in pitches(self.held) {
-            self.hear([0x80, pitch, 64], now);
+            self.observe([0x80, pitch, 64], now);
         }
     }
 
@@ -484,7 +484,7 @@ impl Timing {
             }
             if let Some(due) = self.due.take() {
                 let now = self.clock.now();
-                self.lateness.record(due, now);
+                self.jitter.record(due, now);
                 self.tell(News::Late(now.saturating_sub(due)));
             }
             let due = self.player.due();
@@ -664,7 +664,7 @@ mod tests {
         at: usize,
         trouble: Trouble,
         notes: u8,
-    ) -> ([Received; 2], thread::Result<Lateness>) {
+    ) -> ([Received; 2], thread::Result<JitterHistogram>) {
         let received: [Received; 2] = Default::default();
         let (reports, wanted) = channel();
         let (lost, losses) = channel();
@@ -712,7 +712,7 @@ mod tests {
     fn every_note_is_played_and_ended() {
         let (received, ended) = perform(0, Trouble::None, 100);
         assert_eq!(heard(&received[0]), (vec![], 100));
-        assert!(ended.is_ok_and(|lateness| lateness.notes() == 100));
+        assert!(ended.is_ok_and(|jitter| jitter.notes() == 100));
     }
 
     #[test]
@@ -782,7 +782,7 @@ mod tests {
             Self { timing, received, reports: wanted, _losses: losses }
         }
 
-        fn hear(&mut self, message: [u8; 3]) {
+        fn observe(&mut self, message: [u8; 3]) {
             let now = self.timing.clock.now();
             self.timing.obey(Command::Heard(message, now));
         }
@@ -808,15 +808,15 @@ mod tests {
     fn it_answers_after_a_pause_and_hands_over_when_a_key_is_pressed() {
         let mut stage = Stage::new(Mode::Answer, false);
         assert_eq!(stage.serve(100), 0, "plays with nothing to answer to");
-        stage.hear([0x90, 60, 80]);
+        stage.observe([0x90, 60, 80]);
         assert_eq!(stage.serve(100), 0, "answers while a key is held");
-        stage.hear([0x90, 60, 0]);
+        stage.observe([0x90, 60, 0]);
         assert_eq!(stage.serve(30), 0, "answers too soon");
         assert!(stage.serve(100) > 0);
         let (sounding, starts) = heard(&stage.received);
         assert!(!sounding.is_empty() && starts > 10);
 
-        stage.hear([0x95, 60, 80]);
+        stage.observe([0x95, 60, 80]);
         stage.timing.serve();
         let (sounding, before) = heard(&stage.received);
         assert!(sounding.is_empty(), "{sounding:?} sound");
@@ -828,11 +828,11 @@ mod tests {
     fn all_notes_off_after_the_last_release_is_a_release() {
         let mut stage = Stage::new(Mode::Answer, false);
         assert_eq!(stage.serve(10), 0);
-        stage.hear([0x90, 60, 80]);
-        stage.hear([0xb0, 123, 0]);
+        stage.observe([0x90, 60, 80]);
+        stage.observe([0xb0, 123, 0]);
         assert!(stage.serve(150) > 0);
         // In the middle of the answer, it silences that.
-        stage.hear([0xb0, 123, 0]);
+        stage.observe([0xb0, 123, 0]);
         assert_eq!(stage.serve(150), 0);
     }
 
@@ -840,7 +840,7 @@ mod tests {
     fn a_note_that_comes_too_late_is_late() {
         let mut stage = Stage::new(Mode::Accompany, false);
         assert!(stage.serve(400) > 0);
-        assert!(stage.timing.lateness.quantile(1.0) < 200_000);
+        assert!(stage.timing.jitter.quantile(1.0) < 200_000);
         // All that waits is played, then nothing comes for a while.
         let end = Instant::now() + Duration::from_millis(600);
         while Instant::now() < end {
@@ -848,18 +848,18 @@ mod tests {
         }
         stage.timing.obey(Command::Note(note(1)));
         stage.timing.serve();
-        assert!(stage.timing.lateness.quantile(1.0) > 250_000);
+        assert!(stage.timing.jitter.quantile(1.0) > 250_000);
     }
 
     #[test]
     fn a_note_that_is_made_up_while_it_hands_over_is_never_heard() {
         let mut stage = Stage::new(Mode::Answer, false);
-        stage.hear([0x90, 60, 80]);
-        stage.hear([0x80, 60, 80]);
+        stage.observe([0x90, 60, 80]);
+        stage.observe([0x80, 60, 80]);
         sleep(Duration::from_millis(60));
         stage.timing.serve();
         assert!(stage.timing.asked);
-        stage.hear([0x90, 62, 80]);
+        stage.observe([0x90, 62, 80]);
         stage.timing.obey(Command::Note(note(1)));
         stage.timing.serve();
         assert_eq!(heard(&stage.received).1, 0);
@@ -872,7 +872,7 @@ mod tests {
         assert!(stage.serve(400) > 0);
         let mut forgotten = 0;
         for pitch in [20, 21] {
-            stage.hear([0x90, pitch, 80]);
+            stage.observe([0x90, pitch, 80]);
             forgotten +=
                 stage.reports.try_iter().filter(|one| matches!(one, Report::Forgotten)).count();
             assert!(stage.serve(20) > 0);
@@ -889,10 +889,10 @@ mod tests {
     fn a_panic_button_silences_both_until_a_key_is_pressed() {
         let mut stage = Stage::new(Mode::Accompany, false);
         assert!(stage.serve(400) > 0);
-        stage.hear([0xb3, 123, 0]);
+        stage.observe([0xb3, 123, 0]);
         assert_eq!(stage.serve(50), 0);
         assert!(heard(&stage.received).0.is_empty());
-        stage.hear([0x90, 60, 80]);
+        stage.observe([0x90, 60, 80]);
         assert!(stage.serve(50) > 0);
     }
 }

@@ -1,6 +1,6 @@
 //! What is seen of a session in a terminal, and the keys that play with it.
 //!
-//! A view draws what a [`Scene`] says and waits for keys; whoever plays notes goes on meanwhile, on a
+//! A view draws what a [`Scene`] says and waits for keys; whoever plays notes goes on poll, on a
 //! thread of its own.
 
 use std::io::{self, IsTerminal};

@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use clap::Args;
-use pianola_runtime::{Freedom, Sampling, Scale};
+use pianola_runtime::{Sampling, SamplingParams, Scale};
 
 use crate::options::named_scale::{NamedScale, named_note};
 
@@ -82,7 +82,7 @@ impl Controls {
             let name = named(top_p.is_some());
             let top_p = top_p.unwrap_or(self.top_p);
             ensure!(top_p > 0.0 && top_p <= 1.0, "{name}top-p must be above 0, up to 1");
-            Ok(Freedom { temperature, top_k: 0, top_p })
+            Ok(SamplingParams { temperature, top_k: 0, top_p })
         };
         let density = self.density.unwrap_or(0.0);
         let sensible = self.density.is_none_or(|density| (0.1..=100.0).contains(&density));
@@ -93,7 +93,7 @@ impl Controls {
         };
         ensure!(lowest <= highest, "--register {lowest} {highest}: the lowest pitch comes first");
         let sampling = Sampling {
-            pitch: Freedom {
+            pitch: SamplingParams {
                 top_k: self.top_k,
                 ..freedom("pitch", self.pitch_temperature, self.pitch_top_p)?
             },

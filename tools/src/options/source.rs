@@ -93,7 +93,7 @@ impl<'a> Opened<'a> {
     pub fn generator(&self, seed: u64) -> anyhow::Result<Generator<'a, MAX_LAYERS, MAX_HIDDEN>> {
         let generator = Generator::new(self.model, seed);
         let mut generator = generator.map_err(|error| self.file.refused(error))?;
-        generator.keep_from(self.filter);
+        generator.set_filter(self.filter);
         generator.restart_for(self.source.hands.told(), seed);
         Ok(generator)
     }

@@ -6,7 +6,7 @@ use xorf::BinaryFuse8;
 use crate::corpus::{Song, below};
 use crate::originality::moves;
 use pianola_runtime::guard::{CHECKSUM, Filter, HEADER, LENGTHS, MAGIC, VERSION, key};
-use pianola_runtime::passage::Identity;
+use pianola_runtime::passage::PassageMatch;
 
 /// Why no filter could be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +26,7 @@ pub enum BuildError {
 pub fn keys<'a>(songs: impl IntoIterator<Item = &'a Song>, notes: usize) -> Vec<u64> {
     let mut keys = Vec::new();
     for song in songs {
-        let moves: Vec<u16> = moves(&song.notes, Identity::Transposed).collect();
+        let moves: Vec<u16> = moves(&song.notes, PassageMatch::Transposed).collect();
         keys.extend(moves.windows(notes.saturating_sub(1).max(1)).map(|m| key(m.iter().copied())));
     }
     keys.sort_unstable();
@@ -78,7 +78,7 @@ pub fn false_positives(filter: &Filter, keys: &[u64], drawn: u64) -> f64 {
         // Small intervals, as music has them: what differs least from what the filter knows.
         let moves = std::iter::repeat_with(|| {
             let to = 54 + below(&mut rng, 13) as u8;
-            Identity::Transposed.number(60, to, rng.next_u32() & 1 == 1)
+            PassageMatch::Transposed.number(60, to, rng.next_u32() & 1 == 1)
         });
         let key = key(moves.take(filter.notes() - 1));
         if keys.binary_search(&key).is_err() {

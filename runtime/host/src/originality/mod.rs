@@ -9,7 +9,7 @@ pub mod filter;
 
 use crate::corpus::Song;
 use pianola_runtime::Note;
-use pianola_runtime::passage::{Identity, joins};
+use pianola_runtime::passage::{PassageMatch, joins};
 
 /// Lengths, in notes, of the windows whose share is measured.
 pub const WINDOWS: [usize; 3] = [8, 12, 16];
@@ -17,7 +17,7 @@ pub const WINDOWS: [usize; 3] = [8, 12, 16];
 /// The songs of a corpus, ready to be searched.
 pub struct Index<'a> {
     songs: Vec<&'a Song>,
-    /// In the order of [`Identity::ALL`].
+    /// In the order of [`PassageMatch::ALL`].
     texts: [Text; 2],
     /// Where each song's moves begin, in either text.
     begins: Vec<usize>,
@@ -75,7 +75,7 @@ impl<'a> Index<'a> {
     pub fn new(songs: impl IntoIterator<Item = &'a Song>) -> Self {
         let songs: Vec<_> = songs.into_iter().collect();
         let mut begins = Vec::with_capacity(songs.len());
-        let texts = Identity::ALL.map(|identity| {
+        let texts = PassageMatch::ALL.map(|identity| {
             begins.clear();
             let mut text = Vec::new();
             for song in &songs {
@@ -89,7 +89,7 @@ impl<'a> Index<'a> {
     }
 
     /// Looks for the passages of a piece.
-    pub fn search(&self, piece: &[Note], identity: Identity) -> Shared<'a> {
+    pub fn search(&self, piece: &[Note], identity: PassageMatch) -> Shared<'a> {
         let text = &self.texts[identity as usize];
         let moves: Vec<u16> = moves(piece, identity).collect();
         let mut shared = Shared {
@@ -130,7 +130,7 @@ fn in_order(notes: &[Note]) -> Vec<(u8, bool)> {
 }
 
 /// The moves from each note of a piece to the next.
-pub(crate) fn moves(notes: &[Note], identity: Identity) -> impl Iterator<Item = u16> {
+pub(crate) fn moves(notes: &[Note], identity: PassageMatch) -> impl Iterator<Item = u16> {
     let order = in_order(notes);
     (1..order.len()).map(move |at| {
         let ((from, _), (to, in_chord)) = (order[at - 1], order[at]);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::corpus::SEGMENT;
 use crate::statistics::histograms::{Binning, NoteHistograms};
-use pianola_runtime::history::Known;
+use pianola_runtime::history::PartialNote;
 use pianola_runtime::vocabulary::{Hands, bins};
 use pianola_runtime::{
     Generator, MAX_HIDDEN, MAX_LAYERS, Model, ModelError, Network, Note, Prediction, Sampling,
@@ -79,16 +79,16 @@ impl LossSum {
                     Prediction::Seconds(seconds) => f64::from(seconds - target).powi(2),
                     _ => f64::NAN,
                 };
-                let pitch = match network.predict(Known::Step(note.step)) {
+                let pitch = match network.predict(PartialNote::Step(note.step)) {
                     Prediction::Choice(logits) => cross_entropy(&logits, note.pitch),
                     _ => f64::NAN,
                 };
-                let known = Known::Pitch(note.step, note.pitch);
+                let known = PartialNote::Pitch(note.step, note.pitch);
                 let sums =
-                    [pitch, squared(Known::Nothing, note.step), squared(known, note.duration)];
+                    [pitch, squared(PartialNote::Empty, note.step), squared(known, note.duration)];
                 *loss = loss.plus(Self { sums, notes: 1 });
             }
-            Network::hear_together(&mut networks, &notes);
+            Network::observe_batch(&mut networks, &notes);
         }
         Ok(losses)
     }
@@ -146,14 +146,14 @@ impl Nll {
                     sums[1] = sums[1].plus(nll);
                 }
             }
-            Network::hear_together(&mut networks, &notes);
+            Network::observe_batch(&mut networks, &notes);
             at += 1;
         }
     }
 
     /// Of a single note; not a number where the model says nothing.
     fn of_note<const L: usize, const H: usize>(network: &Network<L, H>, note: &Note) -> [f64; 4] {
-        let known = Known::of(note);
+        let known = PartialNote::of(note);
         let bins = bins(note);
         std::array::from_fn(|part| match network.predict(known[part]) {
             Prediction::Choice(logits) => cross_entropy(&logits, bins[part]),
@@ -177,7 +177,7 @@ pub fn loss_to_json(parts: &[&str], loss: &[f64]) -> Value {
 /// None: every model that can be read fits.
 pub fn sample_pieces(model: &Model, pieces: Range<u64>) -> Result<Vec<Note>, ModelError> {
     let seeds: Vec<u64> = pieces.collect();
-    let pieces = compose(model, &seeds, PIECE_NOTES, &Sampling::at(TEMPERATURE))?;
+    let pieces = compose(model, &seeds, PIECE_NOTES, &Sampling::with_temperature(TEMPERATURE))?;
     Ok(pieces.concat())
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use pianola_runtime::Micros;
 
 /// Note-ons by how late they were.
-pub struct Lateness {
+pub struct JitterHistogram {
     /// How many were late by so many times [`WIDTH`]; the last bin has all that were later.
     bins: Vec<u64>,
     most: Micros,
@@ -17,13 +17,13 @@ const WIDTH: Micros = 10;
 /// Bins go up to a tenth of a second.
 const BINS: usize = 10_000;
 
-impl Default for Lateness {
+impl Default for JitterHistogram {
     fn default() -> Self {
         Self { bins: vec![0; BINS], most: 0 }
     }
 }
 
-impl Lateness {
+impl JitterHistogram {
     /// Counts a note that was due at one time and sent at another.
     pub fn record(&mut self, due: Micros, sent: Micros) {
         let late = sent.saturating_sub(due);
@@ -50,7 +50,7 @@ impl Lateness {
     }
 }
 
-impl fmt::Display for Lateness {
+impl fmt::Display for JitterHistogram {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let ms = |micros: Micros| micros as f64 / 1e3;
         write!(
@@ -70,11 +70,11 @@ mod tests {
 
     #[test]
     fn quantiles_are_those_of_what_was_counted() {
-        let mut lateness = Lateness::default();
-        assert!(lateness.to_string().starts_with("0 notes, late by 0.00 ms"));
-        (0..99).for_each(|late| lateness.record(1000, 1000 + 10 * late));
-        lateness.record(0, 5_000_000);
-        assert_eq!((lateness.quantile(0.5), lateness.quantile(0.99)), (500, 990));
-        assert_eq!((lateness.quantile(1.0), lateness.notes()), (5_000_000, 100));
+        let mut jitter = JitterHistogram::default();
+        assert!(jitter.to_string().starts_with("0 notes, late by 0.00 ms"));
+        (0..99).for_each(|late| jitter.record(1000, 1000 + 10 * late));
+        jitter.record(0, 5_000_000);
+        assert_eq!((jitter.quantile(0.5), jitter.quantile(0.99)), (500, 990));
+        assert_eq!((jitter.quantile(1.0), jitter.notes()), (5_000_000, 100));
     }
 }

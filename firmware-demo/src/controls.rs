@@ -15,7 +15,7 @@ pub struct Controls {
 
 impl Default for Controls {
     fn default() -> Self {
-        let sampling = Sampling { loop_guard: true, drift_guard: true, ..Sampling::default() };
+        let sampling = Sampling::default().with_guards();
         Self { sampling, density: 1.0, transposition: 0 }
     }
 }

@@ -1,57 +1,73 @@
-//! Plays a trained LSTM piano model, note for note the same on every machine.
+//! Generates piano music from a trained LSTM, note for note the same on every machine.
 //!
-//! The principle: **a note depends on the model file, the seed and the notes heard, and on nothing
-//! else.** Not on the instruction set, the compiler or the platform's mathematics: sums of
-//! quantized weights times activations are integer sums, exact in any order, and every float
-//! operation around them is a fixed sequence of IEEE single operations, written out here. Nothing
-//! is allocated; a model file is used where it lies, be it a mapped file or flash.
+//! The principle: **a note depends on the model file, the seed and the notes observed, and on nothing
+//! else.** Not on the instruction set, the compiler or the platform's mathematics: products of
+//! quantized weights and activations are summed as integers, exact in any order, and every float
+//! operation around them is a fixed sequence of IEEE single operations, written out here. Nothing is
+//! allocated; a model file is used where it lies, be it a memory-mapped file or flash.
 //!
 //! ```
-//! use pianola_runtime::{Generator, Model, Note, Sampling};
+//! use pianola_runtime::{Generator, Model, ModelError, Note, Sampling, include_model};
 //!
-//! # fn main() -> Result<(), pianola_runtime::ModelError> {
-//! let file = include_bytes!("../../models/expressive-int8.safetensors");
-//! let model = Model::from_bytes(file)?; // checks the file; copies nothing
+//! static MODEL: &[u8] = include_model!("../tests/models/expressive-small-int8.safetensors");
 //!
-//! let mut generator: Generator = Generator::new(&model, 42)?; // seed 42
-//! generator.observe(&Note { pitch: 60, velocity: 80, step: 0.0, duration: 0.5 }); // or not
-//! let calm = Sampling::with_temperature(0.9);
-//! for _ in 0..3 {
-//!     let note = generator.next_note(&calm);
-//!     assert!(note.pitch < 128 && note.step >= 0.0 && note.duration >= 0.0);
+//! fn main() -> Result<(), ModelError> {
+//!     let model = Model::from_bytes(MODEL)?; // checks the file; copies nothing
+//!     let mut generator = Generator::new(&model, 42)?; // seed 42
+//!
+//!     // A note that someone plays; what follows answers it. Leave it out for a piece from nothing.
+//!     generator.observe(&Note { pitch: 60, velocity: 80, step: 0.0, duration: 0.5 });
+//!
+//!     let sampling = Sampling::with_temperature(0.9).with_guards();
+//!     for note in generator.notes(&sampling).take(10) {
+//!         println!("{:5.2} s later: pitch {} for {:.2} s", note.step, note.pitch, note.duration);
+//!     }
+//!     Ok(())
 //! }
-//! # Ok(())
-//! # }
 //! ```
 //!
-//! # What there is
+//! The repository's `models/` folder has trained models. `examples/` has programs for a host, for a
+//! bare-metal board and for a duet.
 //!
-//! | | |
+//! # Overview
+//!
+//! | item | purpose |
 //! |---|---|
-//! | [`Model`] | a checked view of a model file, `&[u8]` in, no copy |
-//! | [`Generator`] | notes one by one: [`observe`](Generator::observe), [`next_note`](Generator::next_note), [`restart`](Generator::restart); of several pieces [together](Generator::next_notes) |
-//! | `Pair` | (`std`) a generator on two threads |
-//! | [`guard`] | a filter of passages that must not come up again, and the notes it forbids |
-//! | [`Sampling`] | temperature, top-k and top-p of each part of a note, [`Scale`], register, polyphony, density and guards; may change between two notes |
+//! | [`Model`] | a checked view of a model file: `&[u8]` in, no copy; [`include_model!`] embeds one |
+//! | [`Generator`] | generates notes: [`notes`](Generator::notes), or one by one [`next_note`](Generator::next_note) and [`observe`](Generator::observe); several pieces [in a batch](Generator::next_notes) |
+//! | [`Start`] | what a piece starts from: its seed, and whose hands it is for |
+//! | [`Sampling`] | temperature, top-k and top-p for each part of a note, [`Scale`], register, polyphony, density and guards; may change between two notes |
 //! | [`Note`] | pitch, velocity, step and duration |
+//! | [`guard`] | a filter of passages, and the guard that keeps a piece from repeating them |
 //! | [`Player`] | notes in, MIDI messages out, each at its time |
-//! | [`MidiParser`], [`Keys`] | the way back: bytes into messages, pressed keys into notes |
-//! | [`Isa`] | the instruction sets, for those who compare them; otherwise the fastest is chosen |
-//! | [`Network`] | the forward pass alone, for those who measure: [`predict`](Network::predict), [`observe`](Network::observe), [`state`](Network::state) |
+//! | [`MidiParser`], [`Keys`] | bytes into MIDI messages, pressed keys into notes |
+//! | `Pair` | (feature `std`) a generator on two threads |
+//! | [`Network`] | the forward pass alone: [`predict`](Network::predict), [`observe`](Network::observe), [`state`](Network::state) |
+//! | [`Isa`] | the instruction sets, to compare them; otherwise the fastest is chosen |
 //!
-//! [`Generator`] and [`Network`] hold their buffers inline. Their type says how large:
-//! `Generator<'_, 2, 256>` has room for 2 layers of 256 units, and the default, `Generator`, for
-//! the report's 3 of 512 in 16 KB.
+//! # Memory
+//!
+//! [`Generator`] and [`Network`] hold their buffers inline, with a capacity in their type:
+//! `Generator<'_, 2, 256>` has room for models of up to 2 layers of 256 units. The default,
+//! `Generator`, has room for 3 layers of 512 units and takes 16 KB. Weights stay in the file.
 //!
 //! # Features
 //!
-//! `std` (on by default) adds what hosts need around the player: [`midi_file`], [`corpus`],
-//! [`measures`] and [`evaluation`], [`originality`] and [`filter`], [`weights`] and [`export`].
-//! Boards turn it off; those of a Cortex-M4, M7 or M33 turn on `cortex-m-dsp`.
+//! | feature | what it adds |
+//! |---|---|
+//! | `std` (default) | detects the instruction set at run time, and adds `Pair`; boards turn it off |
+//! | `cortex-m-dsp` | kernels for Cortex-M4, M7 and M33; compile with that `target-cpu` |
+//! | `defmt` | `defmt::Format` for notes, sampling and errors |
+//! | `embedded-io` | the module `embedded_io`: MIDI over serial ports |
+//!
+//! MIDI files, corpora, statistics, and packing weights into model files are in the crate
+//! `pianola-host`.
 #![cfg_attr(not(feature = "std"), no_std)]
-// `unsafe` is for the files in `kernels/` alone.
+// `unsafe` is for the files in `kernels/` only.
 #![deny(unsafe_code)]
 
+#[cfg(feature = "embedded-io")]
+pub mod embedded_io;
 mod generate;
 mod kernels;
 mod math;
@@ -62,7 +78,7 @@ mod note;
 #[cfg(feature = "std")]
 mod pair;
 
-pub use generate::{Generator, Sampling, SamplingParams, guard};
+pub use generate::{Generator, Notes, Sampling, SamplingParams, Start, guard};
 pub use kernels::Isa;
 pub use midi::{Keys, Message, Micros, MidiParser, Player};
 pub use model::format::{
@@ -70,6 +86,12 @@ pub use model::format::{
 };
 pub use model::{Model, ModelError, format};
 pub use network::{Logits, Network, Prediction, history};
+pub use note::vocabulary::Hands;
 pub use note::{Note, Scale, passage, vocabulary};
 #[cfg(feature = "std")]
 pub use pair::Pair;
+
+/// The README's example runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -8,7 +8,7 @@ use std::io::stdin;
 
 use anyhow::{Context, ensure};
 use pianola_runtime::history::PartialNote;
-use pianola_runtime::{Model, Network, Note};
+use pianola_runtime::{Hands, Model, Network, Note};
 
 fn print(network: &Network) -> anyhow::Result<()> {
     // The report's heads expect each part as if the others were not known.
@@ -24,7 +24,7 @@ fn main() -> anyhow::Result<()> {
     let path = std::env::args().nth(1).context("usage: predictions MODEL < NOTES")?;
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {path}"))?;
     let model = Model::from_bytes(&bytes).with_context(|| path)?;
-    let mut network: Network = Network::new(&model)?;
+    let mut network: Network = Network::new(&model, Hands::Both)?;
     print(&network)?;
     for line in stdin().lines() {
         let line = line?;

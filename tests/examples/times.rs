@@ -149,7 +149,7 @@ fn main() -> anyhow::Result<()> {
         Corpus::open(Path::new(folder), Tracks::All, Some(Path::new(split)), 0)?;
     let songs = |set| corpus.set(&split, set).map(|song: &Song| song.notes.as_slice());
     let seeds: Vec<u64> = (0..PIECES).collect();
-    let sampling = Sampling { loop_guard: true, drift_guard: true, ..Sampling::default() };
+    let sampling = Sampling::default().with_guards();
     let pieces = compose(&model, &seeds, EXCERPT, &sampling)?;
     Coincidences::of(songs(Set::Train)).print("training songs");
     Coincidences::of(pieces.iter().map(Vec::as_slice)).print("the model's pieces");

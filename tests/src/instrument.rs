@@ -200,15 +200,15 @@ impl Drop for Playing {
 pub const DENSE: [&str; 4] = ["--density", "100", "--polyphony", "10"];
 
 fn dense() -> Sampling {
-    let guarded = Sampling { loop_guard: true, drift_guard: true, ..Sampling::default() };
-    Sampling { density: 100.0, polyphony: 10, ..guarded }
+    let guarded = Sampling::default().with_guards();
+    guarded.with_density(100.0).with_polyphony(10)
 }
 
 /// What a player schedules of a piece, from the silence at its start to that at its end.
 pub fn scheduled(seed: u64, notes: usize) -> Vec<Message> {
     let file = fs::read(root().join(MODEL)).unwrap();
     let model = Model::from_bytes(&file).unwrap();
-    let mut generator = Generator::<MAX_LAYERS, MAX_HIDDEN>::new(&model, seed).unwrap();
+    let mut generator = Generator::<MAX_LAYERS, MAX_HIDDEN>::from_model(&model, seed).unwrap();
     let mut player: Player = Player::new(0);
     let (mut messages, mut now, mut made) = (Vec::new(), 0, 0);
     loop {

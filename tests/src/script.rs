@@ -4,7 +4,9 @@
 
 use crc32fast::Hasher;
 use pianola_runtime::history::PartialNote;
-use pianola_runtime::{Generator, Isa, Model, ModelError, Network, Note, Sampling, SamplingParams};
+use pianola_runtime::{
+    Generator, Hands, Isa, Model, ModelError, Network, Note, Sampling, SamplingParams,
+};
 
 /// Notes that the network hears from the script, then notes that it makes up; so many with the
 /// bundled models, whose notes take an emulated board long, and with small ones.
@@ -38,7 +40,7 @@ pub fn fingerprint(file: &[u8]) -> Result<u32, ModelError> {
     let mut fold = |floats: &[f32]| {
         floats.iter().for_each(|float| crc.update(&float.to_bits().to_le_bytes()));
     };
-    let mut network: Network = Network::new(model)?;
+    let mut network: Network = Network::new(model, Hands::Both)?;
     for n in 0..notes {
         network.observe(&scripted(n));
         for (hidden, cell) in (0..).map_while(|layer| network.state(layer)) {
@@ -49,14 +51,16 @@ pub fn fingerprint(file: &[u8]) -> Result<u32, ModelError> {
             fold(network.predict(known).values());
         }
     }
-    let mut generator: Generator = Generator::new(model, SEED)?;
+    let mut generator = Generator::new(model, SEED)?;
     for n in 0..notes {
         let sampling = match n % 4 {
             0 => {
-                let freedom = SamplingParams { temperature: 0.7, top_k: 20, top_p: 0.9 };
-                Sampling { pitch: freedom, time: freedom, ..Sampling::default() }
+                let params = SamplingParams::with_temperature(0.7).with_top_k(20).with_top_p(0.9);
+                let mut sampling = Sampling::default();
+                (sampling.pitch, sampling.time) = (params, params);
+                sampling
             }
-            _ => Sampling { loop_guard: true, drift_guard: true, ..Sampling::default() },
+            _ => Sampling::default().with_guards(),
         };
         let note = generator.next_note(&sampling);
         fold(&[note.pitch, note.velocity].map(f32::from));
@@ -73,6 +77,7 @@ pub fn counted_piece<'m>(
     isa: Isa,
     model: &'m Model<'m>,
 ) -> Result<impl Iterator<Item = Note>, ModelError> {
-    let mut generator: Generator = Generator::from_network(Network::on(isa, model)?, SEED);
+    let mut generator: Generator =
+        Generator::from_network(Network::on(isa, model, Hands::Both)?, SEED);
     Ok(core::iter::repeat_with(move || generator.next_note(&Sampling::default())))
 }

@@ -14,7 +14,7 @@ pub fn played(
     notes: usize,
     controls: &Controls,
 ) -> Result<Vec<(Micros, Message)>, ModelError> {
-    let mut generator: Generator = Generator::new(model, seed)?;
+    let mut generator = Generator::new(model, seed)?;
     let mut player: Player = Player::new(0);
     let mut messages = Vec::new();
     let (mut now, mut started) = (0, 0);

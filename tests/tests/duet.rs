@@ -146,9 +146,9 @@ fn the_answer_depends_on_what_was_played() {
     let split = Split::read(&data().join("reference_split.tsv")).unwrap();
     let file = std::fs::read(root().join(MODEL)).unwrap();
     let model = Model::from_bytes(&file).unwrap();
-    let sampling = Sampling { loop_guard: true, drift_guard: true, ..Sampling::default() };
+    let sampling = Sampling::default().with_guards();
     let answer = |primer: &[Note], seed: u64| {
-        let mut generator = Generator::<MAX_LAYERS, MAX_HIDDEN>::new(&model, seed).unwrap();
+        let mut generator = Generator::<MAX_LAYERS, MAX_HIDDEN>::from_model(&model, seed).unwrap();
         primer.iter().for_each(|note| generator.observe(note));
         classes((0..ANSWER).map(|_| generator.next_note(&sampling).pitch))
     };

@@ -135,7 +135,7 @@ fn the_file_holds_the_program_and_the_model() {
     ] {
         assert!(printed.contains(&part), "{part} in {printed}");
     }
-    let small = root().join("tests/golden/report-small-int8.safetensors");
+    let small = root().join("runtime/tests/models/report-small-int8.safetensors");
     succeed(&mut bench.flash("pico2", Some(&small)));
     bench.check(&small);
 }

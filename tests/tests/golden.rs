@@ -31,7 +31,7 @@ fn differences(precision: Precision) -> [f32; 4] {
     let weights = FloatWeights::read(FILE).unwrap();
     let packed = pack(&weights, precision).unwrap();
     let model = Model::from_bytes(&packed.bytes).unwrap();
-    let mut network: Network<LAYERS, HIDDEN> = Network::new(&model).unwrap();
+    let mut network: Network<LAYERS, HIDDEN> = Network::from_model(&model, Hands::Both).unwrap();
     let golden = ["logits", "next_step", "next_duration", "hidden", "cell"]
         .map(|name| floats(&format!("golden.{name}")));
     let [logits, steps, durations, hidden, cell] = &golden;
@@ -103,11 +103,12 @@ fn expressive_heads_say_what_pytorch_says() {
     {
         let packed = pack(&weights, precision).unwrap();
         let model = Model::from_bytes(&packed.bytes).unwrap();
-        let mut network: Network<LAYERS, HIDDEN> = Network::new(&model).unwrap();
+        let mut network: Network<LAYERS, HIDDEN> =
+            Network::from_model(&model, Hands::Both).unwrap();
         let mut worst = [0f32; 4];
         for (hands, name) in [(Hands::Both, "both"), (Hands::Right, "right")] {
             let said = PARTS.map(|part| floats(&format!("golden.{name}.{part}")));
-            network.restart_for(hands);
+            network.restart(hands);
             for at in 0..NOTES {
                 let (pitch, velocity) = (keys[at], keys[NOTES + at]);
                 let note = Note { pitch, velocity, step: times[at], duration: times[NOTES + at] };

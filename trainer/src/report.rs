@@ -204,7 +204,7 @@ mod tests {
     use pianola_host::export::pack;
     use pianola_host::export::weights::Shape;
     use pianola_runtime::history::PartialNote;
-    use pianola_runtime::{Model, Network as RuntimeNetwork, Precision};
+    use pianola_runtime::{Hands, Model, Network as RuntimeNetwork, Precision};
 
     use super::*;
     use crate::network::values;
@@ -232,7 +232,7 @@ mod tests {
             .collect();
         let packed = pack(&network.to_weights(String::new()).unwrap(), Precision::Float).unwrap();
         let model = Model::from_bytes(&packed.bytes).unwrap();
-        let mut ours: RuntimeNetwork = RuntimeNetwork::new(&model).unwrap();
+        let mut ours: RuntimeNetwork = RuntimeNetwork::new(&model, Hands::Both).unwrap();
 
         let mut pitch = vec![i64::from(pianola_runtime::BOS)];
         let mut times = vec![0.0, 0.0];

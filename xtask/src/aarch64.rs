@@ -29,6 +29,9 @@ pub fn run() -> anyhow::Result<()> {
         let mut tests = cargo_under(processor)?;
         tests.args(["test", "--release", "-p", "pianola-runtime", "-p", "pianola-host"]);
         start(tests.args(["--lib", "--test", "exactness", "--test", "generator"]))?;
+        let mut bundled = cargo_under(processor)?;
+        bundled.args(["test", "--release", "-p", "pianola-tests", "--test", "bundled"]);
+        start(&mut bundled)?;
 
         let played = piece(&mut cargo_under(processor)?)?;
         ensure!(played == expected, "{processor} composes another piece than this machine");

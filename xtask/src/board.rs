@@ -50,10 +50,10 @@ pub struct Count {
 
 /// Models with random weights, small enough to play thousands of notes.
 const RANDOM: [&str; 4] = [
-    "tests/golden/report-small-int8.safetensors",
-    "tests/golden/report-small-int4.safetensors",
-    "tests/golden/expressive-small-int8.safetensors",
-    "tests/golden/expressive-small-int4.safetensors",
+    "runtime/tests/models/report-small-int8.safetensors",
+    "runtime/tests/models/report-small-int4.safetensors",
+    "runtime/tests/models/expressive-small-int8.safetensors",
+    "runtime/tests/models/expressive-small-int4.safetensors",
 ];
 
 /// Plays the script of the tests with every model on every board; each must compute what this

@@ -8,6 +8,7 @@ mod instructions;
 mod libtorch;
 mod live;
 mod no_std;
+mod package;
 mod shell;
 mod test;
 
@@ -28,8 +29,10 @@ enum Command {
     Test,
     /// Fetch libtorch, and print the two lines that make `cargo` find it.
     Libtorch,
-    /// Build runtime and firmware for a Cortex-M4F.
+    /// Build runtime, its bare-metal example and firmware for boards.
     NoStd,
+    /// Package the crates to publish, and run the packages' own tests outside the workspace.
+    Package,
     /// Play a script on emulated boards (QEMU): each must compute what this machine does.
     Board,
     /// Play the firmware on emulated boards (QEMU): it must send what this machine does.
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         // A shell that evaluates what is printed is to fail too.
         Command::Libtorch => libtorch::print_exports().inspect_err(|_| println!("false")),
         Command::NoStd => no_std::build(),
+        Command::Package => package::run(),
         Command::Board => board::run().map(drop),
         Command::Emulated => emulated::run(),
         Command::Firmware { board } => firmware::run(board),

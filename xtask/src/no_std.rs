@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 
 use crate::shell::{cargo, install, program, run, succeeds};
 
@@ -12,11 +12,42 @@ const TARGET: &str = "thumbv7em-none-eabihf";
 /// Debian's compiler, whose packages hold the sources of `core`, and a linker for it.
 const DEBIAN: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld"];
 
-/// Builds the crates that boards run.
+/// Targets that the bare-metal example is built for.
+const EXAMPLE_TARGETS: [&str; 2] = [TARGET, "riscv32imac-unknown-none-elf"];
+
+/// A target of processors with and without the DSP extension.
+const UNDECIDED: &str = "thumbv8m.main-none-eabihf";
+
+/// Builds the crates that boards run, and the runtime's bare-metal example with the features that
+/// firmware may turn on.
 pub fn build() -> anyhow::Result<()> {
     let mut cargo = cargo_for(TARGET)?;
     cargo.args(["build", "--release", "-p", "pianola-runtime", "-p", "pianola-firmware"]);
-    run(cargo.args(["--no-default-features", "--target", TARGET]))
+    run(cargo.args(["--no-default-features", "--target", TARGET]))?;
+    for target in EXAMPLE_TARGETS {
+        let mut cargo = cargo_for(target)?;
+        cargo.args(["build", "--release", "-p", "pianola-runtime", "--example", "bare_metal"]);
+        cargo.args(["--no-default-features", "--features", "embedded-io,defmt"]);
+        run(cargo.args(["--target", target]))?;
+    }
+    dsp_needs_a_processor()
+}
+
+/// The kernels for Cortex-M refuse a processor that may lack their instructions, in one clear line.
+fn dsp_needs_a_processor() -> anyhow::Result<()> {
+    let mut cargo = cargo_for(UNDECIDED)?;
+    cargo.args(["check", "-p", "pianola-runtime", "--no-default-features"]);
+    cargo.args(["--features", "cortex-m-dsp", "--target", UNDECIDED]);
+    let output = cargo.env_remove("RUSTFLAGS").output()?;
+    let printed = String::from_utf8_lossy(&output.stderr);
+    let errors = printed.lines().filter(|line| line.starts_with("error:")).count();
+    let clear = printed.contains("needs a processor with the DSP extension");
+    ensure!(
+        !output.status.success() && clear,
+        "`cortex-m-dsp` builds for any processor: {printed}"
+    );
+    ensure!(errors <= 2, "one error and cargo's own line, not {errors}: {printed}");
+    Ok(())
 }
 
 /// Programs for boards: workspaces of their own, and their targets.

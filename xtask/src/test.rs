@@ -7,7 +7,7 @@ use std::process::Stdio;
 use anyhow::{Context, ensure};
 
 use crate::shell::{cache, cargo, install, need, program, run as start, succeeds};
-use crate::{aarch64, emulated, instructions, libtorch, live, no_std};
+use crate::{aarch64, emulated, instructions, libtorch, live, no_std, package};
 
 /// Runs all checks; stops at the first that fails.
 pub fn run() -> anyhow::Result<()> {
@@ -25,6 +25,7 @@ pub fn run() -> anyhow::Result<()> {
     start(cargo().arg("test"))?;
     start(cargo().args(["test", "-p", "pianola-tools", "--features", "ogg", "ogg"]))?;
     installed()?;
+    package::run()?;
 
     no_std::build()?;
     no_std::lint()?;

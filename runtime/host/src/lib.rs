@@ -11,3 +11,8 @@ pub mod files;
 pub mod midi_file;
 pub mod originality;
 pub mod statistics;
+
+/// The README's example runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -11,8 +11,10 @@ use pianola_host::export::pack;
 use pianola_host::originality::filter;
 use pianola_host::statistics::music::Measures;
 use pianola_runtime::guard::{Filter, Guard};
-use pianola_runtime::vocabulary::{Hands, bins, time_bin};
-use pianola_runtime::{Generator, Model, Note, Precision, Sampling, SamplingParams, Scale};
+use pianola_runtime::vocabulary::{bins, time_bin};
+use pianola_runtime::{
+    Generator, Hands, Model, Note, Precision, Sampling, SamplingParams, Scale, Start,
+};
 
 const NOTES: usize = if cfg!(miri) { 4 } else { 1500 };
 
@@ -23,7 +25,7 @@ fn piece(sampling: &Sampling) -> Vec<Note> {
 
 fn with(file: &[u8], sampling: &Sampling) -> Vec<Note> {
     let model = Model::from_bytes(file).unwrap();
-    let mut generator: Generator<2, 32> = Generator::new(&model, 11).unwrap();
+    let mut generator = Generator::<2, 32>::from_model(&model, 11).unwrap();
     (0..NOTES).map(|_| generator.next_note(sampling)).collect()
 }
 
@@ -45,15 +47,16 @@ fn temperatures_and_top_p_work_on_their_part_alone() {
     let free = entropies(&piece(&Sampling::default()));
     let strict = [
         SamplingParams::with_temperature(0.02),
-        SamplingParams { top_p: 0.1, ..SamplingParams::with_temperature(1.0) },
+        SamplingParams::with_temperature(1.0).with_top_p(0.1),
     ];
-    for freedom in strict {
-        let all = Sampling::default();
+    for params in strict {
+        let [mut pitch, mut time, mut velocity] = [Sampling::default(); 3];
+        (pitch.pitch, time.time, velocity.velocity) = (params, params, params);
         // Parts: step, pitch, duration, velocity.
         for (sampling, of) in [
-            (Sampling { pitch: freedom, ..all }, [false, true, false, false]),
-            (Sampling { time: freedom, ..all }, [true, false, true, false]),
-            (Sampling { velocity: freedom, ..all }, [false, false, false, true]),
+            (pitch, [false, true, false, false]),
+            (time, [true, false, true, false]),
+            (velocity, [false, false, false, true]),
         ] {
             let held = entropies(&piece(&sampling));
             for part in 0..4 {
@@ -66,7 +69,7 @@ fn temperatures_and_top_p_work_on_their_part_alone() {
     let file = small_expressive_model(Precision::Int8);
     let model = Model::from_bytes(&file).unwrap();
     let greedy = |seed| -> Vec<Note> {
-        let mut generator: Generator<2, 32> = Generator::new(&model, seed).unwrap();
+        let mut generator = Generator::<2, 32>::from_model(&model, seed).unwrap();
         (0..100).map(|_| generator.next_note(&Sampling::with_temperature(0.0))).collect()
     };
     assert_eq!(greedy(1), greedy(2));
@@ -74,13 +77,12 @@ fn temperatures_and_top_p_work_on_their_part_alone() {
 
 #[test]
 fn scale_and_register_hold_together() {
-    let sampling =
-        Sampling { scale: Scale::minor(9), lowest: 50, highest: 70, ..Sampling::default() };
+    let sampling = Sampling::default().with_scale(Scale::minor(9)).with_register(50, 70);
     let notes = piece(&sampling);
     assert!(notes.iter().all(|note| (50..=70).contains(&note.pitch)));
     assert!(notes.iter().all(|note| Scale::minor(9).contains(note.pitch)));
     // A register without a pitch of the scale: anything rather than nothing.
-    let nothing = Sampling { lowest: 61, highest: 61, scale: Scale::major(0), ..sampling };
+    let nothing = sampling.with_scale(Scale::major(0)).with_register(61, 61);
     assert_eq!(piece(&nothing).len(), NOTES);
 }
 
@@ -100,7 +102,7 @@ fn most_at_once(notes: &[Note]) -> usize {
 #[test]
 fn no_more_pitches_sound_at_once_than_asked_for() {
     for polyphony in [1, 2, 5] {
-        let notes = piece(&Sampling { polyphony, ..Sampling::default() });
+        let notes = piece(&Sampling::default().with_polyphony(polyphony));
         let most = most_at_once(&notes);
         assert!(most <= usize::from(polyphony), "{most}, not {polyphony}");
         assert!(cfg!(miri) || most == usize::from(polyphony), "the limit is reached");
@@ -111,7 +113,7 @@ fn no_more_pitches_sound_at_once_than_asked_for() {
 #[cfg_attr(miri, ignore = "statistics need many notes")]
 fn density_is_met_over_time() {
     for density in [1.0f32, 4.0, 12.0] {
-        let notes = piece(&Sampling { density, ..Sampling::default() });
+        let notes = piece(&Sampling::default().with_density(density));
         let seconds: f32 = notes.iter().map(|note| note.step).sum();
         let met = notes.len() as f32 / seconds;
         assert!((met / density - 1.0).abs() < 0.05, "{met} notes a second, not {density}");
@@ -122,10 +124,10 @@ fn density_is_met_over_time() {
 fn controls_change_between_two_notes() {
     let file = small_expressive_model(Precision::Int8);
     let model = Model::from_bytes(&file).unwrap();
-    let mut generator: Generator<2, 32> = Generator::new(&model, 5).unwrap();
+    let mut generator = Generator::<2, 32>::from_model(&model, 5).unwrap();
     for at in 0..40 {
         let only = 30 + at;
-        let narrow = Sampling { lowest: only, highest: only, ..Sampling::default() };
+        let narrow = Sampling::default().with_register(only, only);
         assert_eq!(generator.next_note(&narrow).pitch, only);
     }
 }
@@ -134,8 +136,8 @@ fn controls_change_between_two_notes() {
 fn no_pitch_is_struck_twice_at_one_moment() {
     let mut struck = Vec::new();
     // Few pitches, and many chords.
-    let sampling = Sampling { lowest: 60, highest: 79, ..Sampling::default() };
-    for note in piece(&Sampling { density: 50.0, ..sampling }) {
+    let sampling = Sampling::default().with_register(60, 79);
+    for note in piece(&sampling.with_density(50.0)) {
         if note.step > 0.0 {
             struck.clear();
         }
@@ -155,13 +157,15 @@ fn obsessed() -> Vec<u8> {
 
 #[test]
 #[cfg_attr(miri, ignore = "needs many notes")]
-fn the_loop_guard_breaks_circles() {
+fn the_repetition_guard_breaks_loops() {
     let longest = |sampling: &Sampling| {
         let notes = with(&obsessed(), sampling);
         notes.chunk_by(|a, b| a.pitch == b.pitch).map(<[Note]>::len).max().unwrap()
     };
+    let mut guarded = Sampling::default();
+    guarded.repetition_guard = true;
     assert!(longest(&Sampling::default()) > 50);
-    assert!(longest(&Sampling { loop_guard: true, ..Sampling::default() }) <= 12);
+    assert!(longest(&guarded) <= 12);
 }
 
 #[test]
@@ -176,13 +180,14 @@ fn the_drift_guard_leads_back() {
         let notes = with(&high, sampling);
         notes.iter().map(|note| f64::from(note.pitch)).sum::<f64>() / notes.len() as f64
     };
-    let guarded = Sampling { drift_guard: true, ..Sampling::default() };
+    let mut guarded = Sampling::default();
+    guarded.drift_guard = true;
     assert!(mean(&Sampling::default()) > 95.0);
     assert!(mean(&guarded) < 75.0, "{}", mean(&guarded));
     // The right hand has its middle higher.
     let model = Model::from_bytes(&high).unwrap();
-    let mut generator: Generator<2, 32> = Generator::new(&model, 11).unwrap();
-    generator.restart_for(Hands::Right, 11);
+    let start = Start::new(11).with_hands(Hands::Right);
+    let mut generator = Generator::<2, 32>::from_model(&model, start).unwrap();
     let melody: f64 = (0..NOTES).map(|_| f64::from(generator.next_note(&guarded).pitch)).sum();
     let (melody, both) = (melody / NOTES as f64, mean(&guarded));
     assert!((5.0..13.0).contains(&(melody - both)), "{melody}, {both}");
@@ -204,15 +209,15 @@ fn the_drift_guard_leads_back() {
     assert!(of_slow < 1.0 && led_slow > 3.0 * of_slow, "{of_slow}, {led_slow}");
     // But who plays slowly is answered so, and melodies may be slow.
     let model = Model::from_bytes(&slow).unwrap();
-    let mut generator: Generator<2, 32> = Generator::new(&model, 11).unwrap();
+    let mut generator = Generator::<2, 32>::from_model(&model, 11).unwrap();
     let mut pace = |hands, guarded: &Sampling, heard: f32| {
-        generator.restart_for(hands, 11);
+        generator.restart(Start::new(11).with_hands(hands));
         let heard_note = Note { pitch: 60, velocity: 80, step: heard, duration: 0.5 };
         (0..200).filter(|_| heard > 0.0).for_each(|_| generator.observe(&heard_note));
         let notes: Vec<Note> = (0..NOTES).map(|_| generator.next_note(guarded)).collect();
         notes.len() as f32 / notes.iter().map(|note| note.step).sum::<f32>()
     };
-    let polyphonic = Sampling { polyphony: 9, ..guarded };
+    let polyphonic = guarded.with_polyphony(9);
     let held = pace(Hands::Both, &guarded, 0.0);
     for (hands, sampling, heard) in
         [(Hands::Both, guarded, 2.0), (Hands::Right, guarded, 0.0), (Hands::Both, polyphonic, 0.0)]
@@ -237,7 +242,7 @@ fn the_drift_guard_leads_back() {
     assert!(entropy(&few, &guarded) > of_few + 0.1, "{of_few}, {}", entropy(&few, &guarded));
     assert!(entropy(&many, &guarded) < of_many - 0.02, "{of_many}, {}", entropy(&many, &guarded));
     // Who asks for high notes gets them.
-    let treble = Sampling { lowest: 100, ..guarded };
+    let treble = guarded.with_register(100, 127);
     assert!(with(&high, &treble).iter().all(|note| note.pitch >= 100));
 }
 
@@ -253,12 +258,13 @@ fn the_drift_guard_keeps_a_piece_as_loud_as_it_was_meant() {
     };
     let mean = |file: &[u8], drift_guard, heard: Option<u8>| {
         let model = Model::from_bytes(file).unwrap();
-        let mut generator: Generator<2, 32> = Generator::new(&model, 11).unwrap();
+        let mut generator = Generator::<2, 32>::from_model(&model, 11).unwrap();
         if let Some(velocity) = heard {
             let note = Note { pitch: 60, velocity, step: 0.1, duration: 0.5 };
             (0..40).for_each(|_| generator.observe(&note));
         }
-        let sampling = Sampling { drift_guard, ..Sampling::default() };
+        let mut sampling = Sampling::default();
+        sampling.drift_guard = drift_guard;
         let velocity = |_| f64::from(generator.next_note(&sampling).velocity);
         (0..NOTES).map(velocity).sum::<f64>() / NOTES as f64
     };
@@ -279,7 +285,7 @@ fn the_drift_guard_keeps_a_piece_as_loud_as_it_was_meant() {
 fn nothing_is_played_that_the_filter_knows() {
     const N: usize = 4;
     // What it would play of itself is what it may not play.
-    let narrow = Sampling { lowest: 48, highest: 83, ..Sampling::default() };
+    let narrow = Sampling::default().with_register(48, 83);
     let notes = piece(&narrow);
     let song = Song { name: "itself".into(), notes: notes.clone() };
     let bytes = filter::build([&song], N).unwrap();
@@ -296,7 +302,7 @@ fn nothing_is_played_that_the_filter_knows() {
     assert!(repeats(&notes) > NOTES / 2);
     let file = small_expressive_model(Precision::Int8);
     let model = Model::from_bytes(&file).unwrap();
-    let mut generator: Generator<2, 32> = Generator::new(&model, 11).unwrap();
+    let mut generator = Generator::<2, 32>::from_model(&model, 11).unwrap();
     generator.set_filter(Some(&filter));
     let kept: Vec<Note> = (0..NOTES).map(|_| generator.next_note(&narrow)).collect();
     assert_eq!(repeats(&kept), 0);

@@ -7,7 +7,7 @@ use common::{EXPRESSIVE, random_weights};
 use pianola_host::export::pack;
 use pianola_host::export::weights::Shape;
 use pianola_runtime::history::PartialNote;
-use pianola_runtime::{Generator, Isa, Model, Network, Note, Pair, Precision, Sampling};
+use pianola_runtime::{Generator, Hands, Isa, Model, Network, Note, Pair, Precision, Sampling};
 
 const PRECISIONS: [Precision; 3] = [Precision::Float, Precision::Int8, Precision::Int4];
 
@@ -41,11 +41,11 @@ fn bits(network: &Network) -> Vec<u32> {
 
 fn every_instruction_set_agrees(file: &[u8], notes: u32) {
     let model = Model::from_bytes(file).unwrap();
-    let mut portable: Network = Network::on(Isa::PORTABLE, &model).unwrap();
+    let mut portable: Network = Network::on(Isa::PORTABLE, &model, Hands::Both).unwrap();
     let others = Isa::available().filter(|isa| isa.name() != Isa::PORTABLE.name());
     let isas: Vec<Isa> = others.collect();
     let mut networks: Vec<Network> =
-        isas.iter().map(|&isa| Network::on(isa, &model).unwrap()).collect();
+        isas.iter().map(|&isa| Network::on(isa, &model, Hands::Both).unwrap()).collect();
     for index in 0..notes {
         let expected = bits(&portable);
         for (isa, network) in isas.iter().zip(&networks) {
@@ -55,22 +55,6 @@ fn every_instruction_set_agrees(file: &[u8], notes: u32) {
         networks.iter_mut().for_each(|network| network.observe(&note));
         portable.observe(&note);
     }
-}
-
-#[test]
-#[cfg_attr(miri, ignore = "takes thousands of notes")]
-fn instruction_sets_agree_on_the_bundled_models() {
-    every_instruction_set_agrees(include_bytes!("../../../models/report-int8.safetensors"), 500);
-    every_instruction_set_agrees(include_bytes!("../../../models/report-int4.safetensors"), 500);
-    every_instruction_set_agrees(
-        include_bytes!("../../../models/expressive-int8.safetensors"),
-        500,
-    );
-    every_instruction_set_agrees(
-        include_bytes!("../../../models/expressive-int4.safetensors"),
-        500,
-    );
-    every_instruction_set_agrees(include_bytes!("../../../models/small-int4.safetensors"), 500);
 }
 
 #[test]
@@ -86,14 +70,15 @@ fn instruction_sets_agree_on_random_weights() {
 
 #[test]
 #[cfg_attr(miri, ignore = "takes hundreds of notes")]
-fn networks_hear_together_as_they_would_alone() {
+fn a_batch_computes_what_each_network_would_alone() {
     for (shape, precision) in [SHAPES[1].0, EXPRESSIVE]
         .into_iter()
         .flat_map(|shape| PRECISIONS.map(|precision| (shape, precision)))
     {
         let file = pack(&random_weights(shape, 0.3, 5), precision).unwrap().bytes;
         let model = Model::from_bytes(&file).unwrap();
-        let mut together: [Network; 5] = core::array::from_fn(|_| Network::new(&model).unwrap());
+        let mut together: [Network; 5] =
+            core::array::from_fn(|_| Network::new(&model, Hands::Both).unwrap());
         let mut alone = together.clone();
         for index in 0..100 {
             let notes: [Note; 5] = core::array::from_fn(|at| scripted(index + 9 * at as u32));
@@ -111,8 +96,8 @@ fn two_threads_play_the_notes_of_one() {
         for precision in PRECISIONS {
             let file = pack(&random_weights(shape, 0.3, 5), precision).unwrap().bytes;
             let model = Model::from_bytes(&file).unwrap();
-            let mut alone: Generator = Generator::new(&model, 3).unwrap();
-            let sampling = Sampling { loop_guard: true, drift_guard: true, ..Sampling::default() };
+            let mut alone = Generator::new(&model, 3).unwrap();
+            let sampling = Sampling::default().with_guards();
             std::thread::scope(|scope| {
                 let mut pair = Pair::always(scope, alone.clone());
                 for index in 0..300 {

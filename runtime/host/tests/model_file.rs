@@ -200,9 +200,9 @@ fn networks_that_no_kernel_handles_are_refused_at_export() {
 fn a_model_larger_than_the_buffers_is_refused() {
     let bytes = small_model(Precision::Int8);
     let model = Model::from_bytes(&bytes).unwrap();
-    assert!(Generator::<2, 32>::new(&model, 0).is_ok());
-    assert_eq!(Generator::<1, 32>::new(&model, 0).map(|_| ()), Err(ModelError::TooLarge));
-    assert_eq!(Generator::<2, 16>::new(&model, 0).map(|_| ()), Err(ModelError::TooLarge));
+    assert!(Generator::<2, 32>::from_model(&model, 0).is_ok());
+    assert_eq!(Generator::<1, 32>::from_model(&model, 0).map(|_| ()), Err(ModelError::TooLarge));
+    assert_eq!(Generator::<2, 16>::from_model(&model, 0).map(|_| ()), Err(ModelError::TooLarge));
 }
 
 #[test]
@@ -310,7 +310,7 @@ proptest! {
             fit_checksum(&mut bytes);
         }
         let Ok(model) = Model::from_bytes(&bytes) else { return Ok(()) };
-        let Ok(mut generator) = Generator::<3, 64>::new(&model, 1) else { return Ok(()) };
+        let Ok(mut generator) = Generator::<3, 64>::from_model(&model, 1) else { return Ok(()) };
         for _ in 0..20 {
             let note = generator.next_note(&Sampling::default());
             prop_assert!(note.pitch < 128 && note.step >= 0.0 && note.duration >= 0.0);

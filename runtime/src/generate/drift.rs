@@ -1,6 +1,6 @@
-//! Keeps long pieces from straying: to one end of the keyboard, to a pace that few songs keep up, to a few
-//! pitch classes or to all of them alike, to whispering or to noise. A network that goes on from its own notes
-//! for long has nothing else to hold it.
+//! The drift guard: keeps the statistics of long pieces in the range of real ones. Without it, a network
+//! that continues its own notes for long drifts to one end of the keyboard, to an unusual pace, to few pitch
+//! classes or all alike, to very soft or very loud notes.
 
 use crate::generate::pace::Pace;
 use crate::note::Note;
@@ -8,7 +8,7 @@ use crate::note::vocabulary::{Hands, VELOCITY_BINS};
 
 /// Means over the last notes, the latest counting most.
 #[derive(Clone, Debug)]
-pub(crate) struct Drift {
+pub(crate) struct DriftGuard {
     /// Mean pitch.
     center: f32,
     /// Mean step, in seconds.
@@ -92,12 +92,12 @@ const CLASSES: (f32, f32) = (6.0, 10.0);
 /// What stands for a class's share at the start: all together they count as 8, neither few nor many.
 const UNHEARD: f32 = 0.102;
 
-/// What a class's share costs for each class that there are too few, and is worth for each that there are
-/// too many: where there are many, shares differ little.
+/// Logit penalty of a pitch class's share for each class too few, and bonus for each too many: where there
+/// are many, shares differ little.
 const LEAN: (f32, f32) = (2.0, 20.0);
 
-impl Drift {
-    /// That of a piece that has not begun.
+impl DriftGuard {
+    /// The state before the first note.
     pub const fn new() -> Self {
         Self {
             center: MIDDLE,
@@ -112,7 +112,7 @@ impl Drift {
         }
     }
 
-    /// Takes in a note.
+    /// Records a generated note.
     pub fn observe(&mut self, note: &Note) {
         self.center += (f32::from(note.pitch) - self.center) / MEMORY;
         self.pace += (note.step - self.pace) / SHORT_MEMORY;
@@ -128,7 +128,7 @@ impl Drift {
         }
     }
 
-    /// Takes in a note that someone else played, as meant: who plays slowly, softly or loudly is answered so.
+    /// Records a note that someone else played: slow, soft or loud playing is answered alike.
     pub fn observe_other(&mut self, note: &Note) {
         self.observe(&Note { step: note.step.min(PAUSE), ..*note });
         self.meant_pace = self.pace;
@@ -138,13 +138,13 @@ impl Drift {
         (self.loudness, self.counted) = (self.meant_loudness, SHORT_MEMORY);
     }
 
-    /// Forgets the lasting pace: it was another's, or asked for.
+    /// Resets the lasting pace: it was another player's, or asked for.
     pub fn forget_lasting_pace(&mut self) {
         self.lasting_pace = MODERATE;
     }
 
-    /// Leads the pace back to where it usually is; from slow ones only where a piece is `whole`. Melodies are
-    /// slower than pieces of both hands, and so is who waits for notes to end.
+    /// Biases times towards the usual range of paces; away from slow ones only where a piece is `whole`:
+    /// melodies, and pieces of limited polyphony, are slower than pieces of both hands.
     pub fn pace(&self, whole: bool) -> Pace {
         let moved = (MODERATE / self.lasting_pace).clamp(1.0 / MOVED, MOVED);
         let slowest = if whole { self.meant_pace.max(moved * PACES.1) } else { f32::INFINITY };
@@ -153,19 +153,19 @@ impl Drift {
         Pace { goal, cost: HURRY * (ratio - 1.0 / ratio), chord: CHORD, fall: 0.0 }
     }
 
-    /// The logits of a velocity's bins, led back to how loud the piece is meant to be.
-    pub fn lead_velocity(&self, logits: &[f32]) -> [f32; VELOCITY_BINS] {
+    /// The logits of a velocity's bins, biased towards the loudness that the piece is meant to have.
+    pub fn bias_velocity(&self, logits: &[f32]) -> [f32; VELOCITY_BINS] {
         let usual = (self.meant_loudness - SWELL, self.meant_loudness + SWELL);
         let cost = HUSH * beyond(self.loudness, usual);
-        let mut led = [f32::NEG_INFINITY; VELOCITY_BINS];
-        for (bin, (led, logit)) in (0u8..).zip(led.iter_mut().zip(logits)) {
-            *led = logit - cost * f32::from(bin);
+        let mut biased = [f32::NEG_INFINITY; VELOCITY_BINS];
+        for (bin, (biased, logit)) in (0u8..).zip(biased.iter_mut().zip(logits)) {
+            *biased = logit - cost * f32::from(bin);
         }
-        led
+        biased
     }
 
-    /// What each pitch is worth, to lead the pitches back.
-    pub fn lead(&self, hands: Hands) -> impl Fn(u8) -> f32 + '_ {
+    /// A logit bonus for each pitch, towards the usual range of mean pitch and pitch classes.
+    pub fn pitch_bias(&self, hands: Hands) -> impl Fn(u8) -> f32 + '_ {
         let higher = if hands == Hands::Right { RIGHT_HAND } else { 0.0 };
         let pull = PULL * beyond(self.center - higher, USUAL);
         let classes = 1.0 / self.classes.iter().map(|share| share * share).sum::<f32>();
@@ -190,8 +190,8 @@ mod tests {
     const NOTE: Note = Note { pitch: 60, velocity: 80, step: MODERATE, duration: 0.1 };
 
     /// After so many notes at a step.
-    fn after(notes: usize, step: f32) -> Drift {
-        let mut drift = Drift::new();
+    fn after(notes: usize, step: f32) -> DriftGuard {
+        let mut drift = DriftGuard::new();
         (0..notes).for_each(|_| drift.observe(&Note { step, ..NOTE }));
         drift
     }
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn slow_music_is_led_back_unless_it_is_a_melody_or_was_heard() {
         let heard = |step| {
-            let mut drift = Drift::new();
+            let mut drift = DriftGuard::new();
             (0..3000).for_each(|_| drift.observe_other(&Note { step, ..NOTE }));
             drift.pace(true).cost
         };
@@ -238,15 +238,15 @@ mod tests {
     }
 
     /// What the loudest bin gains on the softest.
-    fn gain(drift: &Drift) -> f32 {
-        let led = drift.lead_velocity(&[0.0; VELOCITY_BINS]);
-        led[VELOCITY_BINS - 1] - led[0]
+    fn gain(drift: &DriftGuard) -> f32 {
+        let biased = drift.bias_velocity(&[0.0; VELOCITY_BINS]);
+        biased[VELOCITY_BINS - 1] - biased[0]
     }
 
     #[test]
     fn a_piece_is_led_back_to_the_loudness_of_its_start_if_it_strays_far() {
         let after = |velocity| {
-            let mut drift = Drift::new();
+            let mut drift = DriftGuard::new();
             (0..300).for_each(|_| drift.observe(&Note { velocity: 60, ..NOTE }));
             assert_eq!(gain(&drift), 0.0);
             (0..300).for_each(|_| drift.observe(&Note { velocity, ..NOTE }));
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn who_plays_softly_or_loudly_is_answered_so() {
-        let mut drift = Drift::new();
+        let mut drift = DriftGuard::new();
         let mut play = |velocities: &[u8], own: bool| {
             for &velocity in velocities {
                 let note = Note { velocity, ..NOTE };

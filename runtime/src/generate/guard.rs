@@ -1,17 +1,17 @@
-//! Keeps what is made up from repeating its training songs.
+//! Keeps generated music from repeating its training songs.
 //!
-//! A [`Filter`] is a file that knows every passage of N notes of some songs, in about nine bits
-//! each, used where it lies: in flash or in a mapped file. It never denies a passage that it knows,
-//! and claims one of 256 that it does not: a binary fuse filter (Graf and Lemire, 2022). A
-//! [`Guard`] follows a piece and says which notes would complete such a passage, up to transposition
-//! and tempo; [`passage`](crate::note::passage) says when two are the same.
+//! A [`Filter`] is a file that holds every passage of N notes of some songs, in about nine bits each,
+//! used where it lies: in flash or in a memory-mapped file. It is a binary fuse filter (Graf and
+//! Lemire, 2022): no false negatives, and false positives at a rate of 1/256. A [`Guard`] follows a
+//! piece and tells which notes would complete such a passage, up to transposition and tempo;
+//! [`passage`](crate::note::passage) defines when two passages are the same.
 //!
 //! The format is in `docs/model-file.md`.
 
 use crate::note::Note;
 use crate::note::passage::{PassageMatch, joins};
 
-/// What a filter file begins with.
+/// The first bytes of a filter file.
 pub const MAGIC: [u8; 8] = *b"PIANOLAF";
 
 /// Version of the filter file format that this crate reads and writes.
@@ -20,10 +20,10 @@ pub const VERSION: u32 = 1;
 /// Lengths, in notes, that the passages of a filter may have.
 pub const LENGTHS: core::ops::RangeInclusive<usize> = 4..=32;
 
-/// Bytes before the fingerprints.
+/// Length of the header, in bytes; the fingerprints follow.
 pub const HEADER: usize = 40;
 
-/// Where in the header the checksum of all other bytes stands.
+/// Offset in the header of the checksum of all other bytes.
 pub const CHECKSUM: usize = 36;
 
 /// Why a file is refused as a filter.
@@ -37,13 +37,13 @@ pub enum FilterError {
     #[error("the originality filter has another format version; make it again with this version")]
     Version,
     /// The file is shorter or longer than its header says.
-    #[error("the originality filter is cut short, or has bytes behind its end")]
+    #[error("the originality filter is cut short, or has bytes after its end")]
     Length,
     /// The bytes are not those that were written.
     #[error("the originality filter is damaged: its checksum does not match")]
     Checksum,
-    /// Sizes that no filter has.
-    #[error("the originality filter's header makes no sense")]
+    /// Sizes that are out of range or do not fit each other.
+    #[error("the originality filter's header is damaged")]
     BadHeader,
 }
 
@@ -61,7 +61,7 @@ pub struct Filter<'a> {
 }
 
 impl<'a> Filter<'a> {
-    /// Checks a file. Its bytes need not be aligned.
+    /// Checks a filter file and views it. Its bytes need not be aligned.
     ///
     /// # Errors
     /// [`FilterError`] unless it is whole and this version's.
@@ -100,17 +100,17 @@ impl<'a> Filter<'a> {
         Ok(Self { notes, windows, seed, segment, first, fingerprints })
     }
 
-    /// Length in notes of the passages that it knows.
+    /// Length of the passages, in notes.
     pub fn notes(&self) -> usize {
         self.notes
     }
 
-    /// How many passages it knows.
+    /// Number of passages.
     pub fn windows(&self) -> u32 {
         self.windows
     }
 
-    /// Whether it knows, or wrongly claims, the passage with this [`key`].
+    /// Whether it contains the passage with this [`key`]; false positives have a rate of 1/256.
     pub fn contains(&self, key: u64) -> bool {
         let hash = mix(key.wrapping_add(self.seed));
         let place = ((u128::from(hash) * u128::from(self.first)) >> 64) as u32;
@@ -143,10 +143,10 @@ pub fn key(moves: impl IntoIterator<Item = u16>) -> u64 {
         .fold(0, |key: u64, number| (key ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
-/// Follows a piece and knows which notes would complete a passage of a filter.
+/// Follows a piece and tells which notes would complete a passage of a filter.
 ///
-/// A note of a chord takes its place among those that came before it, wherever that is: so a
-/// passage is noticed in whatever order its chords were made up.
+/// The notes of a chord are sorted by pitch, so a passage is found in whatever order the notes of
+/// its chords came.
 #[derive(Clone, Debug)]
 pub struct Guard<'a> {
     filter: Filter<'a>,
@@ -154,22 +154,22 @@ pub struct Guard<'a> {
 }
 
 impl<'a> Guard<'a> {
-    /// Begins a piece.
+    /// A guard at the start of a piece.
     pub fn new(filter: &Filter<'a>) -> Self {
         Self { filter: *filter, recent: Recent::NONE }
     }
 
-    /// Begins another piece.
+    /// Starts another piece.
     pub fn restart(&mut self) {
         self.recent = Recent::NONE;
     }
 
-    /// Takes in a note.
+    /// Records a note.
     pub fn observe(&mut self, note: &Note) {
         self.recent.add(note.step, note.pitch);
     }
 
-    /// Whether a note, if it came next, would complete a passage that the filter knows.
+    /// Whether a note, if it came next, would complete a passage of the filter.
     pub fn forbids(&self, step: f32, pitch: u8) -> bool {
         let mut with = self.recent;
         let place = with.add(step, pitch);

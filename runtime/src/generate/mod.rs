@@ -1,11 +1,13 @@
-//! Notes, one after the other.
+//! Generates notes, one after the other.
 
 mod drift;
 pub mod guard;
-mod loops;
+mod notes;
 mod pace;
 mod placing;
+mod repetition;
 mod sampling;
+mod start;
 
 use crate::kernels::Isa;
 use crate::model::{Model, ModelError};
@@ -13,40 +15,47 @@ use crate::network::history::PartialNote;
 use crate::network::{Network, Prediction};
 use crate::note::Note;
 use crate::note::vocabulary::{self, Hands};
-use drift::Drift;
+use drift::DriftGuard;
 use guard::{Filter, Guard};
-use loops::Loops;
+pub use notes::Notes;
 use pace::Pace;
+use repetition::RepetitionGuard;
 use sampling::{Random, draw, draw_in_bands};
 pub use sampling::{Sampling, SamplingParams};
+pub use start::Start;
 
-/// Number of pitches that can be played: all tokens but BOS.
+/// Number of pitches that can be played: all tokens but the start token.
 const PLAYABLE: usize = 128;
 
-/// Makes up notes: a [`Network`] and a source of random numbers.
+/// Generates notes: a [`Network`] and a source of random numbers.
 ///
-/// The notes depend on the model file, the seed, the notes heard and the [`Sampling`] alone.
+/// The notes depend on the model file, the [`Start`], the notes observed and the [`Sampling`] alone.
+///
+/// `LAYERS` and `HIDDEN` are the capacities of the inline buffers: the default, 3 layers of 512
+/// units, takes 16 KB. [`new`](Generator::new) makes a generator of that size;
+/// [`from_model`](Generator::from_model) makes others, such as `Generator::<2, 256>`.
 #[derive(Clone, Debug)]
 pub struct Generator<'m, const LAYERS: usize = 3, const HIDDEN: usize = 512> {
     network: Network<'m, LAYERS, HIDDEN>,
     random: Random,
-    /// What keeps it from repeating its training songs, if anything does.
+    /// Keeps it from repeating its training songs.
     guard: Option<Guard<'m>>,
-    course: Course,
+    piece: PieceState,
 }
 
-/// What is kept of a piece, besides what the network has heard.
+/// The state of a piece, besides the network's.
 #[derive(Clone, Debug)]
-struct Course {
-    loops: Loops,
-    drift: Drift,
+struct PieceState {
+    repetition: RepetitionGuard,
+    drift: DriftGuard,
     /// Seconds that the piece is behind the density asked for.
     behind: f32,
 }
 
-impl Course {
-    /// That of a piece that has not begun.
-    const START: Self = Self { loops: Loops::new(), drift: Drift::new(), behind: 0.0 };
+impl PieceState {
+    /// The state before the first note.
+    const INITIAL: Self =
+        Self { repetition: RepetitionGuard::new(), drift: DriftGuard::new(), behind: 0.0 };
 }
 
 impl<'m, const LAYERS: usize, const HIDDEN: usize> AsMut<Network<'m, LAYERS, HIDDEN>>
@@ -57,75 +66,106 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> AsMut<Network<'m, LAYERS, HID
     }
 }
 
-impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN> {
-    /// A generator at the start of a piece.
+impl<'m> Generator<'m> {
+    /// A generator at the start of a piece, with room for 3 layers of 512 units;
+    /// [`from_model`](Self::from_model) has room for other sizes.
+    ///
+    /// `start` is a seed, or a [`Start`].
     ///
     /// # Errors
-    /// [`ModelError::TooLarge`] if the model has more than `LAYERS` layers or `HIDDEN` units.
+    /// As those of [`from_model`](Self::from_model).
+    #[inline]
+    pub fn new(model: &'m Model<'m>, start: impl Into<Start>) -> Result<Self, ModelError> {
+        Self::at_start(model, start.into())
+    }
+}
+
+impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN> {
+    /// A generator at the start of a piece, for models of up to `LAYERS` layers of `HIDDEN` units.
+    ///
+    /// ```
+    /// use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Model, ModelError};
+    /// # fn example(model: &Model) -> Result<(), ModelError> {
+    /// let mut small = Generator::<2, 256>::from_model(model, 42)?;
+    /// let mut any = Generator::<MAX_LAYERS, MAX_HIDDEN>::from_model(model, 42)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ModelError::TooLarge`] if the model has more than `LAYERS` layers or `HIDDEN` units;
+    /// [`ModelError::Misaligned`] on Cortex-M if it does not start at a multiple of 4 bytes.
+    #[inline]
+    pub fn from_model(model: &'m Model<'m>, start: impl Into<Start>) -> Result<Self, ModelError> {
+        Self::at_start(model, start.into())
+    }
+
     #[inline(never)] // so that a caller's stack need not keep what it is made of
-    pub fn new(model: &'m Model<'m>, seed: u64) -> Result<Self, ModelError> {
-        let mut made = Network::uninitialized(Isa::best(), model)
-            .map(|network| Self::from_network(network, seed));
+    fn at_start(model: &'m Model<'m>, start: Start) -> Result<Self, ModelError> {
+        let mut made = Network::uninitialized(Isa::best(), model, start.hands)
+            .map(|network| Self::from_network(network, start.seed));
         if let Ok(generator) = &mut made {
             generator.network.begin();
         }
         made
     }
 
-    /// A generator that goes on from what a network has heard.
+    /// A generator that continues from a network's state.
     #[inline(always)]
     pub fn from_network(network: Network<'m, LAYERS, HIDDEN>, seed: u64) -> Self {
-        Self { network, random: Random::new(seed), guard: None, course: Course::START }
+        Self { network, random: Random::new(seed), guard: None, piece: PieceState::INITIAL }
     }
 
-    /// Has it play no passage that a filter knows, from here on; or any again.
+    /// Blocks the passages in a filter from here on; `None` clears it.
     ///
-    /// Where every pitch of scale and register would complete one, none is kept back. With a wide register
-    /// that does not happen.
+    /// Where every pitch of scale and register would complete such a passage, none is blocked. With a
+    /// wide register that does not happen.
     pub fn set_filter(&mut self, filter: Option<&Filter<'m>>) {
         self.guard = filter.map(Guard::new);
     }
 
-    /// Starts another piece, for the same hands: forgets what was heard and takes a new seed.
-    pub fn restart(&mut self, seed: u64) {
-        self.restart_with_poll(seed, || {});
+    /// Starts another piece. From here on the notes are those of a new generator with this start and
+    /// this filter.
+    pub fn restart(&mut self, start: impl Into<Start>) {
+        self.restart_with_poll(start, || {});
     }
 
-    /// As [`restart`](Self::restart), with a piece for these hands; a new generator's is for both.
-    pub fn restart_for(&mut self, hands: Hands, seed: u64) {
-        self.network.tell(hands);
-        self.restart(seed);
+    /// Whose notes the piece has.
+    pub fn hands(&self) -> Hands {
+        self.network.hands()
     }
 
     /// As [`restart`](Self::restart), with a `poll` as that of
     /// [`next_note_with_poll`](Self::next_note_with_poll).
-    pub fn restart_with_poll(&mut self, seed: u64, poll: impl FnMut()) {
-        self.network.restart_with_poll(poll);
-        self.random = Random::new(seed);
-        self.course = Course::START;
+    pub fn restart_with_poll(&mut self, start: impl Into<Start>, poll: impl FnMut()) {
+        let start = start.into();
+        self.network.restart_with_poll(start.hands, poll);
+        self.random = Random::new(start.seed);
+        self.piece = PieceState::INITIAL;
         if let Some(guard) = &mut self.guard {
             guard.restart();
         }
     }
 
-    /// Hears a note that someone else played; the next notes go on from it.
+    /// Takes in a note that someone else played; the next notes follow it.
     ///
     /// Its times are made playable first, as those of the model's own notes.
     pub fn observe(&mut self, note: &Note) {
         self.observe_with_poll(note, || {});
     }
 
-    /// Makes up the next note, and hears it.
+    /// Generates the next note, and takes it in.
     ///
-    /// Its parts are chosen in turn, each in view of those before it. The report's model foretells
-    /// times instead: they may be negative or not finite, [`Note::playable_seconds`] makes them
-    /// playable, and it is the note as played that is heard. BOS is never drawn.
+    /// Its parts are drawn in turn, each conditioned on those before it. The report's model predicts
+    /// times by regression instead: they may be negative or not finite, [`Note::playable_seconds`]
+    /// makes them playable, and the network takes in the note as played. The start token is never
+    /// drawn.
     pub fn next_note(&mut self, sampling: &Sampling) -> Note {
         self.next_note_with_poll(sampling, || {})
     }
 
-    /// As [`next_note`](Self::next_note), and calls `poll` more than a hundred times on the way,
-    /// about evenly: a board sends its messages in time while it makes up the next note.
+    /// As [`next_note`](Self::next_note), and calls `poll` more than a hundred times on the way, at
+    /// about even intervals: a board sends its messages in time while it computes the next note.
     pub fn next_note_with_poll(&mut self, sampling: &Sampling, mut poll: impl FnMut()) -> Note {
         let note = self.draw(sampling, &mut poll);
         self.network.observe_with_poll(&note, poll);
@@ -135,14 +175,13 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     /// As [`observe`](Self::observe), with a `poll` as that of
     /// [`next_note_with_poll`](Self::next_note_with_poll).
     pub fn observe_with_poll(&mut self, note: &Note, poll: impl FnMut()) {
-        let note = self.take(note);
+        let note = self.accept(note);
         self.network.observe_with_poll(&note, poll);
     }
 
-    /// The next note of each of several pieces, as [`next_note`](Self::next_note) would make them
-    /// up one by one, only faster: each weight is fetched once for all. The generators play the same
-    /// model. `notes` takes as many as there are generators, or as it has room for; those without a
-    /// place for their note make up none.
+    /// Generates the next note of each of several pieces of the same model, as
+    /// [`next_note`](Self::next_note) would one by one, but faster: each weight is fetched once for
+    /// all. `notes` should be as long as `generators`; generators beyond its end do nothing.
     pub fn next_notes(generators: &mut [Self], sampling: &Sampling, notes: &mut [Note]) {
         for (generator, note) in generators.iter_mut().zip(&mut *notes) {
             *note = generator.draw(sampling, || {});
@@ -150,13 +189,13 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         Network::observe_batch(generators, notes);
     }
 
-    /// The network, with what it has heard.
+    /// The network, with its state.
     #[cfg(feature = "std")]
     pub(crate) fn network(&self) -> &Network<'m, LAYERS, HIDDEN> {
         &self.network
     }
 
-    /// Draws the next note; the network has not yet heard it.
+    /// Draws the next note; the network has yet to take it in.
     pub(crate) fn draw(&mut self, sampling: &Sampling, mut poll: impl FnMut()) -> Note {
         let mut note =
             Note { pitch: 0, velocity: Note::DEFAULT_VELOCITY, step: 0.0, duration: 0.0 };
@@ -183,31 +222,32 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         let known = PartialNote::Duration(note.step, note.pitch, note.duration);
         if let Prediction::Choice(logits) = self.network.predict_with_poll(known, &mut poll) {
             let bin = if sampling.drift_guard {
-                let led = self.course.drift.lead_velocity(&logits);
-                draw(&led, &sampling.velocity, &mut self.random)
+                let biased = self.piece.drift.bias_velocity(&logits);
+                draw(&biased, &sampling.velocity, &mut self.random)
             } else {
                 draw(&logits, &sampling.velocity, &mut self.random)
             };
             let greedy = sampling.velocity.is_greedy();
             note.velocity = vocabulary::velocity(bin, if greedy { 2 } else { self.random.bits() });
         }
-        self.follow(&note);
-        self.course.drift.observe(&note);
+        self.record(&note);
+        self.piece.drift.observe(&note);
         note
     }
 
-    /// Takes a note that someone else played, and makes it playable; the network has not yet heard it.
-    pub(crate) fn take(&mut self, note: &Note) -> Note {
+    /// Records a note that someone else played, and makes it playable; the network has yet to take it
+    /// in.
+    pub(crate) fn accept(&mut self, note: &Note) -> Note {
         let (pitch, velocity) = (note.pitch.min(127), note.velocity.min(127));
         let note = Note { pitch, velocity, ..note.playable() };
-        self.follow(&note);
-        self.course.drift.observe_other(&note);
+        self.record(&note);
+        self.piece.drift.observe_other(&note);
         note
     }
 
-    /// Keeps a note for what watches over the piece.
-    fn follow(&mut self, note: &Note) {
-        self.course.loops.observe(note.pitch);
+    /// Records a note for the guards.
+    fn record(&mut self, note: &Note) {
+        self.piece.repetition.observe(note.pitch);
         if let Some(guard) = &mut self.guard {
             guard.observe(note);
         }
@@ -218,49 +258,48 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         let bin = self.draw_time(logits, sampling);
         let place = self.another_place(&sampling.time);
         let mut step = Note::playable_seconds(placing::step(self.network.history(), bin, place));
-        if sampling.polyphony > 0 {
-            let free = self.network.history().free_in(usize::from(sampling.polyphony));
+        if let Some(most) = sampling.polyphony {
+            let free = self.network.history().free_in(usize::from(most.max(1)));
             step = if free > step { Note::playable_seconds(free) } else { step };
         }
-        let behind =
-            |goal: f32| (self.course.behind + step - goal).clamp(-MOST_BEHIND, MOST_BEHIND);
-        self.course.behind = sampling.mean_step().map_or(0.0, behind);
+        let behind = |goal: f32| (self.piece.behind + step - goal).clamp(-MOST_BEHIND, MOST_BEHIND);
+        self.piece.behind = sampling.mean_step().map_or(0.0, behind);
         step
     }
 
-    /// Draws the bin of a step or a duration, led to the density asked for, or back to a usual pace.
+    /// Draws the bin of a step or a duration, biased towards the density asked for or a usual pace.
     #[inline(never)] // boards have no flash for a copy at every call
     fn draw_time(&mut self, logits: &[f32], sampling: &Sampling) -> u8 {
-        let whole = self.network.hands() == Hands::Both && sampling.polyphony == 0;
+        let whole = self.network.hands() == Hands::Both && sampling.polyphony.is_none();
         let free = sampling.drift_guard && sampling.mean_step().is_none() && whole;
         if !free {
-            self.course.drift.forget_lasting_pace();
+            self.piece.drift.forget_lasting_pace();
         }
         let pace = match sampling.mean_step() {
             Some(goal) => {
-                let cost = (TILT * self.course.behind).clamp(-STEEPEST, STEEPEST);
+                let cost = (TILT * self.piece.behind).clamp(-STEEPEST, STEEPEST);
                 Pace { goal, cost, chord: CHORD, fall: 1.0 }
             }
-            None if sampling.drift_guard => self.course.drift.pace(whole),
+            None if sampling.drift_guard => self.piece.drift.pace(whole),
             None => Pace::FREE,
         };
-        draw_in_bands(&pace.lead(logits), TIMES, &sampling.time, &mut self.random)
+        draw_in_bands(&pace.bias(logits), TIMES, &sampling.time, &mut self.random)
     }
 
-    /// Draws a pitch: of those asked for, one that completes no known passage, is not struck at this very
-    /// moment and does not go round in circles; where there is none, one that completes no known passage;
-    /// then any of those asked for; and where scale and register have none, any at all.
+    /// Draws a pitch of scale and register that completes no blocked passage, is not struck at the same
+    /// moment and passes the repetition guard. Where there is none, the last two conditions are
+    /// dropped, then the first, then scale and register.
     fn draw_pitch(&mut self, logits: &[f32], step: f32, sampling: &Sampling) -> u8 {
         let expressive = self.network.is_expressive();
         let guarded = expressive && sampling.drift_guard && sampling.is_wide();
-        let lead = self.course.drift.lead(self.network.hands());
+        let bias = self.piece.drift.pitch_bias(self.network.hands());
         let mut allowed = [f32::NEG_INFINITY; PLAYABLE];
         let mut fill = |allow: &dyn Fn(u8) -> bool| {
             let mut some = false;
             for (pitch, (allowed, logit)) in (0u8..).zip(allowed.iter_mut().zip(logits)) {
                 let allow = allow(pitch);
-                let led = if guarded { logit + lead(pitch) } else { *logit };
-                *allowed = if allow { led } else { f32::NEG_INFINITY };
+                let biased = if guarded { logit + bias(pitch) } else { *logit };
+                *allowed = if allow { biased } else { f32::NEG_INFINITY };
                 some |= allow;
             }
             some
@@ -268,7 +307,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         let known = |pitch| self.guard.as_ref().is_some_and(|guard| guard.forbids(step, pitch));
         let stale = |pitch| {
             let struck = expressive && self.network.history().is_struck(pitch, step);
-            struck || sampling.loop_guard && self.course.loops.forbids(pitch)
+            struck || sampling.repetition_guard && self.piece.repetition.forbids(pitch)
         };
         let _ = fill(&|pitch| sampling.has(pitch) && !stale(pitch) && !known(pitch))
             || fill(&|pitch| sampling.has(pitch) && !known(pitch))
@@ -284,8 +323,8 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     /// Where in its bin a time lies that no note's end places and that keeps to no pulse: three in eight, nearly as
     /// in the songs of the reference corpus (32 % of steps, 39 % of durations), and all before there is a pulse;
     /// none where nothing is left to chance.
-    fn another_place(&mut self, freedom: &SamplingParams) -> Option<u32> {
-        if freedom.is_greedy() {
+    fn another_place(&mut self, params: &SamplingParams) -> Option<u32> {
+        if params.is_greedy() {
             return None;
         }
         let bits = self.random.bits();

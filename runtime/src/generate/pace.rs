@@ -1,8 +1,8 @@
-//! Leads the music to a pace: time goes faster or slower than the model means.
+//! Biases times towards a pace: faster or slower than the model's own.
 
 use crate::note::vocabulary::{TIME_BINS, time_bin};
 
-/// Where the pace is to go, and how strongly.
+/// A pace to bias times towards, and how strongly.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
     /// The mean step to come to, in seconds.
@@ -20,22 +20,22 @@ impl Pace {
     /// As the model means.
     pub const FREE: Self = Self { goal: 0.0, cost: 0.0, chord: 0.0, fall: 0.0 };
 
-    /// The logits of a step's or a duration's bins, led.
+    /// The logits of a step's or a duration's bins, biased.
     ///
     /// Where the pace is to become faster, times below half the goal all cost as much; where it is to become
     /// slower, times above four times the goal are all worth as much, or less again the longer they are: farther
     /// away lies no pace, only crumbs and holes. A step of nothing is as likely as before, so that chords do not
     /// swell to gain pace, and less likely where pace is to be lost.
     #[inline(never)] // boards have no flash for a copy at every call
-    pub fn lead(self, logits: &[f32]) -> [f32; TIME_BINS] {
-        let mut led = [f32::NEG_INFINITY; TIME_BINS];
+    pub fn bias(self, logits: &[f32]) -> [f32; TIME_BINS] {
+        let mut biased = [f32::NEG_INFINITY; TIME_BINS];
         if self.cost == 0.0 {
-            led.iter_mut().zip(logits).for_each(|(led, logit)| *led = *logit);
-            return led;
+            biased.iter_mut().zip(logits).for_each(|(biased, logit)| *biased = *logit);
+            return biased;
         }
         let limit = time_bin(if self.cost > 0.0 { self.goal / 2.0 } else { 4.0 * self.goal });
         let limit = f32::from(limit);
-        for (bin, (led, logit)) in (0u8..).zip(led.iter_mut().zip(logits)) {
+        for (bin, (biased, logit)) in (0u8..).zip(biased.iter_mut().zip(logits)) {
             let bin = f32::from(bin);
             let counted = if self.cost > 0.0 {
                 bin.max(limit)
@@ -43,16 +43,16 @@ impl Pace {
                 // Up to the limit the second is no less than the bin.
                 bin.min((limit - self.fall * (bin - limit)).max(0.0))
             };
-            *led = logit - self.cost * counted;
+            *biased = logit - self.cost * counted;
         }
-        if let ([nothing, meant @ ..], [at_once, led @ ..]) = (logits, &mut led) {
+        if let ([nothing, meant @ ..], [at_once, biased @ ..]) = (logits, &mut biased) {
             *at_once = nothing + self.chord * self.cost.min(0.0);
-            let gain = log_of_sum(meant) - log_of_sum(led);
+            let gain = log_of_sum(meant) - log_of_sum(biased);
             if gain.is_finite() {
-                led.iter_mut().for_each(|logit| *logit += gain);
+                biased.iter_mut().for_each(|logit| *logit += gain);
             }
         }
-        led
+        biased
     }
 }
 
@@ -85,34 +85,34 @@ mod tests {
         ) {
             let logits: [f32; TIME_BINS] = core::array::from_fn(|bin| logits[bin]);
             let (meant, mean) = of(&logits);
-            let of_led = Pace { goal, cost, chord: 0.0, fall: 0.0 }.lead(&logits);
-            let (led, led_mean) = of(&of_led);
-            prop_assert!((led[0] - meant[0]).abs() < 1e-3 * meant[0] + 1e-6, "{} {}", led[0], meant[0]);
-            let (thinned, _) = of(&Pace { goal, cost, chord: 8.0, fall: 0.0 }.lead(&logits));
-            prop_assert!(cost > -0.01 || thinned[0] < led[0]);
-            prop_assert!(cost < 0.0 || thinned[0] == led[0]);
-            prop_assert!((log_of_sum(&of_led) - log_of_sum(&logits)).abs() < 1e-3);
-            prop_assert!(cost * (led_mean - mean) < 1e-3, "{mean} {led_mean}");
+            let of_biased = Pace { goal, cost, chord: 0.0, fall: 0.0 }.bias(&logits);
+            let (biased, biased_mean) = of(&of_biased);
+            prop_assert!((biased[0] - meant[0]).abs() < 1e-3 * meant[0] + 1e-6, "{} {}", biased[0], meant[0]);
+            let (thinned, _) = of(&Pace { goal, cost, chord: 8.0, fall: 0.0 }.bias(&logits));
+            prop_assert!(cost > -0.01 || thinned[0] < biased[0]);
+            prop_assert!(cost < 0.0 || thinned[0] == biased[0]);
+            prop_assert!((log_of_sum(&of_biased) - log_of_sum(&logits)).abs() < 1e-3);
+            prop_assert!(cost * (biased_mean - mean) < 1e-3, "{mean} {biased_mean}");
         }
     }
 
     #[test]
     fn nothing_is_led_for_nothing() {
         let logits = core::array::from_fn(|bin| (bin as f32 / 7.0).sin());
-        assert_eq!(Pace::FREE.lead(&logits), logits);
+        assert_eq!(Pace::FREE.bias(&logits), logits);
     }
 
     /// Crumbs are no likelier, nor holes.
     #[test]
     fn beyond_its_limits_times_keep_their_proportions() {
         let even = [0.0; TIME_BINS];
-        let faster = Pace { goal: 0.2, cost: 0.1, chord: 0.0, fall: 0.0 }.lead(&even);
+        let faster = Pace { goal: 0.2, cost: 0.1, chord: 0.0, fall: 0.0 }.bias(&even);
         let [short, limit, long] = [0.02, 0.1, 0.5].map(|time| faster[usize::from(time_bin(time))]);
         assert!(short == limit && limit > long);
-        let slower = Pace { goal: 0.2, cost: -0.1, chord: 0.0, fall: 0.0 }.lead(&even);
+        let slower = Pace { goal: 0.2, cost: -0.1, chord: 0.0, fall: 0.0 }.bias(&even);
         let [short, limit, long] = [0.2, 0.8, 3.0].map(|time| slower[usize::from(time_bin(time))]);
         assert!(short < limit && limit == long);
-        let slower = Pace { goal: 0.2, cost: -0.1, chord: 0.0, fall: 1.0 }.lead(&even);
+        let slower = Pace { goal: 0.2, cost: -0.1, chord: 0.0, fall: 1.0 }.bias(&even);
         let [short, limit, long, longer] =
             [0.2, 0.8, 3.0, 12.0].map(|time| slower[usize::from(time_bin(time))]);
         assert!(short < limit && limit > long && long > longer);
@@ -126,13 +126,13 @@ mod tests {
         for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut logits = [0.0; TIME_BINS];
             logits[40] = odd;
-            let led = Pace { goal: 0.1, cost: 0.05, chord: 0.0, fall: 0.0 }.lead(&logits);
-            assert_eq!(led.iter().filter(|logit| logit.is_finite()).count(), TIME_BINS - 1);
+            let biased = Pace { goal: 0.1, cost: 0.05, chord: 0.0, fall: 0.0 }.bias(&logits);
+            assert_eq!(biased.iter().filter(|logit| logit.is_finite()).count(), TIME_BINS - 1);
         }
         let mut only_chords = [f32::NEG_INFINITY; TIME_BINS];
         only_chords[0] = 0.0;
         assert_eq!(
-            Pace { goal: 0.1, cost: 0.05, chord: 0.0, fall: 0.0 }.lead(&only_chords),
+            Pace { goal: 0.1, cost: 0.05, chord: 0.0, fall: 0.0 }.bias(&only_chords),
             only_chords
         );
     }

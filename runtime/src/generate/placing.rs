@@ -1,4 +1,4 @@
-//! Where in their bins times lie, which the model does not say.
+//! Places times within their bins, which the model does not predict.
 //!
 //! In music moments coincide. In the training songs of the reference corpus, three of four steps that are not
 //! nothing have a bin in which a sounding note ends, and 98 % of those go to that very end; of durations in

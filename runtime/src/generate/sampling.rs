@@ -6,88 +6,152 @@ use crate::note::Scale;
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::Rng;
 
-/// How freely one part of a note is drawn.
+/// Sampling parameters of one part of a note.
+///
+/// ```
+/// use pianola_runtime::SamplingParams;
+/// let nucleus = SamplingParams::with_temperature(0.9).with_top_p(0.95);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub struct SamplingParams {
-    /// Divides the log-probabilities: below 1 the likely becomes likelier, above 1 the unlikely.
-    /// At 0 (or below, or not a number) the likeliest choice is taken. Where all parts of a note are
-    /// chosen, it is the choice among three neighbouring pitches, or within an octave of time, that is
-    /// made so, while these bands keep their probabilities.
+    /// Divides the log-probabilities: below 1 more conservative, above 1 more random, 0 (or below, or
+    /// NaN) greedy. In expressive models it applies to the choice among three neighbouring pitches, or
+    /// within an octave of time, while these bands keep their probabilities.
     pub temperature: f32,
-    /// Draw only among so many likeliest choices; 0 for all.
-    pub top_k: u16,
-    /// Draw only among the fewest likeliest choices that have this much probability together; 1
-    /// for all. The likeliest always takes part.
+    /// Top-k sampling: draw only among the `k` likeliest choices, at least 1; `None` for all.
+    pub top_k: Option<u16>,
+    /// Nucleus (top-p) sampling: draw only among the fewest likeliest choices that have this much
+    /// probability together; 1 for all. The likeliest is always among them.
     pub top_p: f32,
 }
 
 impl SamplingParams {
     /// All choices, at a temperature.
     pub const fn with_temperature(temperature: f32) -> Self {
-        Self { temperature, top_k: 0, top_p: 1.0 }
+        Self { temperature, top_k: None, top_p: 1.0 }
     }
 
-    /// Whether the likeliest choice is taken.
+    /// The same with top-k sampling.
+    #[must_use]
+    pub const fn with_top_k(self, k: u16) -> Self {
+        Self { top_k: Some(k), ..self }
+    }
+
+    /// The same with nucleus (top-p) sampling.
+    #[must_use]
+    pub const fn with_top_p(self, p: f32) -> Self {
+        Self { top_p: p, ..self }
+    }
+
+    /// Whether the likeliest choice is taken: greedy decoding.
     pub fn is_greedy(&self) -> bool {
         self.temperature.is_nan() || self.temperature <= 0.0
     }
 }
 
-/// How notes are drawn; it may change between any two.
+/// How notes are sampled; it may change between any two notes.
 ///
-/// Models that choose pitches alone follow `pitch`, `scale`, `lowest`, `highest` and `loop_guard`.
+/// Models that choose pitches alone follow `pitch`, `scale`, `lowest`, `highest` and
+/// `repetition_guard`.
+///
+/// ```
+/// use pianola_runtime::{Sampling, Scale};
+/// let mut sampling = Sampling::with_temperature(0.9).with_scale(Scale::minor(9)).with_guards();
+/// sampling.density = Some(6.0); // a knob was turned
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub struct Sampling {
-    /// How freely pitches are drawn.
+    /// Sampling of pitches.
     pub pitch: SamplingParams,
-    /// How freely steps and durations are drawn.
+    /// Sampling of steps and durations.
     pub time: SamplingParams,
-    /// How freely velocities are drawn.
+    /// Sampling of velocities.
     pub velocity: SamplingParams,
-    /// Draw only pitches of this scale.
+    /// Scale to draw pitches from.
     pub scale: Scale,
     /// Lowest pitch to draw.
     pub lowest: u8,
     /// Highest pitch to draw.
     pub highest: u8,
-    /// Most pitches that sound at once: the next waits until another ends. 0 for no limit.
-    pub polyphony: u8,
-    /// Notes a second that are aimed at: steps and durations are drawn shorter the farther the piece is behind,
-    /// and longer the farther ahead, with fewer notes to a chord. 0 for as many as the model means.
-    pub density: f32,
-    /// Whether to break a circle of up to 24 pitches that has gone round for long.
-    pub loop_guard: bool,
-    /// Whether to lead music back that strays: to one end of the keyboard, to a few pitch classes or to all
-    /// alike, unless a register is asked for; to a pace faster or slower than that of most songs, unless a density
-    /// is; to velocities softer or louder than at the start or than someone else played. Melodies, pieces of limited
-    /// polyphony and those that go on from slow music may be slow.
+    /// Most pitches that sound at once, at least 1: the next waits until another ends. `None` for no
+    /// limit.
+    pub polyphony: Option<u8>,
+    /// Target notes per second: steps and durations are drawn shorter the farther the piece is behind,
+    /// and longer the farther ahead, with fewer notes to a chord. `None` (or a number that is not
+    /// positive and finite) leaves the density to the model.
+    pub density: Option<f32>,
+    /// Whether to break loops of up to 24 pitches that have lasted for long.
+    pub repetition_guard: bool,
+    /// Whether to keep long pieces in the range of real ones: mean pitch and pitch classes, unless a
+    /// register is asked for; pace, unless a density is; velocities, near those of the start or of
+    /// the notes observed. Melodies, pieces of limited polyphony and those that continue slow music
+    /// may be slow.
     pub drift_guard: bool,
 }
 
 impl Sampling {
-    /// All parts at one temperature.
+    /// All parts at one temperature, without guards.
     pub const fn with_temperature(temperature: f32) -> Self {
-        let freedom = SamplingParams::with_temperature(temperature);
+        Self::with_params(SamplingParams::with_temperature(temperature))
+    }
+
+    /// All parts with the same parameters, without guards.
+    pub const fn with_params(params: SamplingParams) -> Self {
         Self {
-            pitch: freedom,
-            time: freedom,
-            velocity: freedom,
+            pitch: params,
+            time: params,
+            velocity: params,
             scale: Scale::CHROMATIC,
             lowest: 0,
             highest: 127,
-            polyphony: 0,
-            density: 0.0,
-            loop_guard: false,
+            polyphony: None,
+            density: None,
+            repetition_guard: false,
             drift_guard: false,
         }
     }
 
-    /// The mean step at the density asked for, in seconds, if one is.
-    pub(crate) fn mean_step(&self) -> Option<f32> {
-        (self.density > 0.0 && self.density.is_finite()).then(|| 1.0 / self.density)
+    /// The same with the repetition guard and the drift guard, as for long pieces.
+    #[must_use]
+    pub const fn with_guards(self) -> Self {
+        Self { repetition_guard: true, drift_guard: true, ..self }
     }
 
-    /// Whether every register is welcome.
+    /// The same with pitches of a scale.
+    #[must_use]
+    pub const fn with_scale(self, scale: Scale) -> Self {
+        Self { scale, ..self }
+    }
+
+    /// The same with pitches of a register: its lowest and its highest pitch.
+    #[must_use]
+    pub const fn with_register(self, lowest: u8, highest: u8) -> Self {
+        Self { lowest, highest, ..self }
+    }
+
+    /// The same with a limit of pitches that sound at once.
+    #[must_use]
+    pub const fn with_polyphony(self, pitches: u8) -> Self {
+        Self { polyphony: Some(pitches), ..self }
+    }
+
+    /// The same with a target of notes per second.
+    #[must_use]
+    pub const fn with_density(self, notes_per_second: f32) -> Self {
+        Self { density: Some(notes_per_second), ..self }
+    }
+
+    /// The mean step at the density asked for, in seconds, if one is.
+    pub(crate) fn mean_step(&self) -> Option<f32> {
+        let density = self.density.filter(|density| *density > 0.0 && density.is_finite());
+        density.map(|density| 1.0 / density)
+    }
+
+    /// Whether the register is not limited.
     pub(crate) fn is_wide(&self) -> bool {
         self.lowest == 0 && self.highest >= 127
     }
@@ -138,8 +202,8 @@ const MOST: usize = 128;
 /// Draws one of up to [`MOST`] choices. Logits that are not numbers are never drawn unless nothing else
 /// is there.
 #[inline(never)] // boards have no flash for a copy at every call
-pub(crate) fn draw(logits: &[f32], freedom: &SamplingParams, random: &mut Random) -> u8 {
-    let Some(Kept { choices, weights, count, total }) = Kept::of(logits, freedom) else {
+pub(crate) fn draw(logits: &[f32], params: &SamplingParams, random: &mut Random) -> u8 {
+    let Some(Kept { choices, weights, count, total }) = Kept::of(logits, params) else {
         return likeliest(logits);
     };
     let mut left = random.unit() * total;
@@ -153,9 +217,9 @@ pub(crate) fn draw(logits: &[f32], freedom: &SamplingParams, random: &mut Random
     likeliest(logits)
 }
 
-/// Draws a choice in two steps: first a band of neighbouring ones, as likely as they are together, then
-/// one of the band, as freely as asked. The first band is `first` wide, the others `width`. What top-k and
-/// top-p leave out is left out of all bands.
+/// Draws a choice in two steps: first a band of neighbouring choices, by their joint probability, then
+/// one of the band, with the temperature. The first band is `first` wide, the others `width`. Top-k and
+/// top-p apply to all choices, before.
 ///
 /// Drawn in one step at a low temperature, the likelier of two hands would play alone, and more and more
 /// so, for the next note follows those before. Where it is the choice within a band that is sharpened,
@@ -164,11 +228,11 @@ pub(crate) fn draw(logits: &[f32], freedom: &SamplingParams, random: &mut Random
 pub(crate) fn draw_in_bands(
     logits: &[f32],
     (first, width): (usize, usize),
-    freedom: &SamplingParams,
+    params: &SamplingParams,
     random: &mut Random,
 ) -> u8 {
-    let plain = SamplingParams { temperature: 1.0, ..*freedom };
-    let Some(kept) = Kept::of(logits, &plain).filter(|_| !freedom.is_greedy()) else {
+    let plain = SamplingParams { temperature: 1.0, ..*params };
+    let Some(kept) = Kept::of(logits, &plain).filter(|_| !params.is_greedy()) else {
         return likeliest(logits);
     };
     let (mut tempered, mut masses) = ([f32::NEG_INFINITY; MOST], [0.0; MOST_BANDS]);
@@ -187,7 +251,7 @@ pub(crate) fn draw_in_bands(
     let start = (band * width).saturating_sub(width - first);
     let end = (band * width + first).min(logits.len());
     let choices = tempered.get(start..end).unwrap_or_default();
-    start as u8 + draw(choices, &SamplingParams::with_temperature(freedom.temperature), random)
+    start as u8 + draw(choices, &SamplingParams::with_temperature(params.temperature), random)
 }
 
 /// The choices that may be drawn.
@@ -205,31 +269,31 @@ struct Kept {
 impl Kept {
     /// `None` where there is nothing to weigh: all is impossible, something is certain, or the likeliest is
     /// to be taken.
-    fn of(logits: &[f32], freedom: &SamplingParams) -> Option<Self> {
+    fn of(logits: &[f32], params: &SamplingParams) -> Option<Self> {
         let top = logit_of(logits, likeliest(logits));
-        if freedom.is_greedy() || !top.is_finite() {
+        if params.is_greedy() || !top.is_finite() {
             return None;
         }
         let mut choices: [u8; MOST] = core::array::from_fn(|choice| choice as u8);
         let mut count = logits.len().min(MOST);
-        if freedom.top_k > 0 || freedom.top_p < 1.0 {
+        if params.top_k.is_some() || params.top_p < 1.0 {
             let choices = choices.get_mut(..count).unwrap_or_default();
             // Of equals, the lower choice first.
             sort(choices, |a, b| match logit_of(logits, *b).total_cmp(&logit_of(logits, *a)) {
                 Ordering::Equal => a.cmp(b),
                 order => order,
             });
-            if freedom.top_k > 0 {
-                count = count.min(usize::from(freedom.top_k));
+            if let Some(most) = params.top_k {
+                count = count.min(usize::from(most.max(1)));
             }
         }
         let (mut weights, mut total) = ([0.0; MOST], 0.0);
         for (weight, choice) in weights.iter_mut().zip(choices).take(count) {
-            *weight = libm::expf((logit_of(logits, choice) - top) / freedom.temperature);
+            *weight = libm::expf((logit_of(logits, choice) - top) / params.temperature);
             total += *weight;
         }
-        if freedom.top_p < 1.0 {
-            let wanted = freedom.top_p * total;
+        if params.top_p < 1.0 {
+            let wanted = params.top_p * total;
             total = 0.0;
             let mut kept = 0;
             for weight in weights.iter().take(count) {

@@ -162,7 +162,8 @@ choices! {
 }
 
 impl Isa {
-    /// What every machine has but those whose firmware has chosen its kernel when compiling.
+    /// Portable Rust, on every machine; not with the feature `cortex-m-dsp` on Arm, whose firmware has
+    /// room for one kernel.
     #[cfg(not(all(target_arch = "arm", feature = "cortex-m-dsp")))]
     pub const PORTABLE: Self = Self(Choice::Portable(portable::Portable));
 
@@ -171,13 +172,13 @@ impl Isa {
     #[cfg(all(target_arch = "arm", feature = "cortex-m-dsp"))]
     const LAST: Self = Self(Choice::CortexM(cortex_m::CortexM));
 
-    /// All that this machine has, the fastest first. Hosts look once they run; without `std` it is
-    /// decided when compiling.
+    /// The instruction sets of this machine, the fastest first. With `std` they are detected at run
+    /// time, otherwise chosen at compile time.
     pub fn available() -> impl Iterator<Item = Self> {
         Choice::available().map(Self)
     }
 
-    /// The fastest that this machine has.
+    /// The fastest of this machine.
     pub fn best() -> Self {
         Self::available().next().unwrap_or(Self::LAST)
     }
@@ -187,8 +188,8 @@ impl Isa {
         self.0.name()
     }
 
-    /// Reads all bytes as fast as this instruction set can, and folds them into a number: the limit
-    /// that a network's speed is measured against.
+    /// Reads all bytes as fast as this instruction set can, and folds them into a number: the memory
+    /// bandwidth, which bounds a network's speed.
     pub fn read(self, bytes: &[u8]) -> u64 {
         self.run(Read(bytes))
     }

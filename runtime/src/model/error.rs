@@ -2,12 +2,13 @@
 
 /// Why a file is refused as a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ModelError {
     /// The file ends before what its header announces.
     #[error("the model file is cut short")]
     Truncated,
-    /// There are bytes behind the last tensor.
+    /// There are bytes after the last tensor.
     #[error("the model file has bytes behind its end")]
     TrailingBytes,
     /// The file does not start with the header of a model file.
@@ -31,7 +32,8 @@ pub enum ModelError {
     /// The model has more layers or hidden units than the generator has room for.
     #[error("the model is larger than the buffers of this generator")]
     TooLarge,
-    /// The model does not lie on whole words, as this board's kernel needs it.
+    /// The model does not start at a multiple of 4 bytes, as this processor's kernel requires;
+    /// [`include_model!`](crate::include_model) aligns it.
     #[error("the model does not start at a multiple of 4 bytes")]
     Misaligned,
 }

@@ -7,7 +7,7 @@ use core::fmt;
 /// Rows of a block: what a kernel multiplies at once.
 pub const ROWS: usize = 16;
 
-/// What a nibble of weight 0 holds.
+/// The nibble that stands for a weight of 0.
 pub const ZERO_POINT: i32 = 8;
 
 /// Version of the model file format that this crate reads and writes.
@@ -25,18 +25,19 @@ pub const MAX_HEAD_HIDDEN: usize = 512;
 /// Number of pitch tokens: 128 note numbers and [`BOS`].
 pub const PITCHES: usize = 129;
 
-/// Pitch token that starts every sequence; it is heard, never played.
+/// Pitch token that starts every sequence (beginning of sequence); never played.
 pub const BOS: u8 = 128;
 
 /// Precision of the stored weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Precision {
     /// Single-precision floats.
     Float,
     /// Signed bytes with a float scale per row.
     Int8,
-    /// Four bits with a float scale per row. The heads' last layers, their features and the report's
-    /// pitch table stay in bytes: there rounding is heard.
+    /// Four bits with a float scale per row. The heads' output layers, their features and the
+    /// report's pitch table stay in bytes, where rounding would be audible.
     Int4,
 }
 
@@ -50,7 +51,7 @@ impl Precision {
         }
     }
 
-    /// That of the heads' last layers.
+    /// The precision of the heads' output layers.
     pub fn of_outputs(self) -> Self {
         match self {
             Self::Int4 => Self::Int8,

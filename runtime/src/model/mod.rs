@@ -4,6 +4,7 @@ pub mod format;
 
 mod error;
 mod header;
+mod include;
 pub(crate) mod matrix;
 pub(crate) mod table;
 
@@ -23,11 +24,12 @@ use crate::network::history::FEATURES;
 use crate::note::vocabulary::{CHOICES, HEARD};
 
 /// A checked view of a model file: nothing is copied, so the bytes may lie in flash or in a
-/// memory-mapped file. They should start at a multiple of 64 bytes: some kernels are faster then,
-/// and Cortex-M takes none that does not start at a multiple of 4.
+/// memory-mapped file. They should start at a multiple of 64 bytes, as those of
+/// [`include_model!`](crate::include_model) do: some kernels are faster then, and those for Cortex-M
+/// refuse bytes that do not start at a multiple of 4.
 ///
-/// Every index that playing takes is checked here once; a file that passes cannot make the player
-/// panic, whatever its weights are.
+/// Every size and index is checked here, once: a file that passes cannot make a generator panic,
+/// whatever its weights are.
 #[derive(Clone, Debug)]
 pub struct Model<'a> {
     pub(crate) layers: usize,

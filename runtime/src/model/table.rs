@@ -1,5 +1,5 @@
-//! Tables of which single rows are added up: what an LSTM layer hears of a note, and what a head's
-//! features are worth.
+//! Tables whose rows are added up: the LSTM's input for a note, and the weights of a head's
+//! features.
 
 use crate::kernels::ROWS;
 use crate::model::matrix::floats;

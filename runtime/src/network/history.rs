@@ -1,8 +1,8 @@
-//! What is known of the notes so far without having learned it: which pitches sound, for how long
-//! still, and when each was last struck.
+//! Features of the notes so far: which pitches sound, how long each still sounds, and when each was
+//! last struck.
 //!
-//! An LSTM would have to keep all of this in its state. Given as features to the heads, it costs a
-//! few rows of a table for each note, and the network learns what it is worth.
+//! An LSTM would have to keep all of this in its state. Given to the heads as features, it costs a
+//! few table rows per note, and the heads learn their weights.
 
 use crate::note::Note;
 use crate::note::vocabulary::{TIME_BINS, VELOCITY_BINS, time_bin, velocity_bin};
@@ -13,21 +13,21 @@ const PITCHES: usize = 128;
 /// Ages of a strike that are told apart: now, and octaves of time from below 1/8 s to below 16 s.
 const AGES: usize = 9;
 
-/// The notes so far, as far as features tell of them.
+/// The notes so far, as the features describe them.
 #[derive(Clone, Debug)]
 pub struct History {
     /// Seconds since each pitch was last struck.
     age: [f32; PITCHES],
     /// Seconds that each pitch still sounds; 0 or less if it does not.
     rest: [f32; PITCHES],
-    /// The last note; before the first, one that never was.
+    /// The last note; before the first, all zeros.
     last: Note,
-    /// The last step that was not nothing, in seconds; 0 before the first.
+    /// The last step outside a chord, in seconds; 0 before the first.
     pulse: f32,
 }
 
-/// What is already known of a note when its next part is to be chosen: it says which rows of a head's
-/// feature table are added up.
+/// The parts of a note that are known when its next part is predicted. It selects the head, and the
+/// rows of the head's feature table.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PartialNote {
     /// Nothing: its step comes next.
@@ -41,7 +41,7 @@ pub enum PartialNote {
 }
 
 impl PartialNote {
-    /// What is known of a note before each of its parts, in their order.
+    /// The partial notes before each part of a note, in order.
     pub fn of(note: &Note) -> [Self; 4] {
         let Note { pitch, step, duration, .. } = *note;
         [
@@ -62,7 +62,7 @@ pub const FEATURES: [usize; 4] = [
     2 * TIME_BINS + PITCHES + VELOCITY_BINS,
 ];
 
-/// Most feature rows that describe a moment.
+/// Most feature rows that are active at once.
 pub(crate) const MOST_ROWS: usize = 2 + 2 * PITCHES;
 
 impl Default for History {
@@ -72,13 +72,13 @@ impl Default for History {
 }
 
 impl History {
-    /// That of a piece that has not begun.
+    /// The history before the first note.
     pub const fn new() -> Self {
         let last = Note { pitch: 0, velocity: 0, step: 0.0, duration: 0.0 };
         Self { age: [f32::INFINITY; PITCHES], rest: [0.0; PITCHES], last, pulse: 0.0 }
     }
 
-    /// Takes in a note, with times that can be played.
+    /// Records a note with playable times.
     pub fn observe(&mut self, note: &Note) {
         self.age.iter_mut().for_each(|age| *age += note.step);
         self.rest.iter_mut().for_each(|rest| *rest -= note.step);
@@ -92,8 +92,8 @@ impl History {
         }
     }
 
-    /// Visits the rows of a head's feature table that describe this moment, each one below the head's
-    /// number in [`FEATURES`]. A row may come more than once: it counts as often.
+    /// Visits the active rows of a head's feature table, each below the head's number in
+    /// [`FEATURES`]. A row that comes more than once counts each time.
     pub fn features(&self, known: PartialNote, mut visit: impl FnMut(usize)) {
         let time = |seconds: f32| usize::from(time_bin(seconds));
         let last = &self.last;
@@ -132,22 +132,22 @@ impl History {
         }
     }
 
-    /// For how long each pitch still sounds that does so in some seconds.
+    /// For the pitches that still sound `later` seconds after the last onset: how long from then.
     pub(crate) fn sounding(&self, later: f32) -> impl Iterator<Item = f32> {
         self.rest.iter().map(move |rest| rest - later).filter(|&rest| rest > 0.0)
     }
 
-    /// The last step that was not nothing, in seconds; 0 before the first.
+    /// The last step outside a chord, in seconds; 0 before the first.
     pub(crate) fn pulse(&self) -> f32 {
         self.pulse
     }
 
-    /// Whether a pitch has been struck at the very moment that is some seconds after the last onset.
+    /// Whether a pitch was struck at exactly `later` seconds after the last onset.
     pub(crate) fn is_struck(&self, pitch: u8, later: f32) -> bool {
         self.age.get(usize::from(pitch)).is_some_and(|age| age + later <= 0.0)
     }
 
-    /// Seconds after the last onset until fewer than so many pitches sound.
+    /// Seconds after the last onset until fewer than `pitches` sound.
     pub(crate) fn free_in(&self, pitches: usize) -> f32 {
         let ends = self.rest.iter().copied().filter(|&rest| rest > 0.0);
         // The earliest end at which few enough are left.
@@ -156,7 +156,7 @@ impl History {
         if ends.count() < pitches { 0.0 } else { earliest }
     }
 
-    /// Pitches that still sound in some seconds.
+    /// Number of pitches that still sound `later` seconds after the last onset.
     pub fn sounding_in(&self, later: f32) -> usize {
         self.sounding(later).count()
     }

@@ -1,4 +1,4 @@
-//! A note as the model sees it, and the parts it is chosen from.
+//! A note as the model sees it, and the vocabulary of its parts.
 
 pub mod passage;
 mod scale;
@@ -14,6 +14,7 @@ pub use scale::Scale;
 /// let note = Note { pitch: 60, velocity: 80, step: 0.25, duration: 0.5 };
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Note {
     /// MIDI note number, 0 to 127; 60 is middle C.
     pub pitch: u8,
@@ -26,7 +27,7 @@ pub struct Note {
 }
 
 impl Note {
-    /// Velocity of notes from a model that knows no dynamics: mezzo-forte.
+    /// Velocity of notes from a model without dynamics: mezzo-forte.
     pub const DEFAULT_VELOCITY: u8 = 80;
 
     /// Longest step or duration a model may ask for, in seconds.
@@ -35,8 +36,8 @@ impl Note {
     /// rests. Without a bound, one bad prediction would leave the piano silent for minutes.
     pub const MAX_SECONDS: f32 = 15.0;
 
-    /// Turns a predicted time into one that can be played: not a number becomes 0, and everything
-    /// else is clamped to 0 to [`Note::MAX_SECONDS`].
+    /// A predicted time as it can be played, in seconds: NaN becomes 0, anything else is clamped to 0
+    /// to [`Note::MAX_SECONDS`].
     ///
     /// ```
     /// use pianola_runtime::Note;
@@ -48,7 +49,7 @@ impl Note {
         if predicted.is_nan() { 0.0 } else { predicted.clamp(0.0, Self::MAX_SECONDS) }
     }
 
-    /// This note with times that can be played; see [`Note::playable_seconds`].
+    /// This note with playable times; see [`Note::playable_seconds`].
     #[must_use]
     pub fn playable(self) -> Self {
         let (step, duration) = (self.step, self.duration);

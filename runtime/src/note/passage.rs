@@ -6,9 +6,9 @@
 //! and whether within a chord. Two runs are the same passage *up to transposition* if their moves
 //! are the same, and *exactly* if their pitches are too.
 //!
-//! That is all: not how long notes are, how fast or how loud, so that the same music in another
-//! tempo or with another rhythm is found. The definition errs to one side: it may call the same
-//! what a listener would not, such as two scales, but no copy in another tempo escapes it.
+//! Durations, tempo and velocities do not count, so the same music in another tempo or with another
+//! rhythm is found. The definition errs to one side: it may call two passages the same that a
+//! listener would not, such as two scales, but no copy in another tempo escapes it.
 
 use crate::note::vocabulary::time_bin;
 
@@ -22,10 +22,10 @@ pub enum PassageMatch {
 }
 
 impl PassageMatch {
-    /// Both, each at its own number.
+    /// Both, each at the index of its discriminant.
     pub const ALL: [Self; 2] = [Self::Transposed, Self::Exact];
 
-    /// What to call it.
+    /// Its name, in lower case.
     pub fn name(self) -> &'static str {
         match self {
             Self::Transposed => "transposed",
@@ -45,7 +45,7 @@ impl PassageMatch {
     }
 }
 
-/// Whether a note that comes so many seconds after another belongs to its chord.
+/// Whether a note `step` seconds after another belongs to its chord.
 pub fn joins(step: f32) -> bool {
     time_bin(step) == 0
 }

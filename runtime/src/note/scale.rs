@@ -8,6 +8,7 @@
 /// assert!(g_major.contains(66) && !g_major.contains(65)); // F sharp, F
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Scale(u16);
 
 impl Scale {
@@ -29,8 +30,8 @@ impl Scale {
         Self::on(root, 0b0010_1001_0101)
     }
 
-    /// The scale that a controller's value asks for: 0 is every pitch, then twelve major scales from C
-    /// on, twelve minor and twelve pentatonic ones; beyond, every pitch again.
+    /// The scale of a MIDI controller's value: 0 is chromatic, then come twelve major scales from C on,
+    /// twelve minor and twelve pentatonic ones; larger values are chromatic again.
     pub const fn numbered(value: u8) -> Self {
         match value {
             1..=12 => Self::major(value - 1),

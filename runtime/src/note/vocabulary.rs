@@ -1,10 +1,9 @@
-//! The parts of a note as few enough values to choose among: a *bin* for each of its times, and one
-//! for its velocity.
+//! The parts of a note as classes: a *bin* for each of its times, and one for its velocity.
 //!
 //! Times stand on a logarithmic scale, eight bins an octave of time, from 1/128 s to 16 s: a bin is
-//! the exponent and the first three bits of the fraction of an IEEE single. What is shorter has a bin
-//! of its own, 0, for the notes of a chord begin at once. Where in its bin a time lies is not the
-//! model's to say.
+//! the exponent and the first three bits of the fraction of an IEEE single. Shorter times
+//! share bin 0: the notes of a chord begin at once. The model does not predict where in its bin a time
+//! lies.
 
 use crate::note::Note;
 
@@ -14,24 +13,26 @@ pub const TIME_BINS: usize = 1 + 11 * 8;
 /// Bins of a velocity, four velocities each.
 pub const VELOCITY_BINS: usize = 32;
 
-/// The parts of a note in the order in which they are chosen.
+/// The parts of a note in the order in which they are predicted.
 pub const PARTS: [&str; 4] = ["step", "pitch", "duration", "velocity"];
 
-/// How many values each part has.
+/// Number of classes of each part.
 pub const CHOICES: [usize; 4] = [TIME_BINS, 128, TIME_BINS, VELOCITY_BINS];
 
-/// What can be heard of each part: what can be chosen; and in the place of a pitch [`BOS`](crate::BOS), and
+/// Number of input tokens of each part: its classes and, for the pitch, [`BOS`](crate::BOS) and
 /// [`RIGHT_HAND`].
 pub const HEARD: [usize; 4] = [TIME_BINS, RIGHT_HAND as usize + 1, TIME_BINS, VELOCITY_BINS];
 
-/// What is heard besides each note, and besides BOS, of a piece for the right hand alone.
+/// Pitch token that is added to each note, and to the start token, of a piece for the right hand
+/// alone.
 pub const RIGHT_HAND: u8 = 129;
 
 /// Whose notes a piece has.
 ///
-/// An expressive model has learned from whole pieces, and from their right hands alone. It is told with every
-/// note which it is: a melody is not to wait for its left hand, nor a piece to lose one on the way.
+/// An expressive model is trained on whole pieces and on their right hands alone, and conditioned on
+/// which it is with every note: a melody does not wait for a left hand, and a piece keeps both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Hands {
     /// All of them.
     #[default]
@@ -46,7 +47,7 @@ const OPEN: u32 = 20;
 /// Bin 1 among all the bins of positive singles: where 1/128 s is.
 const FIRST: u32 = (1.0f32 / 128.0).to_bits() >> OPEN;
 
-/// The bin of a time in seconds. What is no number has bin 0.
+/// The bin of a time in seconds; NaN has bin 0.
 ///
 /// ```
 /// use pianola_runtime::vocabulary::{TIME_BINS, time_bin};
@@ -62,8 +63,8 @@ pub fn time_bin(seconds: f32) -> u8 {
     bin.min(TIME_BINS as u32 - 1) as u8
 }
 
-/// A time in a bin, in seconds: bin 0 is no time at all, and in others `place`, its lowest 20 bits
-/// read as a fraction, says where between its ends.
+/// A time in a bin, in seconds: 0 in bin 0; in others the lowest 20 bits of `place`, read as a
+/// fraction, say where between its ends.
 #[inline]
 pub fn seconds(bin: u8, place: u32) -> f32 {
     match u32::from(bin).min(TIME_BINS as u32 - 1).checked_sub(1) {
@@ -84,8 +85,8 @@ pub fn velocity_bin(velocity: u8) -> u8 {
     velocity.min(127) / 4
 }
 
-/// A velocity in a bin: `place`, its lowest two bits, says which of the four, but for 0, which would
-/// be silence.
+/// A velocity in a bin: the lowest two bits of `place` say which of the four; never 0, which would
+/// be a note-off.
 #[inline]
 pub fn velocity(bin: u8, place: u32) -> u8 {
     (bin.min(VELOCITY_BINS as u8 - 1) * 4 + (place & 3) as u8).max(1)

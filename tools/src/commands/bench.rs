@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use clap::Args;
 use pianola_runtime::{
-    Generator, Isa, MAX_HIDDEN, MAX_LAYERS, Model, ModelError, Network, Pair, Sampling,
+    Generator, Hands, Isa, MAX_HIDDEN, MAX_LAYERS, Model, ModelError, Network, Pair, Sampling,
 };
 use serde_json::json;
 
@@ -103,7 +103,8 @@ fn measure<const LAYERS: usize, const HIDDEN: usize>(
     model: &Model,
     bytes: &[u8],
 ) -> Result<(Vec<f64>, Vec<f64>, u32), ModelError> {
-    let mut generator = Generator::from_network(Network::<LAYERS, HIDDEN>::on(isa, model)?, 1);
+    let mut generator =
+        Generator::from_network(Network::<LAYERS, HIDDEN>::on(isa, model, Hands::Both)?, 1);
     let sampling = Sampling::default();
     let each = options.notes.div_ceil(TURNS);
     let (mut notes, mut readings, mut paired) = (Vec::new(), Vec::new(), 0);

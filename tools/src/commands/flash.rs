@@ -129,7 +129,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
 fn check_model(file: &ModelFile, board: Board) -> anyhow::Result<()> {
     let model = file.model()?;
     // The firmware plays with the default generator.
-    let generator: Result<Generator, _> = Generator::new(&model, 0);
+    let generator = Generator::new(&model, 0);
     ensure!(
         generator.is_ok(),
         "{}: {} layers of {} units, more than the firmware has room for: train a smaller network",

@@ -1,13 +1,14 @@
 //! `tools generate`: new music into `.mid` files.
 
 use std::path::PathBuf;
+use std::thread;
 
 use anyhow::{Context, ensure};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use pianola_host::files::write_whole;
 use pianola_host::midi_file;
-use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Note, Sampling, SamplingParams};
+use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Note, Pair, Sampling, SamplingParams};
 use rayon::prelude::*;
 
 use crate::commands::render;
@@ -165,6 +166,12 @@ fn compose(
     seconds: f64,
     bar: &ProgressBar,
 ) -> Vec<Vec<Note>> {
+    if let ([generator], LONG..) = (&generators[..], notes) {
+        return vec![thread::scope(|scope| {
+            let mut pair = Pair::new(scope, generator.clone());
+            compose_one(|| pair.next_note(sampling), primer, notes, seconds, bar)
+        })];
+    }
     let count = generators.len();
     let mut pieces = vec![primer.to_vec(); count];
     let mut onsets = vec![0.0; count];
@@ -189,6 +196,32 @@ fn compose(
         }
     }
     pieces
+}
+
+/// From so many notes on, one piece is worth two threads: to find out whether they are faster takes
+/// as long as a hundred.
+const LONG: u64 = 1_000;
+
+/// The primer and the notes that follow it, one by one.
+fn compose_one(
+    mut next: impl FnMut() -> Note,
+    primer: &[Note],
+    notes: u64,
+    seconds: f64,
+    bar: &ProgressBar,
+) -> Vec<Note> {
+    let mut piece = primer.to_vec();
+    let mut onset = 0.0;
+    for _ in 0..notes {
+        let note = next();
+        onset += f64::from(note.step);
+        if onset > seconds {
+            break;
+        }
+        piece.push(note);
+        bar.inc(1);
+    }
+    piece
 }
 
 /// Seconds until the last release.

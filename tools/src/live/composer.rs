@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Note, Sampling};
+use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Note, Sampling, Start};
 
 use crate::live::ear::Ear;
 use crate::live::mapping::Request;
@@ -74,7 +74,8 @@ pub fn compose(
                 (Request::Turn(knob, value), _) => knob.turn(&mut current(sampling), value),
                 (Request::Start, ear) => {
                     piece.seed = piece.seed.wrapping_add(1);
-                    piece.generator.restart(piece.seed);
+                    let hands = piece.generator.hands();
+                    piece.generator.restart(Start::new(piece.seed).with_hands(hands));
                     piece.primer = &[];
                     ear.iter_mut().for_each(Ear::restart);
                 }

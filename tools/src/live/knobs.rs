@@ -66,7 +66,7 @@ impl Knob {
     /// voice, and the last four are no limit.
     pub fn turn(self, sampling: &mut Sampling, value: u8) {
         match self {
-            Self::Density => sampling.density = f32::from(value) / 8.0,
+            Self::Density => sampling.density = (value > 0).then(|| f32::from(value) / 8.0),
             Self::Lowest => set_lowest(sampling, value.into()),
             Self::Highest => set_highest(sampling, value.into()),
             Self::Scale => set_scale(sampling, Scale::numbered(value)),
@@ -81,8 +81,8 @@ impl Knob {
             Self::Density => {
                 // From what the model means, which is about as much.
                 const MEANT: f32 = 8.0;
-                let from = if sampling.density > 0.0 { sampling.density } else { MEANT };
-                sampling.density = stepped(from, 2.0, steps).clamp(0.5, 16.0);
+                let from = sampling.density.unwrap_or(MEANT);
+                sampling.density = Some(stepped(from, 2.0, steps).clamp(0.5, 16.0));
             }
             Self::Lowest => set_lowest(sampling, i16::from(sampling.lowest).saturating_add(steps)),
             Self::Highest => {
@@ -131,8 +131,10 @@ impl Knob {
             {
                 "set apart".into()
             }
-            Self::Density if sampling.density > 0.0 => format!("{:.1} notes/s", sampling.density),
-            Self::Density => "as the model means".into(),
+            Self::Density => match sampling.density {
+                Some(density) => format!("{density:.1} notes/s"),
+                None => "as the model means".into(),
+            },
             Self::Lowest => pitch_name(sampling.lowest),
             Self::Highest => pitch_name(sampling.highest),
             Self::Scale => NamedScale(sampling.scale).to_string(),
@@ -196,11 +198,11 @@ fn set_scale(sampling: &mut Sampling, scale: Scale) {
 }
 
 fn voices(sampling: &Sampling) -> i16 {
-    if sampling.polyphony == 0 { VOICES } else { i16::from(sampling.polyphony).min(VOICES) }
+    sampling.polyphony.map_or(VOICES, |most| i16::from(most).min(VOICES))
 }
 
 fn set_voices(sampling: &mut Sampling, voices: i16) {
-    sampling.polyphony = if voices < VOICES { voices.max(1) as u8 } else { 0 };
+    sampling.polyphony = (voices < VOICES).then_some(voices.max(1) as u8);
 }
 
 /// A pitch as people write it, such as C4 for 60.
@@ -264,7 +266,7 @@ mod tests {
 
     #[test]
     fn the_ends_of_the_register_stop_at_each_other() {
-        let mut sampling = Sampling { scale: Scale::major(0), ..Sampling::default() };
+        let mut sampling = Sampling::default().with_scale(Scale::major(0));
         Knob::Highest.turn(&mut sampling, 61);
         Knob::Lowest.turn(&mut sampling, 100);
         assert_eq!((sampling.lowest, sampling.highest), (60, 61));

@@ -82,9 +82,8 @@ impl Controls {
             let name = named(top_p.is_some());
             let top_p = top_p.unwrap_or(self.top_p);
             ensure!(top_p > 0.0 && top_p <= 1.0, "{name}top-p must be above 0, up to 1");
-            Ok(SamplingParams { temperature, top_k: 0, top_p })
+            Ok(SamplingParams::with_temperature(temperature).with_top_p(top_p))
         };
-        let density = self.density.unwrap_or(0.0);
         let sensible = self.density.is_none_or(|density| (0.1..=100.0).contains(&density));
         ensure!(sensible, "--density must be from 0.1 to 100 notes a second");
         let (lowest, highest) = match self.register.as_deref() {
@@ -92,21 +91,16 @@ impl Controls {
             _ => (0, 127),
         };
         ensure!(lowest <= highest, "--register {lowest} {highest}: the lowest pitch comes first");
-        let sampling = Sampling {
-            pitch: SamplingParams {
-                top_k: self.top_k,
-                ..freedom("pitch", self.pitch_temperature, self.pitch_top_p)?
-            },
-            time: freedom("time", self.time_temperature, self.time_top_p)?,
-            velocity: freedom("velocity", self.velocity_temperature, self.velocity_top_p)?,
-            scale: self.scale.map_or(Scale::CHROMATIC, |NamedScale(scale)| scale),
-            lowest,
-            highest,
-            polyphony: self.polyphony.unwrap_or(0),
-            density,
-            loop_guard: !self.no_loop_guard,
-            drift_guard: !self.no_drift_guard,
-        };
+        let scale = self.scale.map_or(Scale::CHROMATIC, |NamedScale(scale)| scale);
+        let mut sampling = Sampling::default().with_scale(scale).with_register(lowest, highest);
+        sampling.pitch = freedom("pitch", self.pitch_temperature, self.pitch_top_p)?;
+        sampling.pitch.top_k = (self.top_k > 0).then_some(self.top_k);
+        sampling.time = freedom("time", self.time_temperature, self.time_top_p)?;
+        sampling.velocity = freedom("velocity", self.velocity_temperature, self.velocity_top_p)?;
+        sampling.polyphony = self.polyphony;
+        sampling.density = self.density;
+        sampling.repetition_guard = !self.no_loop_guard;
+        sampling.drift_guard = !self.no_drift_guard;
         let some = (lowest..=highest).any(|pitch| sampling.scale.contains(pitch));
         ensure!(some, "--register {lowest} {highest} leaves no pitch of --scale: widen it");
         Ok(sampling)

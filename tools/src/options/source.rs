@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::ensure;
 use clap::Args;
 use pianola_runtime::guard::Filter;
-use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Model, Note};
+use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Model, Note, Start};
 
 use crate::options::controls::Controls;
 use crate::options::filter_file::{FilterFile, Originality};
@@ -91,10 +91,10 @@ pub struct Opened<'a> {
 impl<'a> Opened<'a> {
     /// What makes up the piece of a seed; it has not heard the primer.
     pub fn generator(&self, seed: u64) -> anyhow::Result<Generator<'a, MAX_LAYERS, MAX_HIDDEN>> {
-        let generator = Generator::new(self.model, seed);
+        let start = Start::new(seed).with_hands(self.source.hands.told());
+        let generator = Generator::from_model(self.model, start);
         let mut generator = generator.map_err(|error| self.file.refused(error))?;
         generator.set_filter(self.filter);
-        generator.restart_for(self.source.hands.told(), seed);
         Ok(generator)
     }
 }

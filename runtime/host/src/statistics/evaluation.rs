@@ -69,7 +69,7 @@ impl LossSum {
         model: &Model,
         segments: &[&[Note; SEGMENT]],
     ) -> Result<Vec<Self>, ModelError> {
-        let start = Network::<MAX_LAYERS, MAX_HIDDEN>::new(model)?;
+        let start = Network::<MAX_LAYERS, MAX_HIDDEN>::from_model(model, Hands::Both)?;
         let mut networks = vec![start; segments.len()];
         let mut losses = vec![Self::default(); segments.len()];
         for at in 0..SEGMENT {
@@ -121,10 +121,10 @@ impl Nll {
     /// None: every model that can be read fits.
     pub fn of_songs(model: &Model, songs: &[Heard]) -> Result<[Self; 2], ModelError> {
         let mut songs = songs.to_vec();
-        let start = Network::<MAX_LAYERS, MAX_HIDDEN>::new(model)?;
+        let start = Network::<MAX_LAYERS, MAX_HIDDEN>::from_model(model, Hands::Both)?;
         let mut networks = vec![start; songs.len()];
         for (network, song) in networks.iter_mut().zip(&songs) {
-            network.restart_for(song.hands);
+            network.restart(song.hands);
         }
         let mut sums = [Self::default(); 2];
         let mut at = 0;
@@ -193,7 +193,7 @@ pub fn compose(
 ) -> Result<Vec<Vec<Note>>, ModelError> {
     let mut generators = seeds
         .iter()
-        .map(|&seed| Generator::<MAX_LAYERS, MAX_HIDDEN>::new(model, seed))
+        .map(|&seed| Generator::<MAX_LAYERS, MAX_HIDDEN>::from_model(model, seed))
         .collect::<Result<Vec<_>, _>>()?;
     let silence = Note { pitch: 0, velocity: 0, step: 0.0, duration: 0.0 };
     let mut next = vec![silence; seeds.len()];

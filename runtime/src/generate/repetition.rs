@@ -1,6 +1,6 @@
-//! Notices music that goes round in circles.
+//! The repetition guard: breaks loops of up to 24 pitches.
 
-/// Longest circle that is noticed, in notes.
+/// Longest loop that is noticed, in notes.
 const LONGEST: usize = 24;
 
 /// How often in a row one pitch may come. In the reference corpus the longest such run is 21 notes,
@@ -8,25 +8,25 @@ const LONGEST: usize = 24;
 const SAME: u8 = 12;
 
 /// How many notes in a row may repeat those that many before them. In the corpus, 95 % of the pieces
-/// stay below 43 for circles of every length.
+/// stay below 43 for loops of every length.
 const REPEATED: u8 = 48;
 
-/// The last pitches, and for each length of a circle how many of them repeat what came so many notes
+/// The last pitches, and for each length of a loop how many of them repeat the pitch that many notes
 /// before.
 #[derive(Clone, Debug)]
-pub(crate) struct Loops {
+pub(crate) struct RepetitionGuard {
     /// The last pitch first.
     recent: [u8; LONGEST],
     repeated: [u8; LONGEST],
 }
 
-impl Loops {
-    /// Those of a piece that has not begun.
+impl RepetitionGuard {
+    /// The state before the first note.
     pub const fn new() -> Self {
         Self { recent: [u8::MAX; LONGEST], repeated: [0; LONGEST] }
     }
 
-    /// Takes in a note.
+    /// Records a note.
     pub fn observe(&mut self, pitch: u8) {
         for (repeated, &before) in self.repeated.iter_mut().zip(&self.recent) {
             *repeated = if before == pitch { repeated.saturating_add(1) } else { 0 };
@@ -37,7 +37,7 @@ impl Loops {
         }
     }
 
-    /// Whether a note of this pitch would go round once too often.
+    /// Whether a note of this pitch would make a loop too long.
     pub fn forbids(&self, pitch: u8) -> bool {
         self.recent.iter().zip(&self.repeated).enumerate().any(|(before, (&recent, &repeated))| {
             let limit = if before == 0 { SAME - 1 } else { REPEATED };
@@ -50,19 +50,19 @@ impl Loops {
 mod tests {
     use super::*;
 
-    /// Notes of a circle that are let pass.
+    /// How many notes of a loop pass.
     fn passed(circle: &[u8]) -> usize {
-        let mut loops = Loops::new();
+        let mut guard = RepetitionGuard::new();
         let pitches = circle.iter().cycle().take_while(|&&pitch| {
-            let passes = !loops.forbids(pitch);
-            loops.observe(pitch);
+            let passes = !guard.forbids(pitch);
+            guard.observe(pitch);
             passes
         });
         pitches.take(1000).count()
     }
 
     #[test]
-    fn circles_are_broken_and_everything_else_passes() {
+    fn loops_are_broken_and_everything_else_passes() {
         assert_eq!(passed(&[60]), usize::from(SAME));
         for length in 2..=LONGEST {
             let circle: [u8; LONGEST] = core::array::from_fn(|at| 40 + at as u8);

@@ -1,24 +1,22 @@
-//! What the parts of a note take, by precision and instruction set: `cargo bench`.
+//! Times the parts of a note, by precision and instruction set: `cargo bench`.
 //!
-//! `tools bench` measures whole notes beside the machine's bandwidth; this tells where they go.
+//! `tools bench` measures whole notes against the memory bandwidth; this tells where the time goes.
 #![allow(clippy::unwrap_used, reason = "the bundled models open")]
 
 use std::sync::LazyLock;
 
 use divan::{Bencher, counter::ItemsCount};
 use pianola_runtime::history::PartialNote;
-use pianola_runtime::{Generator, Isa, Model, Network, Note, Sampling, SamplingParams};
+use pianola_runtime::{
+    Generator, Hands, Isa, Model, Network, Note, Sampling, SamplingParams, include_model,
+};
 
 fn main() {
     divan::main();
 }
 
-/// A model file on a boundary of cache lines, as mapped files are.
-#[repr(C, align(64))]
-struct Aligned<T: ?Sized>(T);
-
-static INT8: &Aligned<[u8]> = &Aligned(*include_bytes!("../../models/report-int8.safetensors"));
-static INT4: &Aligned<[u8]> = &Aligned(*include_bytes!("../../models/report-int4.safetensors"));
+static INT8: &[u8] = include_model!("../../models/report-int8.safetensors");
+static INT4: &[u8] = include_model!("../../models/report-int4.safetensors");
 
 /// A bundled model on one of this machine's instruction sets.
 #[derive(Clone, Copy)]
@@ -30,12 +28,12 @@ struct Case {
 impl Case {
     fn all() -> impl Iterator<Item = Self> {
         static MODELS: LazyLock<[Model; 2]> =
-            LazyLock::new(|| [INT8, INT4].map(|file| Model::from_bytes(&file.0).unwrap()));
+            LazyLock::new(|| [INT8, INT4].map(|file| Model::from_bytes(file).unwrap()));
         MODELS.iter().flat_map(|model| Isa::available().map(move |isa| Self { model, isa }))
     }
 
     fn network(self) -> Network<'static> {
-        Network::on(self.isa, self.model).unwrap()
+        Network::on(self.isa, self.model, Hands::Both).unwrap()
     }
 }
 
@@ -47,16 +45,16 @@ impl std::fmt::Display for Case {
 
 const NOTE: Note = Note { pitch: 60, velocity: 80, step: 0.2, duration: 0.3 };
 
-/// The layers: a note is heard.
+/// The layers.
 #[divan::bench(args = Case::all())]
 fn observe(bencher: Bencher, case: &Case) {
     let mut network = case.network();
     bencher.bench_local(|| network.observe(&NOTE));
 }
 
-/// The same for sixteen pieces that share each weight, by piece.
+/// The layers for sixteen pieces that share each weight, by piece.
 #[divan::bench(args = Case::all())]
-fn hear_16_together(bencher: Bencher, case: &Case) {
+fn observe_batch_of_16(bencher: Bencher, case: &Case) {
     let mut networks = vec![case.network(); 16];
     let notes = [NOTE; 16];
     bencher
@@ -75,16 +73,15 @@ fn predict(bencher: Bencher, case: &Case) {
 #[divan::bench(args = Case::all(), consts = [false, true])]
 fn note<const SORTED: bool>(bencher: Bencher, case: &Case) {
     let top_p = if SORTED { 0.95 } else { 1.0 };
-    let freedom = SamplingParams { top_p, ..SamplingParams::with_temperature(1.0) };
-    let sampling =
-        Sampling { pitch: freedom, time: freedom, velocity: freedom, ..Sampling::default() };
-    let mut generator: Generator = Generator::from_network(case.network(), 1);
+    let params = SamplingParams::with_temperature(1.0).with_top_p(top_p);
+    let sampling = Sampling::with_params(params);
+    let mut generator = Generator::from_network(case.network(), 1);
     bencher.bench_local(|| generator.next_note(&sampling));
 }
 
 /// Opening a model file: its header and its checksum.
 #[divan::bench(args = ["int8", "int4"])]
 fn open(bencher: Bencher, precision: &str) {
-    let file = if precision == "int8" { &INT8.0 } else { &INT4.0 };
+    let file = if precision == "int8" { INT8 } else { INT4 };
     bencher.bench(|| Model::from_bytes(file).unwrap().checksum());
 }

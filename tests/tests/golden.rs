@@ -83,6 +83,18 @@ fn quantized_weights_stay_close_to_pytorch() {
 
 const EXPRESSIVE: &[u8] = include_bytes!("../golden/expressive-small.safetensors");
 
+/// The small models that the runtime is tested with are these weights, packed.
+#[test]
+fn the_runtimes_test_models_are_packed_from_the_golden_weights() {
+    for (name, weights) in [("report", FILE), ("expressive", EXPRESSIVE)] {
+        for precision in [Precision::Int8, Precision::Int4] {
+            let packed = pack(&FloatWeights::read(weights).unwrap(), precision).unwrap().bytes;
+            let file = format!("runtime/tests/models/{name}-small-{precision}.safetensors");
+            assert!(packed == std::fs::read(pianola_tests::root().join(&file)).unwrap(), "{file}");
+        }
+    }
+}
+
 /// Every head of the expressive network, over 96 notes as a piece for both hands and as one for the right:
 /// `tests/golden/make_expressive.py`.
 #[test]

@@ -22,6 +22,9 @@ pub fn run() -> anyhow::Result<()> {
         .args(everything_but_the_trainer)
         .args(["--no-deps", "--document-private-items"]);
     start(docs.env("RUSTDOCFLAGS", "-D warnings"))?;
+    let mut core_docs = cargo();
+    core_docs.args(["doc", "--no-deps", "-p", "pianola-runtime", "--no-default-features"]);
+    start(core_docs.env("RUSTDOCFLAGS", "-D warnings"))?;
     start(cargo().arg("test"))?;
     start(cargo().args(["test", "-p", "pianola-tools", "--features", "ogg", "ogg"]))?;
     installed()?;

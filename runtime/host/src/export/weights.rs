@@ -203,6 +203,10 @@ const MAX_EMBEDDING: usize = 1024;
 pub const RUN_WEIGHTS: &str = "weights.safetensors";
 
 /// The float weights of a network.
+///
+/// Tensors are `ndarray` arrays: that is what Rust code that trains or converts networks works with,
+/// and a type of our own would make each caller copy its weights into it. So a new major version of
+/// `ndarray` is one of this crate too.
 #[derive(Clone, Debug)]
 pub struct FloatWeights {
     /// Sizes, read off the tensors.

@@ -114,10 +114,13 @@ mod tests {
         while player.next(0).is_some() {}
         player.push(&Note { pitch: 60, velocity: 80, step: 0.0, duration: 0.5 }, 0);
         let mut port = Port::default();
-        send(&mut port, &mut player, 1_000_000).unwrap();
-        assert!(port.sent.is_empty() && player.due().is_some());
+        let start = player.due().unwrap();
+        send(&mut port, &mut player, start).unwrap();
+        assert!(port.sent.is_empty() && player.due() == Some(start));
         port.room = 100;
-        send(&mut port, &mut player, 1_000_000).unwrap();
+        send(&mut port, &mut player, start).unwrap();
+        let end = player.due().unwrap();
+        send(&mut port, &mut player, end).unwrap();
         assert_eq!(port.sent, [0x90, 60, 80, 0x80, 60, 64]);
     }
 }

@@ -4,5 +4,6 @@ pub mod baselines;
 pub mod comparison;
 pub mod evaluation;
 pub mod histograms;
+pub mod listener;
 pub mod music;
 pub mod overlap;

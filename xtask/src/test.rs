@@ -21,7 +21,7 @@ pub fn run() -> anyhow::Result<()> {
     start(cargo().arg("test"))?;
     // Without `-p`: which packages are selected decides on the features of their dependencies, and a different
     // selection would compile them again.
-    start(cargo().args(["test", "--features", "pianola-tools/ogg", "--bin", "tools", "ogg"]))?;
+    start(cargo().args(["test", "--features", "pianola-tools/ogg", "--lib", "--bins", "ogg"]))?;
     installed()?;
 
     no_std::build()?;

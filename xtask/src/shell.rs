@@ -3,6 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 
@@ -48,8 +49,13 @@ fn output(command: &mut Command) -> anyhow::Result<String> {
     let line = format!("{name} {}", words.join(" "));
     // To standard error: a shell may evaluate standard output.
     eprintln!("$ {}", line.lines().next().unwrap_or(""));
+    let started = Instant::now();
     let output = command.stderr(Stdio::inherit()).output();
     let output = output.with_context(|| format!("cannot start {name}"))?;
+    let seconds = started.elapsed().as_secs();
+    if seconds >= 10 {
+        eprintln!("  took {seconds} s");
+    }
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         eprint!("{printed}");

@@ -8,7 +8,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-# What every engine hears to be compared: pitch, step, duration.
+# The notes on which engines are compared: pitch, step, duration.
 NOTES = [(21 + at * 31 % 88, at % 7 / 10, at % 11 / 10) for at in range(64)]
 
 
@@ -85,7 +85,7 @@ class Worker:
 
     def predictions(self):
         self.ask("restart")
-        return [self.ask("hear", *note) for note in NOTES]
+        return [self.ask("observe", *note) for note in NOTES]
 
     def time(self, warm, notes):
         """Microseconds of each note."""

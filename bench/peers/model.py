@@ -1,4 +1,4 @@
-"""The model as matrices, and its step in words that any graph builder understands."""
+"""The model as matrices, and its step in operations that every graph builder has."""
 
 import json
 from pathlib import Path
@@ -56,7 +56,7 @@ class Model:
         return [f"{kind}{layer}" for layer in range(len(self.layers)) for kind in "hc"]
 
     def step(self, graph, pitch, times, states):
-        """Hears a note: what is next expected (pitch, times), and the new states."""
+        """One step: the prediction for the next note (pitch, times) and the new states."""
         new = []
         for (matrix, bias), hidden, cell in zip(self.layers, states[::2], states[1::2]):
             if new:

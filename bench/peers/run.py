@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times Pianola and its peers on the very same model, a note at a time. See README.md here."""
+"""Times Pianola and its peers on one model, a note at a time. See README.md here."""
 
 import argparse
 import json
@@ -36,7 +36,7 @@ class Entry:
         self.workers, self.missing, self.rounds = {}, {}, {}
 
     def attempt(self, action, threads):
-        """Does something with some number of threads, or notes why that cannot be had."""
+        """Calls an action with a number of threads; records the reason if it is unavailable."""
         if threads in self.missing:
             return None
         try:
@@ -91,12 +91,12 @@ def plural(threads):
 def options():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path, help="float weights [default: random ones]")
-    parser.add_argument("--threads", type=int, default=2, help="besides one [default: 2]")
+    parser.add_argument("--threads", type=int, default=2, help="second thread count to measure [default: 2]")
     parser.add_argument("--rounds", type=int, default=8, help="bursts of each engine [default: 8]")
     parser.add_argument("--quick", action="store_true", help="two rounds")
-    parser.add_argument("--only", help="engines to run besides Pianola, such as `litert,rten`")
-    parser.add_argument("--json", type=Path, help="file to write with every number measured")
-    parser.add_argument("--plot", type=Path, help="bar chart to write, an .svg file")
+    parser.add_argument("--only", help="engines to run beside Pianola, such as `litert,rten`")
+    parser.add_argument("--json", type=Path, help="JSON file for all measurements")
+    parser.add_argument("--plot", type=Path, help="SVG file for a bar chart")
     return parser.parse_args()
 
 
@@ -150,7 +150,7 @@ def begin(weights, folder, threads, only):
 
 
 def compare(entries):
-    """Holds every engine's predictions against those of Pianola's floats."""
+    """Compares the predictions of every engine with those of Pianola in floats."""
     expected = entries[0].attempt(entries[0].predictions, 1)
     if expected is None:
         sys.exit("error: without Pianola's own predictions there is nothing to compare with")

@@ -1,8 +1,8 @@
 """What every Python worker is: an engine that answers lines on standard input.
 
-`hear PITCH STEP DURATION` answers what the engine then expects: 129 pitch logits, step, duration.
-`restart` forgets everything heard.
-`time WARM NOTES` hears notes and answers the nanoseconds that each took after the first WARM.
+`observe PITCH STEP DURATION` answers the prediction for the next note: 129 pitch logits, step, duration.
+`restart` forgets everything observed.
+`time WARM NOTES` feeds notes and answers the nanoseconds that each took after the first WARM.
 
 Every answer is a line of JSON. The first line, unasked, says {"version": …}, and with which
 settings where a worker has a choice; or {"error": …}, and the worker ends.
@@ -34,7 +34,7 @@ def serve(make):
         if verb == "restart":
             engine.restart()
             say(None)
-        elif verb == "hear":
+        elif verb == "observe":
             pitch, step, duration = numbers
             engine.prepare(int(pitch), float(step), float(duration))
             engine.run()

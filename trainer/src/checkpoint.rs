@@ -1,4 +1,4 @@
-//! What a run needs to go on exactly where it stopped, in one file.
+//! Checkpoints: the state of a run in one file, from which it resumes bit for bit.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -12,24 +12,24 @@ use tch::Tensor;
 use crate::network::{Network, State, values};
 use crate::optimizer::AdamW;
 
-/// Where a run stands, beside its tensors. Random draws need no saving: each update and each epoch
-/// seeds its own from the run's seed.
+/// Progress of a run, beside its tensors. No generator state is needed: each update and each epoch seeds its own
+/// generator from the run's seed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Progress {
     /// Epochs finished.
     pub epoch: usize,
-    /// Batches finished in the epoch after those.
+    /// Updates finished in the current epoch.
     pub batch: usize,
-    /// Updates of the optimizer.
+    /// Updates in all.
     pub updates: i32,
-    /// Parts of the losses of this epoch's batches so far.
+    /// Losses by part of the current epoch's updates so far.
     pub batch_losses: Vec<Vec<f64>>,
-    /// Lowest total validation loss, and the epoch it was reached in, counted from 1.
+    /// Lowest total validation loss, and its epoch, counted from 1.
     pub best: Option<(f64, usize)>,
 }
 
 impl Progress {
-    /// Epochs finished since the one with the lowest validation loss.
+    /// Epochs since the one with the lowest validation loss.
     pub fn epochs_since_best(&self) -> usize {
         self.best.map_or(0, |(_, epoch)| self.epoch.saturating_sub(epoch))
     }
@@ -44,10 +44,10 @@ fn vectors<'a>(network: &'a Network, optimizer: &'a AdamW) -> [&'a Tensor; 3] {
     [network.vector(), &optimizer.first, &optimizer.second]
 }
 
-/// Names of a carried state.
+/// Names of the tensors of a carried state.
 const CARRIED: [&str; 2] = ["carried.hidden", "carried.cell"];
 
-/// Saves a run. `carried` is what its network carries from batch to batch, if it does.
+/// Writes a checkpoint. `carried` is the recurrent state that carries over between batches, if any.
 pub fn save(
     path: &Path,
     network: &Network,
@@ -78,8 +78,10 @@ pub fn save(
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Loads a run into a network and an optimizer of the same shape; returns also what the network
-/// carried, if it did.
+/// Reads a checkpoint into a network and an optimizer of the same shape; also returns the carried state, if any.
+///
+/// # Errors
+/// If the file cannot be read, is no checkpoint, or has other sizes.
 pub fn load(
     path: &Path,
     network: &Network,
@@ -97,7 +99,7 @@ pub fn load(
             let saved = file.tensor(&name)?;
             let size: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
             ensure!(saved.dtype() == Dtype::F32, "tensor `{name}` is not F32");
-            ensure!(saved.shape() == size, "tensor `{name}` has another size than the run's");
+            ensure!(saved.shape() == size, "the size of tensor `{name}` differs from the run's");
             let values: Vec<f32> =
                 saved.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
             let mut tensor = tensor.shallow_clone();

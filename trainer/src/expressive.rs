@@ -1,4 +1,4 @@
-//! The expressive network in libtorch, and what it learns from: whole songs, side by side.
+//! The expressive network in libtorch, and its training data: whole songs in parallel streams.
 
 use pianola_host::corpus::shuffle;
 use pianola_runtime::history::{FEATURES, History, PartialNote};
@@ -8,33 +8,33 @@ use rand_pcg::Pcg32;
 use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::augmentation::Augmentation;
-use crate::lessons::Lessons;
+use crate::data::TrainingData;
 use crate::network::{Dropout, Network, State};
 
-/// Notes of several songs side by side, time-major; all in the order of [`PARTS`].
+/// A chunk of several songs, time-major. Arrays of four are in the order of [`PARTS`].
 pub struct Batch {
-    /// What is heard before each note, `[time, batch]` each.
-    heard: [Tensor; 4],
-    /// How often each row of a head's feature table counts, `[time, batch, FEATURES]` each.
+    /// Bins of the previous note, `[time, batch]` each.
+    inputs: [Tensor; 4],
+    /// Count of each row of a head's feature table, `[time, batch, FEATURES]` each.
     features: [Tensor; 4],
-    /// What is to be predicted, `[time, batch]` each; [`NOTHING`] where a song is over.
+    /// Bins to predict, `[time, batch]` each; [`IGNORE_INDEX`] after the end of a song.
     targets: [Tensor; 4],
-    /// 0 where a song begins, 1 elsewhere: `[1, batch, 1]`, to multiply the state with.
-    goes_on: Tensor,
-    /// 1 for a song's right hand alone, 0 for all of it: `[1, batch, 1]`.
+    /// Factor of the state, `[1, batch, 1]`: 0 where a song begins, 1 elsewhere.
+    keeps_state: Tensor,
+    /// 1 for the right hand of a song alone, 0 for both hands: `[1, batch, 1]`.
     right_hand: Tensor,
-    /// Notes to be predicted.
+    /// Number of notes to predict.
     notes: usize,
 }
 
-/// Share of notes that are not heard in training.
-const UNHEARD: f64 = 0.1;
+/// Input dropout: share of notes whose embedding is zeroed in training.
+const INPUT_DROPOUT: f64 = 0.1;
 
-/// The target that counts for nothing.
-const NOTHING: i64 = -100;
+/// Target that does not count in the loss, as PyTorch's `ignore_index`.
+const IGNORE_INDEX: i64 = -100;
 
-/// Means over the notes of a batch of each part's cross-entropy, in nats; and the state after them.
-pub fn losses(
+/// Mean cross-entropy of each part over the notes of a batch, in nats, and the state after them.
+pub fn forward(
     network: &Network,
     batch: &Batch,
     state: &State,
@@ -42,24 +42,25 @@ pub fn losses(
 ) -> (Vec<Tensor>, State) {
     let embedded: Vec<Tensor> = PARTS
         .iter()
-        .zip(&batch.heard)
-        .map(|(part, heard)| {
+        .zip(&batch.inputs)
+        .map(|(part, input)| {
             let table = network.parameter(&format!("embedding.{part}.weight"));
-            let embedded = Tensor::embedding(&table, heard, -1, false, false);
+            let embedded = Tensor::embedding(&table, input, -1, false, false);
             match *part {
                 "pitch" => embedded + &batch.right_hand * table.get(i64::from(RIGHT_HAND)),
                 _ => embedded,
             }
         })
         .collect();
-    let state =
-        State { hidden: &state.hidden * &batch.goes_on, cell: &state.cell * &batch.goes_on };
+    let state = State {
+        hidden: &state.hidden * &batch.keeps_state,
+        cell: &state.cell * &batch.keeps_state,
+    };
     let mut input = Tensor::cat(&embedded, 2);
     if dropout.outputs > 0.0 {
-        // Now and then the LSTM does not hear a note: so no run of notes is learned by heart, and one that
-        // does not belong there confuses the network less when it plays by itself.
+        // Input dropout reduces overfitting to runs of notes, and makes samples more robust to unlikely notes.
         let size = [input.size()[0], input.size()[1], 1];
-        input *= Tensor::ones(size, (network.compute, network.device)).dropout(UNHEARD, true);
+        input *= Tensor::ones(size, (network.compute, network.device)).dropout(INPUT_DROPOUT, true);
     }
     let (top, state) = network.lstm(&input, &state, dropout);
     let losses = (0..PARTS.len()).map(|head| {
@@ -72,19 +73,19 @@ pub fn losses(
             &batch.targets[head].view(-1),
             None,
             Reduction::Mean,
-            NOTHING,
+            IGNORE_INDEX,
             0.0,
         )
     });
     (losses.collect(), state)
 }
 
-/// One of the songs that are learned side by side.
+/// One of the songs that are read in parallel.
 #[derive(Clone, Default)]
 struct Stream {
     notes: Vec<Note>,
     hands: Hands,
-    /// Number of the next note to be predicted.
+    /// Index of the next note to predict.
     at: usize,
     history: History,
 }
@@ -95,55 +96,55 @@ impl Stream {
         Self { notes, hands, ..Self::default() }
     }
 
-    /// Puts the next notes into column `column` of a batch.
+    /// Writes the next notes into column `column` of a batch.
     fn fill(&mut self, column: usize, columns: &mut Columns) {
         let end = self.notes.len().min(self.at + columns.length);
         for (row, at) in (self.at..end).enumerate() {
             let note = &self.notes[at];
             let place = row * columns.width + column;
-            let heard = match at.checked_sub(1) {
+            let input = match at.checked_sub(1) {
                 Some(before) => bins(&self.notes[before]),
                 None => [0, BOS, 0, 0],
             };
             let known = PartialNote::of(note);
             for (head, target) in bins(note).into_iter().enumerate() {
-                columns.heard[head][place] = i64::from(heard[head]);
+                columns.inputs[head][place] = i64::from(input[head]);
                 columns.targets[head][place] = i64::from(target);
                 let rows = &mut columns.features[head][place * FEATURES[head]..][..FEATURES[head]];
                 self.history.features(known[head], |row| rows[row] += 1);
             }
             self.history.observe(note);
         }
-        columns.goes_on[column] = if self.at == 0 { 0.0 } else { 1.0 };
+        columns.keeps_state[column] = if self.at == 0 { 0.0 } else { 1.0 };
         columns.right_hand[column] = if self.hands == Hands::Right { 1.0 } else { 0.0 };
         columns.notes += end - self.at;
         self.at = end;
     }
 }
 
-/// A batch on the host.
+/// A batch in host memory.
 struct Columns {
     length: usize,
     width: usize,
-    heard: [Vec<i64>; 4],
+    inputs: [Vec<i64>; 4],
     features: [Vec<u8>; 4],
     targets: [Vec<i64>; 4],
-    goes_on: Vec<f32>,
+    keeps_state: Vec<f32>,
     right_hand: Vec<f32>,
     notes: usize,
 }
 
 impl Columns {
-    /// The next notes of streams, up to `length` of each.
+    /// The next notes of all streams, up to `length` of each.
     fn of(streams: &mut [Stream], length: usize) -> Self {
         let (width, places) = (streams.len(), length * streams.len());
         let mut columns = Self {
             length,
             width,
-            heard: [0; 4].map(|bin| vec![bin; places]),
+            inputs: [0; 4].map(|bin| vec![bin; places]),
             features: FEATURES.map(|rows| vec![0; places * rows]),
-            targets: [NOTHING; 4].map(|target| vec![target; places]),
-            goes_on: vec![0.0; width],
+            targets: [IGNORE_INDEX; 4].map(|target| vec![target; places]),
+            keeps_state: vec![0.0; width],
             right_hand: vec![0.0; width],
             notes: 0,
         };
@@ -161,30 +162,30 @@ impl Columns {
         };
         let songs = |values| Tensor::from_slice(values).view([1, width, 1]).to_device(device);
         Batch {
-            heard: bins(&self.heard),
+            inputs: bins(&self.inputs),
             features: self.features.each_ref().map(|counts| {
                 Tensor::from_slice(counts).view([length, width, -1]).to_device(device)
             }),
             targets: bins(&self.targets),
-            goes_on: songs(&self.goes_on),
+            keeps_state: songs(&self.keeps_state),
             right_hand: songs(&self.right_hand),
             notes: self.notes,
         }
     }
 }
 
-/// Songs from start to end, side by side, the state carried from batch to batch; where one is over,
-/// another begins with the next batch.
+/// Songs from start to end, in parallel streams. The state carries over from batch to batch; when a song ends, its
+/// stream continues with another song in the next batch.
 pub struct Streams<'s> {
-    /// Songs to learn from: both hands, and each again as its first instrument alone, the right hand.
+    /// Training songs: both hands, and the first instrument alone, the right hand.
     pub training: Vec<[&'s [Note]; 2]>,
-    /// Songs to measure on.
+    /// Validation songs.
     pub validation: Vec<&'s [Note]>,
-    /// Songs side by side.
+    /// Number of streams.
     pub batch: usize,
-    /// Notes of each in a batch.
+    /// Notes per stream in a batch.
     pub length: usize,
-    /// How they are changed.
+    /// Transposition and tempo.
     pub augmentation: Augmentation,
     /// Seed of order and augmentation.
     pub seed: u64,
@@ -194,12 +195,11 @@ pub struct Streams<'s> {
     carried: Option<State>,
 }
 
-/// One song of so many is learned as its right hand alone: for melodies, and because songs learned by halves
-/// are harder to learn by heart.
-const ALONE: usize = 2;
+/// Every second song is presented as its right hand alone. The model learns melodies that way, and overfits less.
+const RIGHT_HAND_EVERY: usize = 2;
 
 impl<'s> Streams<'s> {
-    /// Songs to learn from and to measure on.
+    /// Streams at the start of the first epoch.
     pub fn new(
         training: Vec<[&'s [Note]; 2]>,
         validation: Vec<&'s [Note]>,
@@ -220,13 +220,13 @@ impl<'s> Streams<'s> {
         }
     }
 
-    /// Gives every stream that is at its end the next song.
+    /// Gives the next song to every stream that is at its end.
     fn refill(&mut self) {
         for stream in &mut self.streams {
             if stream.at < stream.notes.len() {
                 continue;
             }
-            // All songs once, in an order of their own each time.
+            // Every round has all songs once, in a new order.
             let (round, turn) =
                 (self.drawn / self.training.len(), self.drawn % self.training.len());
             let mut order: Vec<usize> = (0..self.training.len()).collect();
@@ -234,9 +234,8 @@ impl<'s> Streams<'s> {
             let mut rng = Pcg32::new(self.seed, 2 * self.drawn as u64 + 1);
             let song = order[turn];
             let [both, right] = self.training[song];
-            // In each round some songs, and in the next one others. A song whose first instrument plays all of
-            // it has no right hand alone.
-            let alone = (song + round).is_multiple_of(ALONE) && right.len() < both.len();
+            // Songs alternate from round to round. A song of one instrument has no right hand alone.
+            let alone = (song + round).is_multiple_of(RIGHT_HAND_EVERY) && right.len() < both.len();
             let (notes, hands) = if alone { (right, Hands::Right) } else { (both, Hands::Both) };
             let mut notes = notes.to_vec();
             self.augmentation.apply(&mut notes, &mut rng);
@@ -251,7 +250,7 @@ impl<'s> Streams<'s> {
     }
 }
 
-impl Lessons for Streams<'_> {
+impl TrainingData for Streams<'_> {
     fn parts(&self) -> &'static [&'static str] {
         &PARTS
     }
@@ -263,7 +262,7 @@ impl Lessons for Streams<'_> {
 
     fn seek(&mut self, epoch: usize, batch: usize) {
         if self.drawn > 0 {
-            return; // one epoch flows into the next
+            return; // epochs continue where the previous one ended
         }
         for _ in 0..epoch * self.updates() + batch {
             self.refill();
@@ -275,16 +274,16 @@ impl Lessons for Streams<'_> {
         }
     }
 
-    fn learn(&mut self, network: &Network, dropout: Dropout) -> Vec<Tensor> {
+    fn losses(&mut self, network: &Network, dropout: Dropout) -> Vec<Tensor> {
         let batch = self.next().to_device(network.device);
         let state = self.carried.take().unwrap_or_else(|| network.start(self.batch));
-        let (losses, state) = losses(network, &batch, &state, dropout);
+        let (losses, state) = forward(network, &batch, &state, dropout);
         self.carried = Some(State { hidden: state.hidden.detach(), cell: state.cell.detach() });
         losses
     }
 
     fn validate(&self, network: &Network) -> Vec<f64> {
-        evaluate(network, &self.validation, SIDE_BY_SIDE).to_vec()
+        evaluate(network, &self.validation, EVALUATION_STREAMS).to_vec()
     }
 
     fn carried(&self) -> Option<&State> {
@@ -296,17 +295,16 @@ impl Lessons for Streams<'_> {
     }
 }
 
-/// Songs side by side when they are measured on: few enough that others fill the places of those that end,
-/// until the longest is over.
-pub const SIDE_BY_SIDE: usize = 16;
+/// Streams in evaluation: few enough that short songs fill up the streams until the longest song ends.
+pub const EVALUATION_STREAMS: usize = 16;
 
-/// Mean cross-entropies of songs, in nats a note: each heard from its start.
-pub fn evaluate(network: &Network, songs: &[&[Note]], side_by_side: usize) -> [f64; 4] {
+/// Negative log-likelihood of songs from their start, in nats per note, by part.
+pub fn evaluate(network: &Network, songs: &[&[Note]], streams: usize) -> [f64; 4] {
     const LENGTH: usize = 256;
-    // The longest first, so that none is left over at the end.
+    // The longest songs first, so that the streams end at about the same time.
     let mut order: Vec<&[Note]> = songs.to_vec();
     order.sort_by_key(|song| song.len());
-    let mut streams = vec![Stream::default(); side_by_side.min(songs.len())];
+    let mut streams = vec![Stream::default(); streams.min(songs.len())];
     let (mut sums, mut notes) = ([0.0; PARTS.len()], 0);
     tch::no_grad(|| {
         let mut state = network.start(streams.len());
@@ -321,7 +319,7 @@ pub fn evaluate(network: &Network, songs: &[&[Note]], side_by_side: usize) -> [f
             if batch.notes == 0 {
                 break;
             }
-            let (means, next) = losses(network, &batch, &state, Dropout::NONE);
+            let (means, next) = forward(network, &batch, &state, Dropout::NONE);
             state = next;
             for (sum, mean) in sums.iter_mut().zip(means) {
                 *sum += mean.double_value(&[]) * batch.notes as f64;
@@ -355,8 +353,8 @@ mod tests {
         (0..notes).map(note).collect()
     }
 
-    /// The runtime's float path and libtorch give the same nats, at the model's size, over songs that
-    /// take several batches and end within them.
+    /// The runtime's float path and libtorch agree on the negative log-likelihood, at full size, over songs that
+    /// take several batches and end within one.
     #[test]
     fn the_runtime_agrees_with_libtorch() {
         tch::manual_seed(1);
@@ -371,14 +369,13 @@ mod tests {
         let heard: Vec<Heard> = songs.iter().map(heard).collect();
         let [ours, _] = Nll::of_songs(&model, &heard).unwrap();
         let worst = ours.mean().iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        println!("largest difference of nats: {worst:e}");
+        println!("largest difference: {worst:e} nats");
         assert!(worst < 1e-5, "{:?} and {theirs:?}", ours.mean());
     }
 
-    /// Training meets every note of every song in order, whatever the length of a batch, and a run that
-    /// is resumed meets what it would have met.
+    /// Training reads every song in order, and a resumed run reads the same batches as an uninterrupted one.
     #[test]
-    fn streams_meet_songs_in_order_and_resume() {
+    fn streams_read_songs_in_order_and_resume() {
         let songs: Vec<Vec<Note>> = (1..=5).map(|n| song(n, 30 + 17 * n)).collect();
         let none = Augmentation { transpose_down: 0, transpose_up: 0, tempo: 0.0 };
         let streams = |length| {
@@ -386,21 +383,21 @@ mod tests {
             Streams::new(training, Vec::new(), (2, length), none, 7)
         };
         let pitches = |streams: &mut Streams, batches: usize| -> Vec<Vec<i64>> {
-            let mut met = vec![Vec::new(); 2];
+            let mut read = vec![Vec::new(); 2];
             for _ in 0..batches {
                 let batch = streams.next();
                 for (place, &pitch) in batch.targets[1].iter().enumerate() {
-                    if pitch != NOTHING {
-                        met[place % 2].push(pitch);
+                    if pitch != IGNORE_INDEX {
+                        read[place % 2].push(pitch);
                     }
                 }
             }
-            met
+            read
         };
-        let met = pitches(&mut streams(16), 40);
+        let read = pitches(&mut streams(16), 40);
         let all: Vec<i64> = songs[0].iter().map(|note| i64::from(note.pitch)).collect();
         let whole = |stream: &Vec<i64>| stream.windows(all.len()).any(|window| window == all);
-        assert!(met.iter().any(whole), "a song comes whole");
+        assert!(read.iter().any(whole), "no stream reads the whole song in order");
 
         let (mut straight, mut resumed) = (streams(16), streams(16));
         pitches(&mut straight, 23);
@@ -408,8 +405,8 @@ mod tests {
         resumed.seek(23 / updates, 23 % updates);
         for _ in 0..5 {
             let (a, b) = (straight.next(), resumed.next());
-            assert!(a.targets == b.targets && a.heard == b.heard && a.features == b.features);
-            assert_eq!(a.goes_on, b.goes_on);
+            assert!(a.targets == b.targets && a.inputs == b.inputs && a.features == b.features);
+            assert_eq!(a.keeps_state, b.keeps_state);
         }
     }
 }

@@ -1,145 +1,34 @@
 //! `trainer fit`: the training loop.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::ensure;
 use indicatif::{ProgressBar, ProgressStyle};
 #[cfg(unix)]
 use nix::sys::signal::{SigSet, Signal};
-use pianola_host::corpus::{self, Corpus, SEGMENT, Set, Song, Split};
+use pianola_host::corpus::{Corpus, Set, Split};
 use pianola_host::export::pack;
-use pianola_host::export::weights::{FloatWeights, RUN_WEIGHTS, Shape};
-use pianola_host::files;
+use pianola_host::export::weights::FloatWeights;
 use pianola_host::statistics::evaluation::{self, Divergences, loss_to_json};
 use pianola_runtime::{Model, Note, Precision};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
-use crate::augmentation::Augmentation;
 use crate::checkpoint::{self, Progress};
 use crate::curves;
-use crate::expressive::Streams;
-use crate::lessons::Lessons;
-use crate::network::{Dropout, Network, values};
-use crate::optimizer::{AdamW, Schedule, clip};
-use crate::report::Segments;
+use crate::data::{self, TrainingData};
+use crate::folder::{Log, RunFolder, Saved, save};
+use crate::network::{Network, values};
+use crate::optimizer::{AdamW, clip};
+use crate::recipe::{Preset, Recipe};
 
-/// A kind of network, with the recipe that suits it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Preset {
-    /// Both hands, dynamics and real time: the parts of a note are chosen in turn.
-    Expressive,
-    /// The same, smaller, for boards with 2 MB of flash.
-    Small,
-    /// The student report's: one hand, and times by regression.
-    Report,
-}
-
-impl Preset {
-    /// Its sizes.
-    pub fn shape(self) -> Shape {
-        match self {
-            Self::Expressive => Shape::EXPRESSIVE,
-            Self::Small => Shape::SMALL,
-            Self::Report => Shape::REPORT,
-        }
-    }
-
-    /// The recipe that suits it; docs/results.md has what it was chosen from.
-    pub fn recipe(self) -> Recipe {
-        let shape = self.shape();
-        let expressive = Recipe {
-            preset: self,
-            seed: 0,
-            epochs: 68,
-            batch: 64,
-            length: 32,
-            limit: None,
-            learning_rate: 2e-3,
-            schedule: Schedule::OneCycle,
-            weight_decay: 0.1,
-            dropout: 0.5,
-            weight_dropout: 0.2,
-            clip: 1.0,
-            augmentation: Augmentation { transpose_down: 5, transpose_up: 6, tempo: 0.1 },
-            hidden: shape.hidden,
-            layers: shape.layers,
-            mixed: false,
-            start: None,
-        };
-        match self {
-            Self::Expressive => expressive,
-            Self::Small => Recipe { epochs: 54, batch: 32, dropout: 0.3, ..expressive },
-            Self::Report => Recipe {
-                epochs: 30,
-                length: SEGMENT,
-                learning_rate: 1.5e-3,
-                weight_decay: 0.01,
-                dropout: 0.3,
-                weight_dropout: 0.0,
-                ..expressive
-            },
-        }
-    }
-}
-
-/// How a run learns from its data.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Recipe {
-    /// Kind of network.
-    pub preset: Preset,
-    /// Seed of initialisation, order, augmentation and dropout.
-    pub seed: u64,
-    /// Epochs to train.
-    pub epochs: usize,
-    /// Per update, segments, or songs side by side.
-    pub batch: usize,
-    /// Notes of each song in an update.
-    pub length: usize,
-    /// Use only the first so many training segments, or songs.
-    pub limit: Option<usize>,
-    /// Peak learning rate.
-    pub learning_rate: f64,
-    /// How the learning rate moves.
-    pub schedule: Schedule,
-    /// AdamW's decoupled weight decay.
-    pub weight_decay: f64,
-    /// Dropout between LSTM layers and before the heads.
-    pub dropout: f64,
-    /// Dropout of the weights from one hidden state to the next.
-    pub weight_dropout: f64,
-    /// Limit on the norm of the gradient; 0 for none.
-    pub clip: f64,
-    /// Transposition and tempo.
-    pub augmentation: Augmentation,
-    /// Hidden units of each LSTM layer.
-    pub hidden: usize,
-    /// LSTM layers.
-    pub layers: usize,
-    /// Whether products are taken in bfloat16.
-    pub mixed: bool,
-    /// CRC-32 of the weights that the run starts from, if they are not random.
-    pub start: Option<u32>,
-}
-
-impl Recipe {
-    fn left_out(&self) -> Dropout {
-        let units = self.preset != Preset::Report;
-        Dropout { outputs: self.dropout, weights: self.weight_dropout, units }
-    }
-}
-
-/// What a run is given besides its recipe.
+/// Inputs of a run besides its recipe.
 pub struct Run<'a> {
     /// The songs.
     pub corpus: &'a Corpus,
@@ -147,341 +36,277 @@ pub struct Run<'a> {
     pub melodies: &'a Corpus,
     /// Their sets.
     pub split: &'a Split,
-    /// Weights to start from, instead of random ones.
+    /// Initial weights of a fine-tuning, instead of random ones.
     pub start: Option<FloatWeights>,
     /// The run's folder.
     pub folder: PathBuf,
     /// Where libtorch computes.
     pub device: Device,
-    /// Stop after so many epochs without a lower validation loss.
+    /// Early stopping: epochs without a lower validation loss.
     pub patience: Option<usize>,
-    /// Go on from the folder's checkpoint.
+    /// Resume from the folder's checkpoint.
     pub resume: bool,
-    /// In words, for the weights' provenance.
+    /// Description of the data, for the metadata of the weights.
     pub provenance: String,
 }
 
-/// Runs or resumes a training run.
+/// Starts or resumes a training run, and trains to its end or until Ctrl-C.
+///
+/// # Errors
+/// If the data, the folder or the options do not fit, a file cannot be written, or the loss is no longer finite.
 pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
-    let shape = Shape { layers: recipe.layers, hidden: recipe.hidden, ..recipe.preset.shape() };
-    shape.check()?;
-    if let Some(start) = &run.start {
-        ensure!(
-            start.shape == shape,
-            "--from: the weights have other sizes than this run: give it the --preset, --hidden and \
-             --layers that they were trained with"
-        );
-    }
-    let mut lessons = lessons(recipe, run)?;
-
-    let files = Files::new(&run.folder);
-    prepare_folder(&Saved { recipe: recipe.clone(), data: checksum(run) }, run, &files)?;
-    let notes_of =
-        |set| run.corpus.set(run.split, set).flat_map(|song| song.notes.iter().copied()).collect();
-    let sets = Set::ALL.map(|set| (set, notes_of(set)));
-    curves::corpus_histograms(&sets, &files.corpus)?;
-
-    let interrupted = on_interrupt()?;
-    tch::manual_seed(recipe.seed as i64);
-    let mut network = match &run.start {
-        Some(weights) => Network::from_weights(weights, run.device),
-        None => Network::new(shape, run.device),
-    };
-    if recipe.mixed {
-        network.compute = Kind::BFloat16;
-    }
-    let mut optimizer = AdamW::new(network.vector(), recipe.weight_decay);
-    let mut progress = if run.resume && files.checkpoint.exists() {
-        let (progress, carried) = checkpoint::load(&files.checkpoint, &network, &mut optimizer)?;
-        if let Some(carried) = carried {
-            lessons.carry(carried);
-        }
-        progress
-    } else {
-        Progress::default()
-    };
-    let stopped = |progress: &Progress| {
-        run.patience.is_some_and(|patience| progress.epochs_since_best() >= patience)
-    };
-    let mut log = Log::open(&files.log, &progress)?;
-    let batches = lessons.updates();
-    let songs = |set| run.corpus.set(run.split, set).count();
-    // The report's network is limited to so many segments, not songs.
-    let limit = recipe.limit.filter(|_| recipe.preset != Preset::Report).unwrap_or(usize::MAX);
-    say(format_args!(
-        "{} parameters; {} training and {} validation songs, {batches} updates an epoch",
-        shape.parameters(),
-        songs(Set::Train).min(limit),
-        songs(Set::Validation)
-    ));
-
-    let parts = lessons.parts();
-    while progress.epoch < recipe.epochs && !stopped(&progress) {
-        lessons.seek(progress.epoch, progress.batch);
-        let bar = progress_bar(batches, progress.batch, progress.epoch + 1, recipe.epochs);
+    let mut training = Training::begin(recipe, run)?;
+    training.announce();
+    while training.progress.epoch < recipe.epochs && !training.stops_early() {
         let started = Instant::now();
-        for index in progress.batch..batches {
-            let rate = recipe.schedule.rate(
-                recipe.learning_rate,
-                optimizer.updates as usize,
-                recipe.epochs * batches,
-            );
-            // Dropout draws from the update's own seed, so that a resumed run drops the same.
-            tch::manual_seed((recipe.seed as i64) ^ (i64::from(optimizer.updates) << 20));
-            let losses = lessons.learn(&network, recipe.left_out());
-            let losses = update(&network, &mut optimizer, recipe, &losses, rate);
-            let total: f64 = losses.iter().sum();
-            refuse_divergence(total, progress.epoch + 1)?;
-            log.write(&json!({
-                "event": "batch", "epoch": progress.epoch + 1, "batch": index + 1,
-                "learning_rate": rate, "loss": loss_to_json(parts, &losses),
-            }))?;
-            progress.batch_losses.push(losses);
-            progress.batch = index + 1;
-            progress.updates = optimizer.updates;
-            bar.set_message(format!("loss {total:.3}"));
-            bar.inc(1);
-            if interrupted.load(Ordering::SeqCst) {
-                bar.abandon();
-                let carried = lessons.carried();
-                checkpoint::save(&files.checkpoint, &network, &optimizer, carried, &progress)?;
-                say(format_args!(
-                    "stopped in epoch {}; `--resume` goes on from {}",
-                    progress.epoch + 1,
-                    files.checkpoint.display()
-                ));
-                return Ok(());
-            }
+        if !training.train_epoch()? {
+            return training.interrupt();
         }
-        bar.finish_and_clear();
-
-        let train = mean(&progress.batch_losses);
-        let held_out = lessons.validate(&network);
-        let (train_total, held_out_total) = (train.iter().sum::<f64>(), held_out.iter().sum());
-        refuse_divergence(held_out_total, progress.epoch + 1)?;
-        progress.epoch += 1;
-        let provenance =
-            format!("{}; epoch {} of {}", run.provenance, progress.epoch, recipe.epochs);
-        let weights = network.to_weights(provenance)?;
-        let validation: Vec<Note> = notes_of(Set::Validation);
-        let divergences = Divergences::between(&sample(&weights)?, &validation);
-        progress.batch = 0;
-        progress.batch_losses.clear();
-        let better = progress.best.is_none_or(|(best, _)| held_out_total < best);
-        if better {
-            progress.best = Some((held_out_total, progress.epoch));
-            save(&files.weights, &weights.write()?)?;
-        }
-        // In this order, a crash between two of them leaves nothing that resuming does not mend.
-        log.write(&json!({
-            "event": "epoch", "epoch": progress.epoch, "best": better,
-            "seconds": started.elapsed().as_secs_f64(),
-            "train": loss_to_json(parts, &train), "validation": loss_to_json(parts, &held_out),
-            "jsd": divergences.to_json()["corrected"],
-        }))?;
-        let carried = lessons.carried();
-        checkpoint::save(&files.checkpoint, &network, &optimizer, carried, &progress)?;
-        log.read().and_then(|log| curves::learning_curves(&log, &files.curves))?;
-        say(format_args!(
-            "epoch {:>3}: train {train_total:.4}, validation {held_out_total:.4}{}",
-            progress.epoch,
-            if better { " (best)" } else { "" }
-        ));
+        training.end_epoch(started)?;
     }
-    if stopped(&progress) {
-        let since = progress.epochs_since_best();
-        say(format_args!("stopped early: no lower validation loss for {since} epochs"));
-    }
-    if let Some((loss, epoch)) = progress.best {
-        say(format_args!(
-            "best validation loss {loss:.4} in epoch {epoch}: {}\nexport it with: \
-             cargo run --release -- export {} --quantize int8",
-            files.weights.display(),
-            run.folder.display()
-        ));
-    }
+    training.conclude();
     Ok(())
 }
 
-/// What the recipe's kind of network learns from.
-fn lessons<'a>(recipe: &Recipe, run: &'a Run) -> anyhow::Result<Box<dyn Lessons + 'a>> {
-    let set = |set| run.corpus.set(run.split, set);
-    let (batch, augmentation, seed) = (recipe.batch, recipe.augmentation, recipe.seed);
-    let limit = recipe.limit.unwrap_or(usize::MAX);
-    let lacks = |set: Set, what: &str| {
-        let (count, all) = (run.corpus.set(run.split, set).count(), run.corpus.songs.len());
-        let set = set.name();
-        anyhow!(
-            "the {set} set ({count} of {all} songs) has no {what}: more songs, or another \
-             --split, are needed"
-        )
-    };
-    if recipe.preset == Preset::Report {
-        let training: Vec<_> = corpus::segments(set(Set::Train)).take(limit).collect();
-        let validation: Vec<_> = corpus::segments(set(Set::Validation)).copied().collect();
-        let whole = format!("whole segment of {SEGMENT} notes");
-        ensure!(!training.is_empty(), lacks(Set::Train, &whole));
-        ensure!(!validation.is_empty(), lacks(Set::Validation, &whole));
-        return Ok(Box::new(Segments::new(training, validation, batch, augmentation, seed)));
-    }
-    let melodies: BTreeMap<&str, &Song> =
-        run.melodies.songs.iter().map(|song| (song.name.as_str(), song)).collect();
-    let alone = |song: &'a Song| melodies.get(song.name.as_str()).copied().unwrap_or(song);
-    let both = |song: &'a Song| [song, alone(song)].map(|song| song.notes.as_slice());
-    let training: Vec<_> = set(Set::Train).map(both).take(limit).collect();
-    let validation: Vec<_> = set(Set::Validation).map(|song| song.notes.as_slice()).collect();
-    ensure!(!training.is_empty(), lacks(Set::Train, "song"));
-    ensure!(!validation.is_empty(), lacks(Set::Validation, "song"));
-    let size = (batch, recipe.length);
-    Ok(Box::new(Streams::new(training, validation, size, augmentation, seed)))
+/// A run in progress.
+struct Training<'a> {
+    recipe: &'a Recipe,
+    run: &'a Run<'a>,
+    folder: RunFolder,
+    data: Box<dyn TrainingData + 'a>,
+    network: Network,
+    optimizer: AdamW,
+    progress: Progress,
+    log: Log,
+    bar: ProgressBar,
+    interrupted: Arc<AtomicBool>,
 }
 
-/// The flag that Ctrl-C raises.
+impl<'a> Training<'a> {
+    /// Prepares the folder and the network, from the checkpoint if the run is resumed.
+    fn begin(recipe: &'a Recipe, run: &'a Run) -> anyhow::Result<Self> {
+        let shape = recipe.shape();
+        shape.check()?;
+        if let Some(start) = &run.start {
+            ensure!(
+                start.shape == shape,
+                "--from: the weights have other sizes than this run: give the --preset, --hidden \
+                 and --layers that they were trained with"
+            );
+        }
+        let mut data = data::load(recipe, run)?;
+        let folder = RunFolder::new(&run.folder);
+        let wanted = Saved { recipe: recipe.clone(), data: data::checksum(run) };
+        if run.resume {
+            folder.check(&wanted)?
+        } else {
+            folder.create(&wanted)?
+        }
+        let sets = Set::ALL.map(|set| (set, notes(run, set)));
+        curves::corpus_histograms(&sets, &folder.corpus)?;
+
+        let interrupted = on_interrupt()?;
+        tch::manual_seed(recipe.seed as i64);
+        let mut network = match &run.start {
+            Some(weights) => Network::from_weights(weights, run.device),
+            None => Network::new(shape, run.device),
+        };
+        if recipe.mixed {
+            network.compute = Kind::BFloat16;
+        }
+        let mut optimizer = AdamW::new(network.vector(), recipe.weight_decay);
+        let mut progress = Progress::default();
+        if run.resume && folder.checkpoint.exists() {
+            let (saved, carried) = checkpoint::load(&folder.checkpoint, &network, &mut optimizer)?;
+            progress = saved;
+            if let Some(carried) = carried {
+                data.carry(carried);
+            }
+        }
+        let log = Log::open(&folder.log, &progress)?;
+        let updates = recipe.epochs * data.updates();
+        let bar = progress_bar(updates, progress.updates as usize);
+        Ok(Self { recipe, run, folder, data, network, optimizer, progress, log, bar, interrupted })
+    }
+
+    fn announce(&self) {
+        let songs = |set| self.run.corpus.set(self.run.split, set).count();
+        // The limit of the report's network is in segments, not songs.
+        let in_songs = self.recipe.preset != Preset::Report;
+        let limit = self.recipe.limit.filter(|_| in_songs).unwrap_or(usize::MAX);
+        self.say(format_args!(
+            "{} parameters; {} training and {} validation songs, {} updates per epoch",
+            self.recipe.shape().parameters(),
+            songs(Set::Train).min(limit),
+            songs(Set::Validation),
+            self.data.updates()
+        ));
+    }
+
+    /// Early stopping.
+    fn stops_early(&self) -> bool {
+        self.run.patience.is_some_and(|patience| self.progress.epochs_since_best() >= patience)
+    }
+
+    /// Runs the remaining updates of the current epoch. Returns false after Ctrl-C.
+    fn train_epoch(&mut self) -> anyhow::Result<bool> {
+        let epoch = self.progress.epoch + 1;
+        self.bar.set_prefix(format!("epoch {epoch}/{}", self.recipe.epochs));
+        self.data.seek(self.progress.epoch, self.progress.batch);
+        while self.progress.batch < self.data.updates() {
+            let rate = self.recipe.schedule.rate(
+                self.recipe.learning_rate,
+                self.optimizer.updates as usize,
+                self.recipe.epochs * self.data.updates(),
+            );
+            let losses = self.update(rate);
+            let total: f64 = losses.iter().sum();
+            refuse_divergence(total, epoch)?;
+            self.progress.batch += 1;
+            self.log.write(&json!({
+                "event": "batch", "epoch": epoch, "batch": self.progress.batch,
+                "learning_rate": rate, "loss": loss_to_json(self.data.parts(), &losses),
+            }))?;
+            self.progress.batch_losses.push(losses);
+            self.progress.updates = self.optimizer.updates;
+            self.bar.set_message(format!("training loss {total:.3}"));
+            self.bar.inc(1);
+            if self.interrupted.load(Ordering::SeqCst) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// One update with the gradient of the sum of the next batch's losses; returns the losses.
+    fn update(&mut self, rate: f64) -> Vec<f64> {
+        // Dropout is seeded by the update's number, so that a resumed run drops the same.
+        let seed = (self.recipe.seed as i64) ^ (i64::from(self.optimizer.updates) << 20);
+        tch::manual_seed(seed);
+        let losses = self.data.losses(&self.network, self.recipe.dropout());
+        let losses = Tensor::stack(&losses, 0);
+        let mut gradient = self.network.gradient(&losses.sum(Kind::Float));
+        if self.recipe.clip > 0.0 {
+            clip(&mut gradient, self.recipe.clip);
+        }
+        self.optimizer.step(self.network.vector(), &gradient, rate);
+        values(&losses).into_iter().map(f64::from).collect()
+    }
+
+    /// Validates, and writes weights, log, checkpoint and curves.
+    fn end_epoch(&mut self, started: Instant) -> anyhow::Result<()> {
+        self.bar.set_message("validation");
+        let parts = self.data.parts();
+        let train = mean(&self.progress.batch_losses);
+        let validation = self.data.validate(&self.network);
+        let (train_total, total) = (train.iter().sum::<f64>(), validation.iter().sum());
+        refuse_divergence(total, self.progress.epoch + 1)?;
+        self.progress.epoch += 1;
+        let epoch = self.progress.epoch;
+        let provenance =
+            format!("{}; epoch {epoch} of {}", self.run.provenance, self.recipe.epochs);
+        let weights = self.network.to_weights(provenance)?;
+        let divergences =
+            Divergences::between(&sample(&weights)?, &notes(self.run, Set::Validation));
+        self.progress.batch = 0;
+        self.progress.batch_losses.clear();
+        let better = self.progress.best.is_none_or(|(best, _)| total < best);
+        if better {
+            self.progress.best = Some((total, epoch));
+            save(&self.folder.weights, &weights.write()?)?;
+        }
+        // In this order, so that a run that is killed between two of these steps can be resumed.
+        self.log.write(&json!({
+            "event": "epoch", "epoch": epoch, "best": better,
+            "seconds": started.elapsed().as_secs_f64(),
+            "train": loss_to_json(parts, &train), "validation": loss_to_json(parts, &validation),
+            "jsd": divergences.to_json()["corrected"],
+        }))?;
+        self.save_checkpoint()?;
+        self.log.read().and_then(|log| curves::learning_curves(&log, &self.folder.curves))?;
+        self.say(format_args!(
+            "epoch {epoch:>3}: training loss {train_total:.4}, validation loss {total:.4}{}",
+            if better { " (best)" } else { "" }
+        ));
+        Ok(())
+    }
+
+    fn save_checkpoint(&self) -> anyhow::Result<()> {
+        let (path, carried) = (&self.folder.checkpoint, self.data.carried());
+        checkpoint::save(path, &self.network, &self.optimizer, carried, &self.progress)
+    }
+
+    /// After Ctrl-C: leaves a checkpoint within the epoch.
+    fn interrupt(&self) -> anyhow::Result<()> {
+        self.bar.abandon();
+        self.save_checkpoint()?;
+        self.say(format_args!(
+            "stopped in epoch {}; `--resume` continues from {}",
+            self.progress.epoch + 1,
+            self.folder.checkpoint.display()
+        ));
+        Ok(())
+    }
+
+    fn conclude(&self) {
+        self.bar.finish_and_clear();
+        if self.stops_early() {
+            let since = self.progress.epochs_since_best();
+            self.say(format_args!("stopped early: no lower validation loss for {since} epochs"));
+        }
+        if let Some((loss, epoch)) = self.progress.best {
+            self.say(format_args!(
+                "lowest validation loss {loss:.4} in epoch {epoch}: {}\nexport it with: \
+                 cargo run --release -- export {} --quantize int8",
+                self.folder.weights.display(),
+                self.run.folder.display()
+            ));
+        }
+    }
+
+    /// Prints a line above the progress bar. A closed standard output is no reason to end a run.
+    fn say(&self, line: fmt::Arguments) {
+        self.bar.suspend(|| {
+            let _ = writeln!(io::stdout(), "{line}");
+        });
+    }
+}
+
+/// All notes of a set.
+fn notes(run: &Run, set: Set) -> Vec<Note> {
+    run.corpus.set(run.split, set).flat_map(|song| song.notes.iter().copied()).collect()
+}
+
+/// The flag that Ctrl-C raises. A second Ctrl-C ends the program at once.
 fn on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
     ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::SeqCst) {
-            std::process::exit(130); // asked twice: the last epoch's checkpoint stands
+            std::process::exit(130); // the checkpoint of the last epoch stays
         }
         let _ = writeln!(
             io::stderr(),
-            "\nstopping after this update; Ctrl-C again stops at once, and goes back to the last epoch"
+            "\nstopping after this update; Ctrl-C again stops at once and loses this epoch"
         );
     })?;
-    // The handler's own thread takes the signal, never this one or those that libtorch starts from
-    // it: signals that interrupt oneDNN's LSTM kernels were seen to corrupt the heap.
+    // The handler's thread takes the signal, never this one or those that libtorch starts from it: signals that
+    // interrupt oneDNN's LSTM kernels were seen to corrupt the heap.
     #[cfg(unix)]
     SigSet::from(Signal::SIGINT).thread_block()?;
     Ok(interrupted)
 }
 
-/// Prints a line, also where nobody reads any more: that is no reason to end a run.
-fn say(line: fmt::Arguments) {
-    let _ = writeln!(io::stdout(), "{line}");
-}
-
 fn refuse_divergence(loss: f64, epoch: usize) -> anyhow::Result<()> {
     ensure!(
         loss.is_finite(),
-        "the loss is no longer a number in epoch {epoch}: start again with a lower \
-         --learning-rate or --clip; weights and checkpoint are those of the epochs before"
+        "the loss diverged in epoch {epoch}: start again with a lower --learning-rate or --clip; \
+         weights and checkpoint of the previous epochs are kept"
     );
     Ok(())
 }
 
-/// What decides a run besides the number of threads: kept in its folder, and held against the
-/// options it is resumed with.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Saved {
-    #[serde(flatten)]
-    recipe: Recipe,
-    /// CRC-32 of all training and validation songs in their order.
-    data: u32,
-}
-
-fn checksum(run: &Run) -> u32 {
-    let mut crc = crc32fast::Hasher::new();
-    let sets =
-        [(run.corpus, Set::Train), (run.melodies, Set::Train), (run.corpus, Set::Validation)];
-    for song in sets.into_iter().flat_map(|(corpus, set)| corpus.set(run.split, set)) {
-        crc.update(&(song.notes.len() as u64).to_le_bytes());
-        for note in &song.notes {
-            crc.update(&[note.pitch, note.velocity]);
-            crc.update(&note.step.to_le_bytes());
-            crc.update(&note.duration.to_le_bytes());
-        }
-    }
-    crc.finalize()
-}
-
-/// The files of a run's folder.
-struct Files {
-    recipe: PathBuf,
-    weights: PathBuf,
-    checkpoint: PathBuf,
-    log: PathBuf,
-    curves: PathBuf,
-    corpus: PathBuf,
-}
-
-impl Files {
-    fn new(folder: &Path) -> Self {
-        Self {
-            recipe: folder.join("recipe.json"),
-            weights: folder.join(RUN_WEIGHTS),
-            checkpoint: folder.join("checkpoint.safetensors"),
-            log: folder.join("log.jsonl"),
-            curves: folder.join("curves.svg"),
-            corpus: folder.join("corpus.svg"),
-        }
-    }
-}
-
-fn prepare_folder(wanted: &Saved, run: &Run, files: &Files) -> anyhow::Result<()> {
-    if run.resume {
-        let saved = fs::read_to_string(&files.recipe)
-            .with_context(|| format!("cannot read {}", files.recipe.display()))
-            .context("no run to resume: start one without --resume")?;
-        let saved: Saved = serde_json::from_str(&saved)
-            .with_context(|| {
-                format!("{} is damaged, or of another version of Pianola", files.recipe.display())
-            })
-            .context("cannot resume: start a new run with another --out")?;
-        let [was, is] = [&saved, wanted].map(|run| serde_json::to_value(&run.recipe));
-        let (was, is) = (was?, is?);
-        let differing =
-            was.as_object().into_iter().flatten().filter(|(name, was)| is[name] != **was);
-        let differing: Vec<String> =
-            differing.map(|(name, was)| format!("{name}: {was}, not {}", is[name])).collect();
-        ensure!(
-            differing.is_empty(),
-            "the run in {} was started with other options ({}): repeat them, or give another --out",
-            run.folder.display(),
-            differing.join("; ")
-        );
-        ensure!(
-            saved.data == wanted.data,
-            "the corpus, its tracks or its split differ from those {} was started with: repeat them, \
-             or give another --out",
-            run.folder.display()
-        );
-        // One that was stopped before its first checkpoint begins again.
-        ensure!(
-            files.checkpoint.exists() || !files.weights.exists(),
-            "{} is missing, so the run cannot go on: give another --out",
-            files.checkpoint.display()
-        );
-        return Ok(());
-    }
-    ensure!(
-        !files.checkpoint.exists(),
-        "{} holds a run already: go on with --resume, or give another --out",
-        run.folder.display()
-    );
-    fs::create_dir_all(&run.folder)
-        .with_context(|| format!("cannot create {}", run.folder.display()))?;
-    save(&files.recipe, serde_json::to_string_pretty(wanted)?.as_bytes())
-}
-
-/// One update down the gradient of the sum of a batch's losses; returns them.
-fn update(
-    network: &Network,
-    optimizer: &mut AdamW,
-    recipe: &Recipe,
-    losses: &[Tensor],
-    rate: f64,
-) -> Vec<f64> {
-    let losses = Tensor::stack(losses, 0);
-    let mut gradient = network.gradient(&losses.sum(Kind::Float));
-    if recipe.clip > 0.0 {
-        clip(&mut gradient, recipe.clip);
-    }
-    optimizer.step(network.vector(), &gradient, rate);
-    values(&losses).into_iter().map(f64::from).collect()
-}
-
-/// Means over batches, each of which counts alike, however many notes it has, as in the report.
+/// Means over batches. Batches have equal weights, whatever their number of notes, as in the report.
 fn mean(losses: &[Vec<f64>]) -> Vec<f64> {
     let parts = losses.first().map_or(0, Vec::len);
     let mean = |part: usize| {
@@ -490,11 +315,11 @@ fn mean(losses: &[Vec<f64>]) -> Vec<f64> {
     (0..parts).map(mean).collect()
 }
 
-/// Plays the divergences' pieces with the network as it is, through the runtime.
+/// Samples the pieces for the divergences from the current weights, through the runtime.
 pub fn sample(weights: &FloatWeights) -> anyhow::Result<Vec<Note>> {
     let packed = pack(weights, Precision::Float)?;
     let model = Model::from_bytes(&packed.bytes)?;
-    // On all cores, some pieces on each: where a GPU trains, an epoch takes no more than some seconds.
+    // On all cores, some pieces on each: an epoch on a GPU takes only seconds.
     const TOGETHER: u64 = 5;
     let firsts: Vec<u64> = (0..evaluation::PIECES).step_by(TOGETHER as usize).collect();
     let pieces = firsts
@@ -507,64 +332,13 @@ pub fn sample(weights: &FloatWeights) -> anyhow::Result<Vec<Note>> {
     Ok(pieces.concat())
 }
 
-/// Writes a file of the run.
-fn save(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    files::write_whole(path, bytes).with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn progress_bar(batches: usize, done: usize, epoch: usize, epochs: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg} ({eta} left)")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(batches as u64).with_style(style);
-    bar.set_prefix(format!("epoch {epoch}/{epochs}"));
+/// A bar over all updates of the run, so that the time left is that of the run.
+fn progress_bar(updates: usize, done: usize) -> ProgressBar {
+    const TEMPLATE: &str = "{prefix} {bar:30} {pos}/{len} updates, {msg} ({eta} left)";
+    let style =
+        ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(updates as u64).with_style(style);
     bar.set_position(done as u64);
+    bar.reset_eta();
     bar
-}
-
-/// The run's log: one JSON object a line.
-struct Log {
-    file: File,
-    path: PathBuf,
-}
-
-impl Log {
-    /// Opens the log, dropping what a killed run logged after its last checkpoint.
-    fn open(path: &Path, progress: &Progress) -> anyhow::Result<Self> {
-        let old = match fs::read_to_string(path) {
-            Ok(text) if progress.updates > 0 => text,
-            _ => String::new(),
-        };
-        let kept: String = old
-            .lines()
-            .filter(|line| {
-                let number = |entry: &serde_json::Value, key: &str| {
-                    entry[key].as_u64().map(|number| number as usize)
-                };
-                serde_json::from_str(line).is_ok_and(|entry: serde_json::Value| {
-                    let epoch = number(&entry, "epoch").unwrap_or(0);
-                    // An epoch's entry comes after all its batches.
-                    let batch = number(&entry, "batch").unwrap_or(usize::MAX);
-                    epoch <= progress.epoch
-                        || (epoch == progress.epoch + 1 && batch <= progress.batch)
-                })
-            })
-            .flat_map(|line| [line, "\n"])
-            .collect();
-        save(path, kept.as_bytes())?;
-        let file = OpenOptions::new()
-            .append(true)
-            .open(path)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Self { file, path: path.into() })
-    }
-
-    fn read(&self) -> anyhow::Result<String> {
-        fs::read_to_string(&self.path)
-            .with_context(|| format!("cannot read {}", self.path.display()))
-    }
-
-    fn write(&mut self, entry: &serde_json::Value) -> anyhow::Result<()> {
-        writeln!(self.file, "{entry}")
-            .with_context(|| format!("cannot write {}", self.path.display()))
-    }
 }

@@ -3,11 +3,13 @@
 mod augmentation;
 mod checkpoint;
 mod curves;
+mod data;
 mod expressive;
 mod fit;
-mod lessons;
+mod folder;
 mod network;
 mod optimizer;
+mod recipe;
 mod report;
 
 use std::fs;
@@ -26,11 +28,12 @@ use serde_json::json;
 use tch::Device;
 
 use augmentation::Augmentation;
-use fit::{Preset, Recipe, Run};
+use fit::Run;
 use network::Network;
 use optimizer::Schedule;
+use recipe::{Preset, Recipe};
 
-/// Train Pianola on a folder of MIDI files.
+/// Train Pianola models on a folder of MIDI files.
 #[derive(Parser)]
 #[command(name = "trainer", version)]
 struct Cli {
@@ -40,9 +43,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Learn from a folder of MIDI files.
+    /// Train a model on a folder of MIDI files.
     Fit(Box<Fit>),
-    /// Measure a run's weights in libtorch: the loss on a set of songs.
+    /// Evaluate a run's weights on held-out songs in libtorch: loss by part.
     Evaluate(Evaluate),
 }
 
@@ -52,11 +55,11 @@ Examples:
   trainer evaluate runs/mine songs
   trainer evaluate runs/mine songs --set validation --json")]
 struct Evaluate {
-    /// Folder of a run, or a float .safetensors file.
+    /// Folder of a run, or a .safetensors file of float weights.
     run: PathBuf,
     #[command(flatten)]
     corpus: CorpusOptions,
-    /// Songs to measure on.
+    /// Set to evaluate on.
     #[arg(long, default_value = "test", value_name = "train|validation|test")]
     set: Set,
     /// Print JSON.
@@ -66,25 +69,24 @@ struct Evaluate {
 
 #[derive(Args)]
 struct CorpusOptions {
-    /// Folder of .mid files; its subfolders are read too.
+    /// Folder of MIDI files, including its subfolders.
     corpus: PathBuf,
-    /// Tab-separated file with the columns `split` and `file`; without it, songs are split
-    /// 60/20/20 by --split-seed.
+    /// Tab-separated file with the columns `split` and `file` [default: a random 60/20/20 split by --split-seed].
     #[arg(long, value_name = "FILE")]
     split: Option<PathBuf>,
-    /// Seed of the random split.
+    /// Random seed of the split.
     #[arg(long, default_value_t = 0, value_name = "N")]
     split_seed: u64,
-    /// Which notes of each file to use.
+    /// Instruments to read [default: all; report: first].
     ///
-    /// `first` takes the first instrument, in piano files nearly always the right hand; `all`
-    /// takes both hands [default: `first` for the report's network, else `all`].
+    /// `first` reads the first instrument of each file, in piano files nearly always the right hand;
+    /// `all` reads both hands.
     #[arg(long, value_name = "first|all")]
     tracks: Option<Tracks>,
-    /// Where libtorch computes.
+    /// Device of libtorch.
     #[arg(long, value_enum, default_value_t = DeviceOption::Cpu)]
     device: DeviceOption,
-    /// Threads of libtorch [default: one per core]; on one thread of a CPU, a run is repeatable bit for bit.
+    /// CPU threads of libtorch [default: one per core]. With one thread on a CPU, runs are bit-reproducible.
     #[arg(long, value_name = "N")]
     threads: Option<i32>,
 }
@@ -104,71 +106,71 @@ Examples:
 struct Fit {
     #[command(flatten)]
     corpus: CorpusOptions,
-    /// Folder for weights, checkpoint, log and curves.
+    /// Folder of the run: weights, checkpoint, log and curves.
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
-    /// Go on from RUN's checkpoint, with the same options.
+    /// Resume from RUN's checkpoint; takes the same options.
     #[arg(long)]
     resume: bool,
-    /// Kind of network, with the recipe that suits it.
+    /// Architecture and default hyperparameters.
     #[arg(long, value_enum, default_value_t = Preset::Expressive)]
     preset: Preset,
-    /// Start from the weights of another run, its folder or their file, instead of random ones: to learn
-    /// from much music first, and then from that which it is to play like.
+    /// Fine-tune the weights of another run: its folder or a .safetensors file.
     #[arg(long, value_name = "RUN")]
     from: Option<PathBuf>,
-    /// Epochs to train [default: 68; small 54; report 30].
+    /// Number of epochs [default: 68; small: 54; report: 30].
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
-    /// Per update, songs side by side; of the report's network, segments of 64 notes [default: 64;
-    /// small 32].
+    /// Batch size: songs in parallel; report: segments of 64 notes [default: 64; small: 32].
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Notes of each song in an update [default: 32]; the report's network has segments of 64.
+    /// Notes per song and update, the length of truncated backpropagation [default: 32; report: always 64].
     #[arg(long, value_name = "N")]
     length: Option<usize>,
-    /// Use only the first N training songs; of the report's network, segments.
+    /// Use only the first N training songs; report: segments.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Peak learning rate [default: 0.002; report 0.0015].
+    /// Peak learning rate [default: 0.002; report: 0.0015].
     #[arg(long, value_name = "X")]
     learning_rate: Option<f64>,
-    /// How the learning rate moves over the run [default: one-cycle].
+    /// Learning-rate schedule [default: one-cycle].
     #[arg(long, value_enum)]
     schedule: Option<Schedule>,
-    /// Weight decay (decoupled, as AdamW) [default: 0.1; report 0.01].
+    /// Decoupled weight decay of AdamW [default: 0.1; report: 0.01].
     #[arg(long, value_name = "X")]
     weight_decay: Option<f64>,
-    /// Dropout between LSTM layers and before the heads; unless 0, the expressive network's LSTM also does
-    /// not hear a tenth of the notes [default: 0.5; small and report 0.3].
+    /// Dropout between LSTM layers and before the heads [default: 0.5; small, report: 0.3].
+    ///
+    /// Unless it is 0, a tenth of the input notes of the expressive network are dropped too.
     #[arg(long, value_name = "X")]
     dropout: Option<f64>,
-    /// Dropout of the LSTM's weights from one hidden state to the next [default: 0.2; report 0].
+    /// Dropout of the recurrent weights, DropConnect [default: 0.2; report: 0].
     #[arg(long, value_name = "X")]
     weight_dropout: Option<f64>,
-    /// Limit on the gradient's norm; 0 for none [default: 1].
+    /// Gradient clipping: limit on the norm, 0 for none [default: 1].
     #[arg(long, value_name = "X")]
     clip: Option<f64>,
-    /// Transpose each song or segment by up to so many semitones down and up [default: 5 6].
+    /// Augmentation: largest transposition down and up, in semitones [default: 5 6].
     #[arg(long, num_args = 2, value_names = ["DOWN", "UP"])]
     transpose: Option<Vec<u8>>,
-    /// Change the tempo of each by up to this share [default: 0.1].
+    /// Augmentation: largest relative change of tempo [default: 0.1].
     #[arg(long, value_name = "X")]
     tempo: Option<f32>,
-    /// Stop after N epochs without a lower validation loss.
+    /// Early stopping after N epochs without a lower validation loss [default: off].
     #[arg(long, value_name = "N")]
     patience: Option<usize>,
-    /// Seed of initialisation, order, augmentation and dropout.
+    /// Random seed of initialization, order, augmentation and dropout.
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
-    /// Hidden units of each LSTM layer, a multiple of 16 up to 1024 [default: 512; small 256].
+    /// Hidden units of each LSTM layer, a multiple of 16 up to 1024 [default: 512; small: 256].
     #[arg(long, value_name = "N")]
     hidden: Option<usize>,
     /// LSTM layers [default: 3].
     #[arg(long, value_name = "N")]
     layers: Option<usize>,
-    /// Take products in bfloat16: three times as fast where the processor has AMX, 1.6 times with AVX-512
-    /// alone; no faster on a GPU.
+    /// bfloat16 mixed precision.
+    ///
+    /// Three times as fast on processors with AMX, 1.6 times with AVX-512 alone, no faster on a GPU.
     #[arg(long)]
     mixed: bool,
 }
@@ -188,7 +190,7 @@ fn main() -> ExitCode {
 }
 
 impl CorpusOptions {
-    /// The songs, their sets, and where to compute. Without --tracks, `tracks` are read.
+    /// Reads the corpus and its split, and selects the device. `tracks` is the default of --tracks.
     fn load(&self, tracks: Tracks) -> anyhow::Result<(Corpus, Split, Device)> {
         if let Some(threads) = self.threads {
             ensure!(threads > 0, "--threads must be at least 1");
@@ -199,15 +201,15 @@ impl CorpusOptions {
             DeviceOption::Cuda => {
                 ensure!(
                     tch::Cuda::is_available(),
-                    "this libtorch has no CUDA device: use --device cpu, or a libtorch with CUDA, \
-                     preloaded as models/README.md says"
+                    "libtorch finds no CUDA device: use --device cpu, or preload a libtorch with CUDA as \
+                     models/README.md says"
                 );
                 Device::Cuda(0)
             }
         };
-        let (corpus, split, report) =
+        let (corpus, split, warnings) =
             Corpus::open(&self.corpus, tracks, self.split.as_deref(), self.split_seed)?;
-        eprint!("{report}");
+        eprint!("{warnings}");
         Ok((corpus, split, device))
     }
 }
@@ -237,9 +239,8 @@ fn fit_command(options: Fit) -> anyhow::Result<()> {
     let report = options.preset == Preset::Report;
     let tracks = options.corpus.tracks.unwrap_or(if report { Tracks::First } else { Tracks::All });
     let (corpus, split, device) = options.corpus.load(tracks)?;
-    // Only the expressive network learns right hands apart.
-    let apart = !report && tracks == Tracks::All;
-    let melodies = if apart {
+    // Only the expressive network is trained on right hands alone too.
+    let melodies = if !report && tracks == Tracks::All {
         Corpus::read(&options.corpus.corpus, Tracks::First)?
     } else {
         Corpus::default()
@@ -271,7 +272,7 @@ fn fit_command(options: Fit) -> anyhow::Result<()> {
 }
 
 impl Fit {
-    /// The preset's recipe, but for what is told otherwise.
+    /// The preset's recipe with the hyperparameters given as options.
     fn recipe(&self) -> Recipe {
         let preset = self.preset.recipe();
         let transpose = match self.transpose.as_deref() {
@@ -303,7 +304,7 @@ impl Fit {
     }
 }
 
-/// The last part of a path: what to call a corpus in a file that others will read.
+/// The last part of a path, as the name of a corpus in published metadata.
 fn folder_name(path: &Path) -> String {
     let path = path.canonicalize().unwrap_or_else(|_| path.into());
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
@@ -322,21 +323,22 @@ fn evaluate_command(options: Evaluate) -> anyhow::Result<()> {
     if !report {
         let songs: Vec<_> = songs.map(|song| song.notes.as_slice()).collect();
         let (corpus, set) = (options.corpus.corpus.display(), options.set.name());
-        ensure!(!songs.is_empty(), "{corpus}: the {set} set is empty: give another --set");
-        let nats = expressive::evaluate(&network, &songs, expressive::SIDE_BY_SIDE);
+        ensure!(!songs.is_empty(), "{corpus}: the {set} set is empty: choose another --set");
+        let nats = expressive::evaluate(&network, &songs, expressive::EVALUATION_STREAMS);
         let count = songs.len();
         let json =
             json!({"model": name, "songs": count, "nats_per_note": loss_to_json(&PARTS, &nats)});
         let parts: Vec<String> =
             PARTS.iter().zip(nats).map(|(part, nats)| format!("{part} {nats:.4}")).collect();
         let total: f64 = nats.iter().sum();
-        let text = format!("{name}: {count} songs, {total:.4} nats a note: {}\n", parts.join(", "));
+        let text =
+            format!("{name}: {count} songs, {total:.4} nats per note: {}\n", parts.join(", "));
         return say(&if options.json { format!("{json:#}\n") } else { text });
     }
     let segments: Vec<_> = corpus::segments(songs).copied().collect();
     ensure!(
         !segments.is_empty(),
-        "{}: no song of the {} set has the {} notes of a segment: give another --set",
+        "{}: no song of the {} set has the {} notes of a segment: choose another --set",
         options.corpus.corpus.display(),
         options.set.name(),
         corpus::SEGMENT
@@ -348,13 +350,13 @@ fn evaluate_command(options: Evaluate) -> anyhow::Result<()> {
         loss: report::evaluate(&network, &segments, 128),
         divergences: Divergences::between(&fit::sample(&weights)?, segments.iter().flatten()),
     };
-    let report =
+    let text =
         if options.json { format!("{:#}\n", evaluation.to_json()) } else { evaluation.to_string() };
-    say(&report)
+    say(&text)
 }
 
-fn say(report: &str) -> anyhow::Result<()> {
-    io::stdout().write_all(report.as_bytes()).context("cannot write to standard output")
+fn say(text: &str) -> anyhow::Result<()> {
+    io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
 }
 
 #[cfg(test)]
@@ -365,7 +367,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_examples_of_the_help_are_right() {
+    fn help_examples_parse() {
         for command in Cli::command().get_subcommands() {
             let help = command.get_after_help().unwrap().to_string();
             let examples: Vec<_> = help.lines().skip(1).collect();

@@ -1,4 +1,4 @@
-//! A network's parameters in libtorch, and what all kinds of network share: the LSTM.
+//! A network's parameters in libtorch, and the LSTM that both architectures share.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use tch::{Device, Kind, Tensor};
 pub struct Network {
     /// Sizes of the network.
     pub shape: Shape,
-    /// Where it computes.
+    /// Device of the tensors.
     pub device: Device,
-    /// Kind of number that products are taken of; parameters and sums stay in single precision.
+    /// Type of the factors of products; parameters and sums stay in single precision.
     pub compute: Kind,
-    /// All parameters, one after the other in the order of their names.
+    /// All parameters, concatenated in the order of their names.
     vector: Tensor,
-    /// Views of them by name, which gradients are taken to.
+    /// Views of that vector by name, with gradients.
     parameters: BTreeMap<String, Tensor>,
 }
 
@@ -25,7 +25,7 @@ pub struct Network {
 pub struct State {
     /// The layers' outputs.
     pub hidden: Tensor,
-    /// Their memory.
+    /// The cell states.
     pub cell: Tensor,
 }
 
@@ -35,8 +35,8 @@ impl Network {
     /// PyTorch's default (uniform in ±1/√fan-in for dense layers and ±1/√hidden for the LSTM) but for
     /// three places. Embeddings have unit variance, as `torch.nn.Embedding`, since the default for a
     /// dense layer leaves pitches almost alike; forget gates start open, with a bias of 1 (Jozefowicz
-    /// et al., 2015). Both together take a third off the epochs to a given loss. And neighbouring bins
-    /// of a time or a velocity start alike, in what is heard and in what is said.
+    /// et al., 2015). Together they save a third of the epochs to a given loss. Neighbouring bins of a time
+    /// or a velocity start with similar weights, in embeddings and in output layers.
     pub fn new(shape: Shape, device: Device) -> Self {
         let tensors = shape
             .tensors()
@@ -79,8 +79,8 @@ impl Network {
         Self::of(weights.shape, device, &tensors)
     }
 
-    /// One whose parameters are these. They share the vector's memory, as views that begin graphs of their own:
-    /// so the vector is changed in place, and never replaced.
+    /// A network with these parameters. They are views of one vector, each the root of its own graph; the vector is
+    /// therefore changed in place and never replaced.
     fn of(shape: Shape, device: Device, tensors: &BTreeMap<String, Tensor>) -> Self {
         let flat: Vec<Tensor> = tensors.values().map(|tensor| tensor.view(-1)).collect();
         let vector = Tensor::cat(&flat, 0).to_device(device);
@@ -95,7 +95,7 @@ impl Network {
         Self { shape, device, compute: Kind::Float, vector, parameters }
     }
 
-    /// The weights as they are now.
+    /// The current weights.
     pub fn to_weights(&self, provenance: String) -> anyhow::Result<FloatWeights> {
         let tensors = self
             .parameters
@@ -108,12 +108,12 @@ impl Network {
         Ok(FloatWeights { shape: self.shape, tensors, provenance })
     }
 
-    /// All parameters as one vector, to be changed in place.
+    /// All parameters as one vector, for updates in place.
     pub fn vector(&self) -> &Tensor {
         &self.vector
     }
 
-    /// Gradient of a loss, as a vector like that of the parameters.
+    /// Gradient of a loss, as a vector in the order of the parameters.
     pub fn gradient(&self, loss: &Tensor) -> Tensor {
         let parameters: Vec<&Tensor> = self.parameters.values().collect();
         let gradients = Tensor::run_backward(&[loss], &parameters, false, false);
@@ -121,7 +121,7 @@ impl Network {
         Tensor::cat(&flat, 0)
     }
 
-    /// The parameter of that name, of which the shape has one, as it is computed with.
+    /// The parameter of a name that the shape has, in the type of products.
     pub fn parameter(&self, name: &str) -> Tensor {
         self.parameters[name].to_kind(self.compute)
     }
@@ -133,7 +133,7 @@ impl Network {
         input.linear(&weight, Some(&bias))
     }
 
-    /// The state of so many songs that have not begun.
+    /// The zero state of `batch` songs.
     pub fn start(&self, batch: usize) -> State {
         let size = [self.shape.layers as i64, batch as i64, self.shape.hidden as i64];
         let zeros = || Tensor::zeros(size, (Kind::Float, self.device));
@@ -155,7 +155,7 @@ impl Network {
             let count = range.end - range.start;
             let state = [&state.hidden, &state.cell]
                 .map(|state| state.narrow(0, range.start, count).to_kind(self.compute));
-            // Always as in training, for cuDNN goes backward only then; all that it changes is dropout.
+            // Always in training mode, since cuDNN needs it for gradients; it affects only dropout.
             input.lstm(&state, &parameters, true, count, drop, true, false, false)
         };
         let mut top = input.to_kind(self.compute);
@@ -180,26 +180,24 @@ impl Network {
     }
 }
 
-/// What training leaves out.
+/// Dropout rates of training.
 #[derive(Clone, Copy, Debug)]
 pub struct Dropout {
-    /// Share of every layer's outputs.
+    /// Rate for every layer's outputs.
     pub outputs: f64,
-    /// Share of the weights from one hidden state to the next, for a whole batch (DropConnect; Merity et
-    /// al., 2018).
+    /// Rate for the recurrent weights, one mask per batch (DropConnect; Merity et al., 2018).
     pub weights: f64,
-    /// Whether outputs are left out by units, for a whole batch (Gal and Ghahramani, 2016), and not as single
-    /// values, drawn anew at every step, as `torch.nn.LSTM` does.
+    /// Whether outputs are dropped by units, one mask per batch (Gal and Ghahramani, 2016), instead of by values, one
+    /// mask per step, as in `torch.nn.LSTM`.
     pub units: bool,
 }
 
 impl Dropout {
-    /// Nothing is left out.
+    /// No dropout.
     pub const NONE: Self = Self { outputs: 0.0, weights: 0.0, units: false };
 }
 
-/// Makes neighbouring rows alike, all but the first, and keeps their variance: a Gaussian of three
-/// rows' width.
+/// Smooths over neighbouring rows, except the first, with a Gaussian three rows wide; keeps their variance.
 fn smooth(rows: &Tensor) -> Tensor {
     let count = rows.size()[0];
     let at = Tensor::arange(count, (Kind::Float, Device::Cpu));
@@ -212,7 +210,7 @@ fn smooth(rows: &Tensor) -> Tensor {
     (kernel / norm).matmul(rows)
 }
 
-/// The values of a tensor, on the host.
+/// Copies the values of a tensor to the host.
 pub fn values(tensor: &Tensor) -> Vec<f32> {
     let flat = tensor.detach().to_device(Device::Cpu).contiguous().view(-1);
     let mut values = vec![0f32; flat.numel()];
@@ -237,28 +235,28 @@ mod tests {
         network.lstm(&input, &network.start(2), dropout).0.square().mean(Kind::Float)
     }
 
-    /// Weights are left out of a batch where it is asked for, and then some gradients are nothing.
+    /// With weight dropout, that share of the recurrent weights has no gradient.
     #[test]
-    fn weights_that_are_left_out_learn_nothing() {
+    fn dropped_weights_have_no_gradient() {
         let network = small();
         for units in [false, true] {
-            let learns_nothing = |weights| {
+            let without_gradient = |weights| {
                 let loss = loss(&network, Dropout { weights, units, ..Dropout::NONE });
                 let recurrent = &network.parameters["rnn.weight_hh_l0"];
                 let gradient =
                     values(&Tensor::run_backward(&[loss], &[recurrent], false, false)[0]);
-                let nothing = gradient.iter().filter(|&&value| value == 0.0).count();
-                nothing as f64 / gradient.len() as f64
+                let zeros = gradient.iter().filter(|&&value| value == 0.0).count();
+                zeros as f64 / gradient.len() as f64
             };
-            assert!(learns_nothing(0.0) < 0.01);
-            assert!((learns_nothing(0.25) - 0.25).abs() < 0.03);
+            assert!(without_gradient(0.0) < 0.01);
+            assert!((without_gradient(0.25) - 0.25).abs() < 0.03);
         }
     }
 
-    /// A small step of the vector against its gradient lowers the loss as far as the gradient says: both are
-    /// in the same order, and the parameters are views of the vector.
+    /// A small step against the gradient lowers the loss by the amount that the gradient predicts: gradient and vector
+    /// have the same order, and the parameters are views of the vector.
     #[test]
-    fn a_step_against_the_gradient_goes_down_as_far_as_it_says() {
+    fn a_step_against_the_gradient_lowers_the_loss_as_predicted() {
         const STEP: f64 = 1e-3;
         let network = small();
         // The squares give every parameter a gradient.

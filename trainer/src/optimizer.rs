@@ -1,8 +1,7 @@
-//! AdamW, written out so that its state can be saved and a run resumes bit for bit: `tch`'s own
-//! optimizers keep theirs on the C++ side.
+//! AdamW, written out so that a checkpoint can hold its state: `tch` does not expose the state of libtorch's optimizers.
 //!
-//! All parameters are one vector here, so that an update takes a dozen operations and not a dozen for each
-//! parameter: a GPU would be done with most of them sooner than they are started.
+//! All parameters are one vector, so an update takes a dozen operations, not a dozen per parameter. On a GPU such small
+//! operations would take less time than their launch.
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -13,24 +12,24 @@ const EPSILON: f64 = 1e-8;
 
 /// Adam with decoupled weight decay (Loshchilov and Hutter, 2019), as `torch.optim.AdamW`.
 pub struct AdamW {
-    /// Shrinks every weight by this share of the learning rate at each update.
+    /// Each update shrinks every weight by this factor times the learning rate.
     pub weight_decay: f64,
-    /// Updates done.
+    /// Number of updates so far.
     pub updates: i32,
     /// First moment of the gradient.
     pub first: Tensor,
-    /// Its second moment.
+    /// Second moment of the gradient.
     pub second: Tensor,
 }
 
 impl AdamW {
-    /// An optimizer for a vector of parameters, that has seen no gradient.
+    /// An optimizer for a vector of parameters, before its first update.
     pub fn new(parameters: &Tensor, weight_decay: f64) -> Self {
         let (first, second) = (parameters.zeros_like(), parameters.zeros_like());
         Self { weight_decay, updates: 0, first, second }
     }
 
-    /// One update of the parameters from their gradient, both vectors.
+    /// Updates the parameters with their gradient; both are vectors.
     pub fn step(&mut self, parameters: &Tensor, gradient: &Tensor, learning_rate: f64) {
         self.updates += 1;
         let correction1 = 1.0 - BETA1.powi(self.updates);
@@ -52,20 +51,20 @@ impl AdamW {
 pub fn clip(gradient: &mut Tensor, limit: f64) {
     tch::no_grad(|| {
         let norm = gradient.square().sum(Kind::Float).sqrt();
-        // Without looking at the norm here: a GPU's queue would have to run empty for that.
+        // Without reading the norm on the host, which would wait for the GPU's queue.
         let _ = gradient.g_mul_(&((norm + 1e-6).reciprocal() * limit).clamp_max(1.0));
     });
 }
 
-/// How the learning rate moves over a run.
+/// Learning-rate schedule of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Schedule {
-    /// The same rate throughout.
+    /// Constant.
     Constant,
-    /// From the peak down to nothing along a half cosine.
+    /// From the peak to zero along a half cosine.
     Cosine,
-    /// Up from a 25th for 30 % of the run, then down to nothing, both along half cosines
+    /// From 1/25 of the peak to the peak in 30 % of the run, then to zero, both along half cosines
     /// (Smith and Topin, 2018; the shape of `torch.optim.lr_scheduler.OneCycleLR`).
     OneCycle,
 }
@@ -95,7 +94,7 @@ mod tests {
     use super::*;
     use crate::network::values;
 
-    /// A gradient step of the hand-written AdamW is libtorch's.
+    /// Twenty steps agree with libtorch's AdamW.
     #[test]
     fn adamw_agrees_with_libtorch() {
         use tch::nn::{self, OptimizerConfig};
@@ -128,7 +127,7 @@ mod tests {
         let mut none = Tensor::from_slice(&[0.0f32, 0.0]);
         clip(&mut none, 1.0);
         assert_eq!(values(&none), [0.0, 0.0]);
-        // What is no number stays none: the loss is refused then.
+        // NaN stays NaN, so that the loss is refused.
         let mut lost = Tensor::from_slice(&[f32::NAN, 1.0]);
         clip(&mut lost, 1.0);
         assert!(values(&lost)[0].is_nan());

@@ -6,7 +6,7 @@ use rand_pcg::Pcg32;
 use tch::{Device, Kind, Tensor};
 
 use crate::augmentation::Augmentation;
-use crate::lessons::Lessons;
+use crate::data::TrainingData;
 use crate::network::{Dropout, Network, State};
 
 /// A segment: the unit of training and of loss.
@@ -101,7 +101,7 @@ impl<'s> Segments<'s> {
     }
 }
 
-impl Lessons for Segments<'_> {
+impl TrainingData for Segments<'_> {
     fn parts(&self) -> &'static [&'static str] {
         &["pitch", "step", "duration"]
     }
@@ -122,7 +122,7 @@ impl Lessons for Segments<'_> {
         self.place = (augmented.collect(), batch);
     }
 
-    fn learn(&mut self, network: &Network, dropout: Dropout) -> Vec<Tensor> {
+    fn losses(&mut self, network: &Network, dropout: Dropout) -> Vec<Tensor> {
         let (segments, at) = &mut self.place;
         let segments = segments.chunks(self.batch).nth(*at).unwrap_or_default();
         *at += 1;

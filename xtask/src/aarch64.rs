@@ -1,4 +1,4 @@
-//! The player on 64-bit Arm, under QEMU: the kernels' tests, and a piece against this machine's.
+//! 64-bit Arm under QEMU: tests of the kernels, and a piece that must equal this machine's.
 
 use std::fs;
 use std::process::Command;
@@ -10,12 +10,12 @@ use crate::shell::{captured, cargo, need, root, run as start};
 
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 
-/// Processors, and the instruction sets that each has, the fastest first.
+/// Processors and their instruction sets, the fastest first.
 const PROCESSORS: [(&str, &[&str]); 2] =
     [("max", &["neon-dotprod", "neon", "portable"]), ("cortex-a53", &["neon", "portable"])];
 
-/// Tests every kernel and composes a piece on processors with and without dot products; it must be
-/// the piece that this machine composes.
+/// Tests every kernel and generates a piece on processors with and without dot products; the piece must equal
+/// this machine's.
 pub fn run() -> anyhow::Result<()> {
     need("qemu-aarch64", "qemu-user")?;
     need("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu libc6-dev-arm64-cross")?;
@@ -24,7 +24,10 @@ pub fn run() -> anyhow::Result<()> {
         let mut list = cargo_under(processor)?;
         list.args(["run", "--quiet", "--release", "-p", "pianola-tests"]);
         let found = captured(list.args(["--example", "instruction_sets"]))?;
-        ensure!(found.lines().eq(isas.iter().copied()), "{processor} has other kernels: {found}");
+        ensure!(
+            found.lines().eq(isas.iter().copied()),
+            "{processor} has unexpected kernels: {found}"
+        );
 
         let mut tests = cargo_under(processor)?;
         tests.args(["test", "--release", "-p", "pianola-runtime", "-p", "pianola-host"]);
@@ -34,23 +37,25 @@ pub fn run() -> anyhow::Result<()> {
         start(&mut bundled)?;
 
         let played = piece(&mut cargo_under(processor)?)?;
-        ensure!(played == expected, "{processor} composes another piece than this machine");
+        ensure!(played == expected, "the piece of {processor} differs from this machine's");
         println!("{processor} with {}: the same piece as here", isas.join(", "));
     }
     Ok(())
 }
 
-/// A `cargo` that builds for 64-bit Arm, and runs that on a processor.
+/// A `cargo` that builds for 64-bit Arm and runs the result on an emulated processor.
 fn cargo_under(processor: &str) -> anyhow::Result<Command> {
     let mut cargo = cargo_for(TARGET)?;
     cargo.env("CARGO_BUILD_TARGET", TARGET);
     cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
     let qemu = format!("qemu-aarch64 -cpu {processor} -L /usr/aarch64-linux-gnu");
     cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", qemu);
+    // Notes do not depend on link-time optimization, which takes most of the build of these six programs.
+    cargo.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     Ok(cargo)
 }
 
-/// The file that `tools` writes when a `cargo` runs it.
+/// The MIDI file that the command line, run by `cargo`, generates.
 fn piece(cargo: &mut Command) -> anyhow::Result<Vec<u8>> {
     let file = root().join("target/aarch64.mid");
     fs::create_dir_all(root().join("target"))?;

@@ -1,4 +1,4 @@
-//! The firmware on emulated boards: what it sends and when, what it takes, and what it refuses.
+//! The firmware on emulated boards: its MIDI output and timing, its size, and the models it refuses.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,64 +6,57 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SectionKind, elf};
+use rayon::prelude::*;
 
 use crate::board::{BOARDS, Board, models};
 use crate::firmware;
 use crate::no_std::cargo_for;
 use crate::shell::{captured, cargo, need, program, root, run as start};
 
-/// Notes that a board must send as this machine does.
+/// Notes of the piece that a board must send exactly as this machine does.
 const NOTES: u32 = 1000;
 
 /// Seed of the piece, and positions of the knobs for temperature and density.
 const CONTROLS: [u32; 3] = [42, 54, 80];
 
-/// Where in the region the script lies, as `firmware-demo/mps2` has it.
+/// Offset of the script in the model region, as in `firmware-demo/mps2`.
 const SCRIPT: u32 = 15 << 20;
 
-/// Messages that silence whatever sounds, before the first note.
+/// Messages that silence all notes, before the first note.
 const SILENCING: usize = 130;
 
 /// Notes of the largest chord.
 const CHORD: usize = 32;
 
-/// The largest the program may be beside the model, and its data in RAM, in bytes.
+/// Limits on the program, without the model, and on its data in RAM, in bytes.
 const LIMITS: (u64, u64) = (64 << 10, 32 << 10);
 
-/// Runs the firmware on every board with every bundled model, then without one that can be played.
+/// Runs the firmware on every board with every bundled model, then with models that it must refuse.
 pub fn run() -> anyhow::Result<()> {
     need("qemu-system-arm", "qemu-system-arm")?;
     let folder = tempfile::tempdir()?;
-    // The hardware layer of the real board can panic, at its start: a check of the check below.
+    // The HAL of the real board can panic at start-up, which shows that the check below finds panics.
     let pico2 = Firmware::read(&firmware::build(firmware::Board::Pico2)?)?;
     pico2.ensure_small("Pico 2")?;
-    ensure!(pico2.can_panic, "the check for panics does not find the one that is there");
+    ensure!(pico2.can_panic, "the check for panics misses the known one");
+    let models = models()?;
+    let expected = models.iter().map(|model| expected(model));
+    let expected = expected.collect::<anyhow::Result<Vec<_>>>()?;
     for board in &BOARDS {
         let firmware = build(board)?;
         let found = Firmware::read(&firmware)?;
         found.ensure_small(board.core)?;
         ensure!(!found.can_panic, "the firmware can panic");
-        for model in models()? {
-            let expected = expected(&model)?;
-            let played =
-                board.run(&firmware, &root().join(&model), NOTES, u32::MAX, folder.path())?;
+        models.par_iter().zip(&expected).try_for_each(|(model, expected)| {
             let name = format!("{} with {}", board.machine, model.display());
-            played.compare(&expected).with_context(|| name.clone())?;
-            played.stack().with_context(|| name.clone())?;
-            println!(
-                "{name}: {NOTES} notes, the same bytes as here, each within a millisecond; first \
-                 byte after {} µs, first note after {} µs; {}",
-                played.times[0],
-                played.times[SILENCING],
-                played.words.trim()
-            );
-        }
+            board.sends(&firmware, model, expected).with_context(|| name)
+        })?;
         refuses(board, &firmware, folder.path())?;
     }
     Ok(())
 }
 
-/// Erased, cut short and changed, a model leaves the board silent, and the board says why.
+/// With an erased, truncated or modified model the board must stay silent and report the cause.
 fn refuses(board: &Board, firmware: &Path, folder: &Path) -> anyhow::Result<()> {
     let int4 = fs::read(root().join("models/expressive-int4.safetensors"))?;
     let erased = vec![0xff; int4.len()];
@@ -73,8 +66,8 @@ fn refuses(board: &Board, firmware: &Path, folder: &Path) -> anyhow::Result<()> 
     changed[int4.len() / 3] ^= 4;
     let cases = [
         ("erased", erased, "no model here"),
-        ("cut", cut, "damaged"),
-        ("changed", changed, "damaged"),
+        ("truncated", cut, "damaged"),
+        ("modified", changed, "damaged"),
     ];
     for (name, region, cause) in cases {
         let model = folder.join(name);
@@ -82,12 +75,12 @@ fn refuses(board: &Board, firmware: &Path, folder: &Path) -> anyhow::Result<()> 
         let played = board.run(firmware, &model, NOTES, 2_000_000, folder)?;
         let silent = played.bytes.len() == 3 * SILENCING;
         ensure!(silent && played.words.starts_with(cause), "{name}: {}", played.words);
-        println!("{}: silent with a model that is {name}: {cause}", board.machine);
+        println!("{}: silent with a model that is {name}, and reports: {cause}", board.machine);
     }
     Ok(())
 }
 
-/// What a board has sent.
+/// Output of a board.
 struct Played {
     bytes: Vec<u8>,
     /// When each message was sent, in microseconds.
@@ -102,18 +95,18 @@ impl Played {
     fn compare(&self, expected: &[Due]) -> anyhow::Result<()> {
         let bytes: Vec<u8> = expected.iter().flat_map(|(_, bytes)| *bytes).collect();
         let alike = self.bytes.iter().zip(&bytes).take_while(|(sent, due)| sent == due).count();
-        // The board ends with the chord that the last note is part of.
+        // The board stops after the whole chord of the last note.
         ensure!(
             alike == bytes.len() && self.times.len() < expected.len() + CHORD,
             "sends other bytes than this machine, from message {} of {} on",
             alike / 3,
             expected.len()
         );
-        // Time counts from the first note: a board takes a while to check its model.
+        // Times are relative to the first note: a board first checks its model.
         let delays = self.times.iter().zip(expected).skip(SILENCING);
         let delays: Vec<i64> = delays.map(|(&time, (due, _))| i64::from(time) - due).collect();
         let late = delays.iter().map(|delay| (delay - delays[0]).abs()).max();
-        ensure!(late.is_some_and(|late| late < 1000), "a message is {late:?} µs off its time");
+        ensure!(late.is_some_and(|late| late < 1000), "a message is {late:?} µs early or late");
         Ok(())
     }
 
@@ -121,14 +114,35 @@ impl Played {
     fn stack(&self) -> anyhow::Result<()> {
         let numbers: Vec<u32> =
             self.words.split(' ').filter_map(|word| word.trim().parse().ok()).collect();
-        let [used, size] = numbers[..] else { anyhow::bail!("no stack in: {}", self.words) };
-        ensure!(used * 4 <= size * 3, "{used} of {size} bytes of stack are used");
+        let [used, size] = numbers[..] else { anyhow::bail!("no stack usage in: {}", self.words) };
+        ensure!(
+            used * 4 <= size * 3,
+            "{used} of {size} bytes of stack are used, more than three quarters"
+        );
         Ok(())
     }
 }
 
 impl Board {
-    /// Runs the firmware with a model until it has started so many notes, or for so long.
+    /// Compares the firmware's output with what this machine's player sends.
+    fn sends(&self, firmware: &Path, model: &Path, expected: &[Due]) -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let played = self.run(firmware, &root().join(model), NOTES, u32::MAX, folder.path())?;
+        played.compare(expected)?;
+        played.stack()?;
+        println!(
+            "{} with {}: {NOTES} notes, the same bytes as here, each within a millisecond; first \
+             byte after {} µs, first note after {} µs; {}",
+            self.machine,
+            model.display(),
+            played.times[0],
+            played.times[SILENCING],
+            played.words.trim()
+        );
+        Ok(())
+    }
+
+    /// Runs the firmware with a model until it has started `notes` notes, for at most `micros` microseconds.
     fn run(
         &self,
         firmware: &Path,
@@ -141,7 +155,7 @@ impl Board {
         let mut qemu = program("qemu-system-arm");
         qemu.args(["-machine", self.machine, "-display", "none", "-monitor", "none"]);
         qemu.args(["-semihosting-config", "enable=on,target=native"]);
-        // A nanosecond for each instruction, and none for sleeping: the clock jumps to its end.
+        // A nanosecond per instruction; while the processor sleeps, the clock jumps to the next event.
         qemu.args(["-icount", "shift=0,sleep=off"]);
         for file in [&midi, &times, &words] {
             qemu.arg("-serial").arg(format!("file:{}", file.display()));
@@ -184,7 +198,7 @@ fn expected(model: &Path) -> anyhow::Result<Vec<Due>> {
     lines.collect()
 }
 
-/// Builds the firmware of a board; returns where it is.
+/// Builds the firmware of a board; returns its path.
 fn build(board: &Board) -> anyhow::Result<PathBuf> {
     let target_dir = root().join("target/board");
     let mut cargo: Command = cargo_for(board.target)?;
@@ -195,18 +209,18 @@ fn build(board: &Board) -> anyhow::Result<PathBuf> {
     Ok(target_dir.join(board.target).join("release/pianola-mps2"))
 }
 
-/// What a firmware takes.
+/// Size of a firmware.
 struct Firmware {
     /// Bytes of flash.
     program: u64,
     /// Bytes of RAM, the stack apart.
     data: u64,
-    /// Whether anything in it calls the panic handler, which is not linked otherwise.
+    /// Whether anything calls the panic handler, which is not linked otherwise.
     can_panic: bool,
 }
 
 impl Firmware {
-    /// Reads what the linker has left. There must be no allocator.
+    /// Reads a linked firmware. Fails if it contains an allocator.
     fn read(path: &Path) -> anyhow::Result<Self> {
         let bytes = fs::read(path)?;
         let elf = object::File::parse(&*bytes).context("the firmware is no ELF file")?;
@@ -222,7 +236,7 @@ impl Firmware {
             if sh_flags & u64::from(elf::SHF_ALLOC) == 0 {
                 continue;
             }
-            // What is written to starts as a copy in flash, unless it starts as zeros.
+            // Writable data has its initial values in flash, unless they are zeros.
             if sh_flags & u64::from(elf::SHF_WRITE) != 0 {
                 firmware.data += section.size();
             }
@@ -238,7 +252,9 @@ impl Firmware {
         println!("{board}: program {program} bytes, static RAM {data} bytes");
         ensure!(
             *program <= LIMITS.0 && *data <= LIMITS.1,
-            "the firmware has grown beyond its limits"
+            "the firmware exceeds its limits of {} and {} bytes",
+            LIMITS.0,
+            LIMITS.1
         );
         Ok(())
     }

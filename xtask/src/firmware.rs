@@ -10,7 +10,7 @@ use crate::shell::{root, run as start};
 
 #[derive(Clone, Copy, ValueEnum)]
 pub enum Board {
-    /// Raspberry Pi Pico 2, and boards wired as it is.
+    /// Raspberry Pi Pico 2 and compatible boards.
     Pico2,
 }
 
@@ -27,13 +27,13 @@ pub fn build(board: Board) -> anyhow::Result<PathBuf> {
     };
     let built = root().join("target/firmware");
     let mut cargo = cargo_for(target)?;
-    // In its folder: there lies the configuration that names its processor and linker script.
+    // Cargo reads the processor and the linker script from the configuration in this folder.
     cargo.current_dir(root().join(folder));
     cargo
         .args(["build", "--release", "--manifest-path"])
         .arg(root().join(folder).join("Cargo.toml"));
     start(cargo.args(["--target", target, "--target-dir"]).arg(&built))?;
     let elf = built.join(target).join("release").join(package);
-    ensure!(elf.exists(), "no {} after the build", elf.display());
+    ensure!(elf.exists(), "the build has not written {}", elf.display());
     Ok(elf)
 }

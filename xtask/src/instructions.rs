@@ -1,22 +1,23 @@
-//! Instructions per note, held against the committed figures.
+//! Instructions per note, compared with the committed counts.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
+use rayon::prelude::*;
 
 use crate::board::{self, Count, key, models, value};
 use crate::shell::{captured, cargo, need, root, run_under};
 
-/// Where the figures are: by processor and model.
+/// The committed counts, by processor and model.
 const COMMITTED: &str = "tests/instructions.json";
 
-/// What a count may grow by.
+/// Relative growth of a count that is accepted.
 const TOLERANCE: f64 = 0.03;
 
-/// Counts instructions per note, on boards and here, and fails if a count has grown; to `bless` is
-/// to commit to the counts as they are.
+/// Counts instructions per note on boards and on this machine. Fails if a count has grown; with `bless`, writes the
+/// counts instead.
 pub fn run(bless: bool) -> anyhow::Result<()> {
     let path = root().join(COMMITTED);
     let text = if path.exists() { fs::read_to_string(&path)? } else { "{}".into() };
@@ -41,14 +42,14 @@ pub fn run(bless: bool) -> anyhow::Result<()> {
     }
     ensure!(
         grown.is_empty(),
-        "instructions per note have grown: {}; if they must, `cargo xtask instructions --bless` \
-         commits to them",
+        "instructions per note have grown: {}; to accept the new counts, run \
+         `cargo xtask instructions --bless`",
         grown.join(", ")
     );
     Ok(())
 }
 
-/// Instruction sets that can be counted on this machine. Valgrind has no AVX-512.
+/// Instruction sets that can be counted on this machine. Valgrind does not support AVX-512.
 fn instruction_sets() -> &'static [&'static str] {
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     if is_x86_feature_detected!("avx2") {
@@ -57,29 +58,29 @@ fn instruction_sets() -> &'static [&'static str] {
     &[]
 }
 
-/// Counts on this machine, as far as Valgrind can.
+/// Counts on this machine, for the instruction sets that Valgrind supports.
 fn host() -> anyhow::Result<Vec<Count>> {
     if instruction_sets().is_empty() {
-        println!("NOT COUNTED: the kernels for x86-64, which take Linux and AVX2");
+        println!("NOT COUNTED: the kernels for x86-64, which need Linux and AVX2");
         return Ok(Vec::new());
     }
     need("valgrind", "valgrind")?;
-    let mut counts = Vec::new();
-    for model in models()? {
-        for isa in instruction_sets() {
-            // The difference of two pieces: what is done once does not count.
-            let [few, many] = [4, 20];
-            let longer = callgrind(&model, isa, many)? - callgrind(&model, isa, few)?;
-            counts.push(Count {
-                key: key(&format!("x86-64-{isa}"), &model),
-                instructions: longer / u64::from(many - few),
-            });
-        }
-    }
-    Ok(counts)
+    let models = models()?;
+    let kernels =
+        models.iter().flat_map(|model| instruction_sets().iter().map(move |isa| (model, isa)));
+    let kernels: Vec<_> = kernels.collect();
+    // Valgrind runs a program on one core.
+    let counts = kernels.par_iter().map(|(model, isa)| {
+        // The difference of two pieces leaves out start-up.
+        let [few, many] = [4, 20];
+        let longer = callgrind(model, isa, many)? - callgrind(model, isa, few)?;
+        let key = key(&format!("x86-64-{isa}"), model);
+        Ok(Count { key, instructions: longer / u64::from(many - few) })
+    });
+    counts.collect()
 }
 
-/// Instructions of a process that plays so many notes.
+/// Instructions of a process that generates `notes` notes.
 fn callgrind(model: &Path, isa: &str, notes: u32) -> anyhow::Result<u64> {
     let mut cargo = cargo();
     let valgrind = ["valgrind", "--quiet", "--tool=callgrind", "--callgrind-out-file=/dev/stdout"];

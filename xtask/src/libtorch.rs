@@ -1,7 +1,7 @@
 //! libtorch for the trainer, from the PyPI wheels of PyTorch.
 //!
-//! The wheel's CPU library loads without the CUDA ones but for two small ones that its profiler
-//! links to, so 500 MB on disk suffice where a full PyTorch takes several GB.
+//! The wheel's CPU library needs only two small CUDA libraries, which its profiler links to. So 500 MB on disk suffice,
+//! where a full PyTorch takes several GB.
 
 use std::env;
 use std::fs;
@@ -42,14 +42,14 @@ for wheel in wheels.glob("*.whl"):
 (out / "lib" / "libtorch.so").write_text("INPUT(libtorch_cpu.so)\n")
 "#;
 
-/// The folder of libtorch: `$LIBTORCH` if set, else one in the cache, fetched if it is not there.
+/// The folder of libtorch: `$LIBTORCH` if set, else one in the cache, downloaded if missing.
 pub fn folder() -> anyhow::Result<PathBuf> {
     if let Some(folder) = env::var_os("LIBTORCH") {
         return Ok(std::path::absolute(folder)?);
     }
     ensure!(
         cfg!(target_os = "linux"),
-        "libtorch is fetched on Linux only: set LIBTORCH to the folder of a libtorch 2.11"
+        "libtorch is downloaded on Linux only: set LIBTORCH to the folder of a libtorch 2.11"
     );
     let cache = cache()?;
     let folder = cache.join(format!("libtorch-{VERSION}"));
@@ -66,7 +66,7 @@ pub fn folder() -> anyhow::Result<PathBuf> {
     let mut pip = program("python3");
     pip.args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest"]);
     run(pip.arg(&wheels).args(packages).stdout(Stdio::null())).context(
-        "libtorch cannot be fetched; set LIBTORCH to the folder of a libtorch 2.11 instead",
+        "libtorch cannot be downloaded; set LIBTORCH to the folder of a libtorch 2.11 instead",
     )?;
     let _ = fs::remove_dir_all(&part);
     run(program("python3").args(["-c", UNPACK.trim_start()]).arg(&wheels).arg(&part))?;
@@ -75,7 +75,7 @@ pub fn folder() -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// Makes a command find libtorch at build time and at run time.
+/// Sets the environment in which a command finds libtorch at build time and at run time.
 pub fn use_in(command: &mut Command) -> anyhow::Result<()> {
     let folder = folder()?;
     command.env("LD_LIBRARY_PATH", library_path(&folder)).env("LIBTORCH", folder);
@@ -90,12 +90,12 @@ fn library_path(folder: &std::path::Path) -> String {
     }
 }
 
-/// Prints what to tell a shell.
+/// Prints the shell commands that make `cargo` find libtorch.
 pub fn print_exports() -> anyhow::Result<()> {
     let folder = folder()?;
     let quoted = |text: String| format!("'{}'", text.replace('\'', r"'\''"));
     println!("export LIBTORCH={}", quoted(folder.display().to_string()));
-    // The shell adds its own: `cargo` has put folders of the build into ours.
+    // The shell appends its own value: `cargo` has added build folders to ours.
     let lib = quoted(folder.join("lib").display().to_string());
     println!("export LD_LIBRARY_PATH={lib}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}");
     Ok(())

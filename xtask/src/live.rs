@@ -1,14 +1,14 @@
-//! `tools play` beyond what needs only Rust: on ports of a JACK server, and how punctual it is.
+//! Live performance: latency and jitter on this machine, and the ports of a JACK server.
 
-use crate::shell::{cargo, install, program, root, run as start, succeeds};
+use crate::shell::{cargo, install, program, run as start, succeeds};
 
-/// Debian's packages of the server and of what the ports are built with.
+/// Debian packages of the JACK server and of the libraries that the ports link to.
 const PACKAGES: [&str; 4] = ["jackd2", "libasound2-dev", "libjack-jackd2-dev", "pkg-config"];
 
-/// Runs the tests that take long or measure, then those with JACK, where that can be had.
+/// Runs the tests that take long or measure, then those with JACK where it can be installed.
 pub fn run() -> anyhow::Result<()> {
     let mut tests = cargo();
-    tests.args(["test", "-p", "pianola-tests", "--test", "live", "--", "--ignored"]);
+    tests.args(["test", "--test", "live", "--", "--ignored"]);
     start(tests.args(["--nocapture", "--test-threads", "1"]))?;
 
     if !there() {
@@ -21,26 +21,19 @@ pub fn run() -> anyhow::Result<()> {
         );
         return Ok(());
     }
-    // Features change everything that is built: it has a folder of its own.
-    let target = root().join("target/live");
-    let built = |subcommand: &str| {
-        let mut cargo = cargo();
-        cargo.env("CARGO_TARGET_DIR", &target).env("PIANOLA_FEATURES", "jack").arg(subcommand);
-        cargo
-    };
-    // Also the ports that no server is needed for.
     for features in ["alsa", "jack"] {
-        let mut lint = built("clippy");
-        lint.args(["-p", "pianola-tools", "--all-targets", "--features", features]);
+        let mut lint = cargo();
+        lint.args(["clippy", "-p", "pianola-tools", "--all-targets", "--features", features]);
         start(lint.args(["--", "-D", "warnings"]))?;
     }
-    let mut tests = built("test");
-    tests.env("JACK_DEFAULT_SERVER", "pianola-test");
-    tests.args(["-p", "pianola-tests", "--test", "jack", "--", "--ignored"]);
-    start(tests.args(["--nocapture", "--test-threads", "1"]))
+    let mut tests = cargo();
+    // The tests build the command line with these features.
+    tests.env("PIANOLA_FEATURES", "jack").env("JACK_DEFAULT_SERVER", "pianola-test");
+    tests.args(["test", "--test", "jack", "--", "--ignored", "--nocapture"]);
+    start(tests.args(["--test-threads", "1"]))
 }
 
-/// Whether server and libraries are installed.
+/// Whether the server and the libraries are installed.
 fn there() -> bool {
     succeeds(program("jackd").arg("--version"))
         && succeeds(program("pkg-config").args(["--exists", "jack", "alsa"]))

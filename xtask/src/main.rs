@@ -1,4 +1,4 @@
-//! Chores: `cargo xtask test` checks everything, `cargo xtask libtorch` fetches libtorch.
+//! Developer commands: `cargo xtask test` runs all checks, `cargo xtask libtorch` downloads libtorch.
 
 mod aarch64;
 mod board;
@@ -9,6 +9,7 @@ mod libtorch;
 mod live;
 mod no_std;
 mod package;
+mod platforms;
 mod shell;
 mod test;
 
@@ -25,32 +26,34 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Check formatting, lints and docs, and run every test; fetches what that takes.
+    /// Run all checks: formatting, lints, docs and every test; downloads what they need.
     Test,
-    /// Fetch libtorch, and print the two lines that make `cargo` find it.
+    /// Download libtorch, and print the shell commands that make `cargo` find it.
     Libtorch,
-    /// Build runtime, its bare-metal example and firmware for boards.
+    /// Build the runtime, its bare-metal example and the firmware for boards.
     NoStd,
     /// Package the crates to publish, and run the packages' own tests outside the workspace.
     Package,
-    /// Play a script on emulated boards (QEMU): each must compute what this machine does.
+    /// Compare the model's outputs on emulated boards (QEMU) with this machine's, bit for bit.
     Board,
-    /// Play the firmware on emulated boards (QEMU): it must send what this machine does.
+    /// Compare the firmware's MIDI output on emulated boards (QEMU) with this machine's.
     Emulated,
-    /// Build the firmware of a board, and print where it lies.
+    /// Build the firmware of a board, and print the path of the ELF file.
     Firmware {
-        /// Board to build it for.
+        /// Target board.
         #[arg(value_enum)]
         board: firmware::Board,
     },
-    /// Test the kernels for 64-bit Arm, emulated (QEMU): pieces must be those of this machine.
+    /// Test the kernels on emulated 64-bit Arm (QEMU), and compare a piece with this machine's.
     Aarch64,
-    /// Play live to a JACK server, and measure this machine; installs both if it may.
+    /// Test live performance on a JACK server, and measure latency and jitter on this machine.
     Live,
-    /// Count instructions per note, on emulated boards and here (Valgrind), and fail if a count
-    /// has grown; plays the script on the boards, too.
+    /// Check docs, dependencies (cargo-deny), Windows, macOS, and the oldest supported Rust.
+    Platforms,
+    /// Count instructions per note, on emulated boards and on this machine (Valgrind), and fail if
+    /// a count has grown by more than 3 %; includes `board`.
     Instructions {
-        /// Write the counts to `tests/instructions.json` instead, to be committed.
+        /// Write the counts to `tests/instructions.json`, to be committed.
         #[arg(long)]
         bless: bool,
     },
@@ -59,7 +62,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Test => test::run(),
-        // A shell that evaluates what is printed is to fail too.
+        // A shell that evaluates the output must fail too.
         Command::Libtorch => libtorch::print_exports().inspect_err(|_| println!("false")),
         Command::NoStd => no_std::build(),
         Command::Package => package::run(),
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Command::Firmware { board } => firmware::run(board),
         Command::Aarch64 => aarch64::run(),
         Command::Live => live::run(),
+        Command::Platforms => platforms::run(),
         Command::Instructions { bless } => instructions::run(bless),
     };
     match result {

@@ -1,4 +1,4 @@
-//! Builds for other machines, with or without a target installed by rustup.
+//! Builds for boards, with rustup's targets or Debian's compiler.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ use crate::shell::{cargo, install, program, run, succeeds};
 
 const TARGET: &str = "thumbv7em-none-eabihf";
 
-/// Debian's compiler, whose packages hold the sources of `core`, and a linker for it.
+/// Debian's compiler, the sources of its standard library, and a linker.
 const DEBIAN: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld"];
 
 /// Targets that the bare-metal example is built for.
@@ -50,7 +50,7 @@ fn dsp_needs_a_processor() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Programs for boards: workspaces of their own, and their targets.
+/// Programs for boards, each a workspace of its own, and their targets.
 const PROGRAMS: [(&str, &str); 3] = [
     ("tests/board", TARGET),
     ("firmware-demo/mps2", TARGET),
@@ -64,7 +64,7 @@ pub fn lint() -> anyhow::Result<()> {
         run(cargo().args(["fmt", "--check", "--manifest-path", &manifest]))?;
         let mut clippy = cargo_for(target)?;
         if clippy.get_program() != cargo().get_program() {
-            println!("NOT LINTED: {folder}, for there is no clippy beside Debian's compiler");
+            println!("NOT LINTED: {folder}: Debian's compiler comes without clippy");
             continue;
         }
         clippy.args(["clippy", "--release", "--manifest-path", &manifest, "--target", target]);
@@ -73,8 +73,8 @@ pub fn lint() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A `cargo` that can build for a target: the usual one if rustup has the target, else Debian's,
-/// which builds `core`, or all of `std`, from its sources.
+/// A `cargo` that can build for a target: the usual one if rustup can add the target, else Debian's, which builds
+/// `core`, or all of `std`, from source.
 pub fn cargo_for(target: &str) -> anyhow::Result<Command> {
     let has_target = Command::new("rustc")
         .args(["--print", "target-libdir", "--target", target])
@@ -95,12 +95,12 @@ pub fn cargo_for(target: &str) -> anyhow::Result<Command> {
     }
     let mut cargo = program("/usr/bin/cargo");
     cargo.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1");
-    // Boards have no more than `core`.
+    // Boards have `core` only.
     let parts = if target.contains("-none-") { "-Zbuild-std=core" } else { "-Zbuild-std" };
     cargo.env_remove("RUSTUP_TOOLCHAIN").arg(parts);
     let linker = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace(['-', '.'], "_"));
     cargo.env(linker, "ld.lld");
-    // A folder of its own: two compilers would build everything anew for each other.
+    // A target directory of its own, so that the two compilers do not invalidate each other's builds.
     cargo.env("CARGO_TARGET_DIR", "target/no_std");
     Ok(cargo)
 }

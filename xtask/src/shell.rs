@@ -3,6 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 
@@ -23,33 +24,38 @@ pub fn cargo() -> Command {
     program(&env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
 }
 
-/// Makes a `cargo` run, under another program, what it builds.
+/// Makes a `cargo` command build a binary and run it under another program.
 pub fn run_under<'c>(cargo: &'c mut Command, program: &[&str]) -> &'c mut Command {
-    // In TOML an array of strings looks as it does in Rust.
+    // TOML and Rust write arrays of strings alike.
     let runner = format!("target.'cfg(all())'.runner={program:?}");
     cargo.args(["run", "--quiet", "--release", "--config", &runner])
 }
 
-/// Runs a program to its end; a failure names it.
+/// Runs a program to completion; an error names it.
 pub fn run(command: &mut Command) -> anyhow::Result<()> {
     output(command.stdout(Stdio::inherit())).map(drop)
 }
 
-/// Runs a program to its end and returns what it prints.
+/// Runs a program to completion and returns its standard output.
 pub fn captured(command: &mut Command) -> anyhow::Result<String> {
     output(command.stdout(Stdio::piped()))
 }
 
-/// Runs a program to its end and returns its output if that is piped; a failure names it.
+/// Runs a program to completion and returns its output if that is piped; an error names it.
 fn output(command: &mut Command) -> anyhow::Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let name = name.rsplit('/').next().unwrap_or(&name).to_string();
     let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
     let line = format!("{name} {}", words.join(" "));
-    // Not on standard output, which a shell may evaluate.
+    // To standard error: a shell may evaluate standard output.
     eprintln!("$ {}", line.lines().next().unwrap_or(""));
+    let started = Instant::now();
     let output = command.stderr(Stdio::inherit()).output();
     let output = output.with_context(|| format!("cannot start {name}"))?;
+    let seconds = started.elapsed().as_secs();
+    if seconds >= 10 {
+        eprintln!("  took {seconds} s");
+    }
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         eprint!("{printed}");
@@ -63,18 +69,18 @@ pub fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }
 
-/// Makes sure of a program that Debian has packages of, their names one after the other.
+/// Installs a program if it is missing. `packages` are the Debian packages that hold it, separated by spaces.
 pub fn need(name: &str, packages: &str) -> anyhow::Result<()> {
     let there = || succeeds(program(name).arg("--version"));
     if !there() {
         install(&packages.split(' ').collect::<Vec<_>>());
     }
-    ensure!(there(), "no {name} here: install it (on Debian, `apt-get install {packages}`)");
+    ensure!(there(), "{name} is missing: install it (on Debian, `apt-get install {packages}`)");
     Ok(())
 }
 
-/// Installs Debian's packages if this is Debian and the user may; the caller looks whether it has
-/// helped.
+/// Installs Debian packages if this is Debian and the user is root. The caller checks whether that
+/// succeeded.
 pub fn install(packages: &[&str]) {
     if succeeds(program("sh").args(["-c", "test $(id -u) = 0"]))
         && captured(program("apt-get").args(["update", "-qq"])).is_ok()
@@ -83,7 +89,19 @@ pub fn install(packages: &[&str]) {
     }
 }
 
-/// Where fetched things are kept, outside the repository: `$PIANOLA_CACHE`, or `pianola` in the
+/// Installs the program of a crate below a folder. Unoptimized: it compiles in a fraction of the time, and the
+/// programs installed so do little work.
+pub fn install_crate(name: &str, version: &str, root: &Path) -> anyhow::Result<()> {
+    let mut install = cargo();
+    install.args(["install", name, "--version", version, "--locked", "--debug", "--root"]);
+    run(install.arg(root)).with_context(|| {
+        format!(
+            "{name} cannot be installed; try `cargo install {name} --version {version} --locked`"
+        )
+    })
+}
+
+/// Where downloads are kept, outside the repository: `$PIANOLA_CACHE`, or `pianola` in the
 /// user's cache folder.
 pub fn cache() -> anyhow::Result<PathBuf> {
     if let Some(folder) = env::var_os("PIANOLA_CACHE") {

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that guards the main branch, the fast checks first.
+//! `cargo xtask test`: all checks that a change must pass, the fast ones first.
 
 use std::env;
 use std::path::Path;
@@ -7,26 +7,21 @@ use std::process::Stdio;
 use anyhow::{Context, ensure};
 
 use crate::shell::{cache, cargo, install, need, program, run as start, succeeds};
-use crate::{aarch64, emulated, instructions, libtorch, live, no_std, package};
+use crate::{aarch64, emulated, instructions, libtorch, live, no_std, package, platforms};
 
 /// Runs all checks; stops at the first that fails.
 pub fn run() -> anyhow::Result<()> {
     start(cargo().args(["fmt", "--all", "--check"]))?;
     let everything_but_the_trainer = ["--workspace", "--exclude", "pianola-trainer"];
     let mut clippy = cargo();
-    // Not all features: those of `tools` need libraries, and `live` lints them.
+    // Default features: the others of `tools` need libraries, and `live` lints them.
     clippy.arg("clippy").args(everything_but_the_trainer).arg("--all-targets");
     start(clippy.args(["--", "-D", "warnings"]))?;
-    let mut docs = cargo();
-    docs.arg("doc")
-        .args(everything_but_the_trainer)
-        .args(["--no-deps", "--document-private-items"]);
-    start(docs.env("RUSTDOCFLAGS", "-D warnings"))?;
-    let mut core_docs = cargo();
-    core_docs.args(["doc", "--no-deps", "-p", "pianola-runtime", "--no-default-features"]);
-    start(core_docs.env("RUSTDOCFLAGS", "-D warnings"))?;
+    platforms::run()?;
     start(cargo().arg("test"))?;
-    start(cargo().args(["test", "-p", "pianola-tools", "--features", "ogg", "ogg"]))?;
+    // Without `-p`: which packages are selected decides on the features of their dependencies, and a different
+    // selection would compile them again.
+    start(cargo().args(["test", "--features", "pianola-tools/ogg", "--lib", "--bins", "ogg"]))?;
     installed()?;
     package::run()?;
 
@@ -50,39 +45,39 @@ pub fn run() -> anyhow::Result<()> {
         Some(data) => reference(&std::path::absolute(data)?)?,
         None => println!(
             "NOT RUN: the tests on the reference corpora. Set PIANOLA_DATA to the folder that \
-             holds piano-midi/ and reference_split.tsv."
+             contains piano-midi/ and reference_split.tsv."
         ),
     }
     println!("all checks passed");
     Ok(())
 }
 
-/// What needs shells, a SoundFont and systemd, which a machine may lack.
+/// Tests that need shells, a SoundFont and systemd, which not every machine has.
 fn installed() -> anyhow::Result<()> {
     need("zsh", "zsh")?;
     need("fish", "fish")?;
     need("systemd-analyze", "systemd")?;
-    // A small one; the tests look in the folders that `tools render` does.
+    // A small SoundFont; the tests look in the same folders as `render`.
     if !Path::new("/usr/share/sounds/sf2").exists() {
         install(&["timgm6mb-soundfont"]);
     }
     let mut tests = cargo();
-    tests.args(["test", "-p", "pianola-tests", "--test", "command_line", "--test", "render"]);
+    tests.args(["test", "--test", "command_line", "--test", "render"]);
     start(tests.args(["--", "--ignored"]))
 }
 
-/// The portable path under Miri, where this toolchain has it: the units, and a piece from a model
-/// file. Packing models, as the other tests do, takes Miri many minutes.
+/// The portable code under Miri, which finds undefined behaviour: unit tests, and a piece from a model file. The other
+/// tests pack models, which takes Miri many minutes.
 fn miri() -> anyhow::Result<()> {
-    let parts = ["+nightly", "component", "add", "miri", "rust-src"];
     let there = || succeeds(program("cargo").args(["+nightly", "miri", "--version"]));
     if !there() {
-        succeeds(program("rustup").args(parts));
+        let toolchain = ["toolchain", "install", "nightly", "--profile", "minimal"];
+        succeeds(program("rustup").args(toolchain).args(["-c", "miri", "-c", "rust-src"]));
     }
-    if !there() {
-        println!("NOT RUN: Miri cannot be had here (rustup {})", parts.join(" "));
-        return Ok(());
-    }
+    ensure!(
+        there(),
+        "Miri is missing: run `rustup toolchain install nightly --profile minimal -c miri -c rust-src`"
+    );
     let mut miri = program("cargo");
     // proptest asks for the current folder.
     miri.env("MIRIFLAGS", "-Zmiri-disable-isolation");
@@ -90,8 +85,8 @@ fn miri() -> anyhow::Result<()> {
     start(miri.args(["--test", "generator", "--", "tests::", "pinned"]))
 }
 
-/// What needs the corpora: the report's shapes, the bundled model's figures, and every note of
-/// every file against `pretty_midi`.
+/// Tests on the corpora: sizes of the sets, figures of the bundled models, and every note of every file against
+/// `pretty_midi`.
 fn reference(data: &Path) -> anyhow::Result<()> {
     let mut tests = cargo();
     tests.args(["test", "--release", "-p", "pianola-tests", "--test", "end_to_end"]);

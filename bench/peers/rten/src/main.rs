@@ -16,8 +16,8 @@ struct Engine {
     inputs: Vec<NodeId>,
     outputs: Vec<NodeId>,
     options: RunOptions,
-    /// Pitch and times heard, then each layer's hidden and cell state.
-    heard: Vec<Value>,
+    /// Inputs: pitch and times, then each layer's hidden and cell state.
+    fed: Vec<Value>,
     /// Logits of the pitch, then step and duration.
     expected: Vec<Value>,
 }
@@ -28,8 +28,8 @@ impl Engine {
         let (inputs, outputs) = (model.input_ids().to_vec(), model.output_ids().to_vec());
         let mut options = RunOptions::default();
         options.thread_pool = Some(Arc::new(ThreadPool::with_num_threads(threads)));
-        let (heard, expected) = (Vec::new(), Vec::new());
-        let mut engine = Self { model, inputs, outputs, options, heard, expected };
+        let (fed, expected) = (Vec::new(), Vec::new());
+        let mut engine = Self { model, inputs, outputs, options, fed, expected };
         engine.restart()?;
         Ok(engine)
     }
@@ -37,22 +37,22 @@ impl Engine {
     fn restart(&mut self) -> anyhow::Result<()> {
         let hidden = self.model.input_shape(2).context("the model has no states")?;
         let [_, rten::Dimension::Fixed(hidden)] = hidden[..] else { bail!("a state of no width") };
-        self.heard = vec![NdTensor::<f32, 2>::zeros([1, hidden]).into(); self.inputs.len()];
+        self.fed = vec![NdTensor::<f32, 2>::zeros([1, hidden]).into(); self.inputs.len()];
         self.prepare(BOS, 0.0, 0.0);
         self.run()
     }
 
     fn prepare(&mut self, pitch: i32, step: f32, duration: f32) {
-        self.heard[0] = NdTensor::from_data([1], vec![pitch]).into();
-        self.heard[1] = NdTensor::from_data([1, 2], vec![step, duration]).into();
+        self.fed[0] = NdTensor::from_data([1], vec![pitch]).into();
+        self.fed[1] = NdTensor::from_data([1, 2], vec![step, duration]).into();
     }
 
     fn run(&mut self) -> anyhow::Result<()> {
-        let heard = self.heard.drain(..).map(ValueOrView::from);
-        let inputs = self.inputs.iter().copied().zip(heard).collect();
+        let fed = self.fed.drain(..).map(ValueOrView::from);
+        let inputs = self.inputs.iter().copied().zip(fed).collect();
         let mut outputs = self.model.run(inputs, &self.outputs, Some(self.options.clone()))?;
         let states = outputs.drain(2..);
-        self.heard.extend([Value::from(0), Value::from(0)].into_iter().chain(states));
+        self.fed.extend([Value::from(0), Value::from(0)].into_iter().chain(states));
         self.expected = outputs;
         Ok(())
     }
@@ -99,7 +99,7 @@ fn main() -> anyhow::Result<()> {
                 engine.restart()?;
                 println!("null");
             }
-            ["hear", pitch, step, duration] => {
+            ["observe", pitch, step, duration] => {
                 engine.prepare(pitch.parse()?, step.parse()?, duration.parse()?);
                 engine.run()?;
                 println!("{:?}", engine.prediction()?);

@@ -2,14 +2,13 @@
 
 use std::collections::HashSet;
 use std::fmt::Write;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use clap::Args;
 use indicatif::ProgressBar;
 use pianola_host::corpus::{self, Corpus, Set, Song, Split};
-use pianola_host::midi_file::{self, TimedNote, Tracks};
+use pianola_host::midi_file::{self, Endings, MidiFile, TimedNote, Tracks};
 use pianola_host::statistics::baselines::Baseline;
 use pianola_host::statistics::comparison::Report;
 use pianola_host::statistics::evaluation::{
@@ -74,14 +73,18 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let file = ModelFile::open(options.model.as_deref())?;
     let model = file.model()?;
     let known = if model.is_expressive() { Tracks::All } else { Tracks::First };
-    let (corpus, split) = options.songs.open(options.tracks.unwrap_or(known))?;
+    let tracks = options.tracks.unwrap_or(known);
+    let expressive = model.is_expressive();
+    let (corpus, split, melodies) =
+        options.songs.open_with(tracks, |file| expressive.then(|| Melody::of(file)))?;
+    let melodies: Vec<Melody> = melodies.into_iter().flatten().collect();
     if options.model.is_none() && options.songs.split.is_none() {
         eprintln!(
             "note: the bundled model may have learned from these songs: of its own corpus, give the --split"
         );
     }
-    if model.is_expressive() {
-        return expressive_model(options, &sampling, &file, &model, (&corpus, &split));
+    if expressive {
+        return expressive_model(options, &sampling, &file, &model, (&corpus, &split, &melodies));
     }
     ensure!(
         options.picture.is_none(),
@@ -98,26 +101,25 @@ fn expressive_model(
     sampling: &Sampling,
     file: &ModelFile,
     model: &Model,
-    (corpus, split): (&Corpus, &Split),
+    (corpus, split, melodies): (&Corpus, &Split, &[Melody]),
 ) -> anyhow::Result<String> {
     let real = options.songs.set((corpus, split), options.set)?;
     let training: Vec<&Song> = corpus.set(split, Set::Train).collect();
 
-    let both: Vec<Marked> = real
-        .iter()
-        .map(|song| Marked::read(&options.songs.corpus.join(&song.name), song))
-        .collect::<anyhow::Result<_>>()?;
+    let melodies: Vec<&Melody> =
+        corpus.places(split, options.set).map(|place| &melodies[place]).collect();
+    let both: Vec<Marked> =
+        real.iter().zip(&melodies).map(|(song, melody)| melody.marked_in(song)).collect();
     let [all, melody_in_both] = nll(file, model, &both)?;
-    let melodies = Corpus::read(&options.songs.corpus, Tracks::First)?;
-    let segments: Vec<_> = corpus::segments(melodies.set(split, options.set)).collect();
-    let melody: Vec<Marked> = melodies
-        .set(split, options.set)
+    let wholes = melodies.iter().map(|melody| melody.whole_segments());
+    let segments: Vec<_> = wholes.clone().flatten().collect();
+    let melody: Vec<Marked> = wholes
+        .zip(&melodies)
         .zip(&real)
-        .map(|(melody, song)| {
-            let whole = melody.notes.as_chunks::<{ corpus::SEGMENT }>().0.as_flattened();
+        .map(|((whole, melody), song)| {
             // As in training: one whose first instrument plays all of it has no right hand alone.
             let alone = melody.notes.len() < song.notes.len();
-            Marked::all(whole, if alone { Hands::Right } else { Hands::Both })
+            Marked::all(whole.as_flattened(), if alone { Hands::Right } else { Hands::Both })
         })
         .collect();
     let [melody_alone, _] = nll(file, model, &melody)?;
@@ -212,23 +214,37 @@ impl Marked {
     fn all(notes: &[Note], hands: Hands) -> Self {
         Self { notes: notes.to_vec(), hands, marks: vec![true; notes.len()] }
     }
+}
 
-    /// Marks the notes of a song that its file's first instrument plays.
-    fn read(path: &Path, song: &Song) -> anyhow::Result<Self> {
-        let name = || path.display().to_string();
-        let bytes = fs::read(path).with_context(|| format!("cannot read {}", name()))?;
-        let read = |tracks| midi_file::read(&bytes, tracks).with_context(name);
+/// What the first instrument of a song's file plays.
+struct Melody {
+    notes: Vec<Note>,
+    /// Of all notes of the file, whether they belong to the whole segments of the melody, which the
+    /// report's model is measured on.
+    marks: Vec<bool>,
+}
+
+impl Melody {
+    fn of(file: &MidiFile) -> Self {
+        let notes = |tracks| file.notes(tracks, Endings::NoteOffs).unwrap_or_default();
         let key = |note: &TimedNote| (note.start.to_bits(), note.end.to_bits(), note.pitch);
-        // As many as there are in whole segments, which the report's model is measured on.
-        let first = read(Tracks::First)?;
+        let first = notes(Tracks::First);
         let whole = first.len() / corpus::SEGMENT * corpus::SEGMENT;
-        let first: HashSet<_> = first.iter().take(whole).map(key).collect();
-        let all = read(Tracks::All)?;
-        if all.len() != song.notes.len() {
-            return Ok(Self::all(&song.notes, Hands::Right)); // the first instrument is all that was asked for
+        let keys: HashSet<_> = first.iter().take(whole).map(key).collect();
+        let marks = notes(Tracks::All).iter().map(|note| keys.contains(&key(note))).collect();
+        Self { notes: midi_file::to_relative(&first), marks }
+    }
+
+    fn whole_segments(&self) -> &[[Note; corpus::SEGMENT]] {
+        self.notes.as_chunks().0
+    }
+
+    /// Marks the notes of a song that belong to its melody.
+    fn marked_in(&self, song: &Song) -> Marked {
+        if self.marks.len() != song.notes.len() {
+            return Marked::all(&song.notes, Hands::Right); // the first instrument is all that was asked for
         }
-        let marks = all.iter().map(|note| first.contains(&key(note))).collect();
-        Ok(Self { notes: song.notes.clone(), hands: Hands::Both, marks })
+        Marked { notes: song.notes.clone(), hands: Hands::Both, marks: self.marks.clone() }
     }
 }
 

@@ -37,7 +37,7 @@ impl<'a> Header<'a> {
     /// nothing else, no key stands in it twice, and the tensors follow one another without a gap
     /// and without sharing a byte. Its entries are read when asked for.
     ///
-    /// Names and keys with escapes in them, which no model file has, are refused.
+    /// Names with escapes in them and tensors without data, which no model file has, are refused.
     pub fn read(file: &'a [u8]) -> Result<Self, ModelError> {
         let (length, rest) = file.split_first_chunk::<8>().ok_or(ModelError::Truncated)?;
         let length = u64::from_le_bytes(*length);
@@ -53,8 +53,7 @@ impl<'a> Header<'a> {
         Ok(header)
     }
 
-    /// Checks the whole header. Without an allocator, names and places are compared in pairs, of
-    /// which a model file has a few hundred.
+    /// Checks the whole header.
     fn check(&self) -> Result<(), ModelError> {
         core::str::from_utf8(self.json).map_err(|_| ModelError::BadHeader)?;
         let mut tensors = 0usize;
@@ -64,7 +63,7 @@ impl<'a> Header<'a> {
                 return json.object(|_, json| json.text().map(|_| ()));
             }
             tensors += 1;
-            json.tensor_place().map(|_| ())
+            json.tensor()
         })?;
         if !json.rest.trim_ascii_start().is_empty() {
             return Err(ModelError::BadHeader);
@@ -72,31 +71,39 @@ impl<'a> Header<'a> {
         self.check_places(tensors)
     }
 
-    /// Checks that the tensors, of which there are so many, follow one another.
+    /// Checks that the tensors, of which there are so many, follow one another. Most files name
+    /// them in the order of their data, and are gone through once; without an allocator, others are
+    /// gone through until no tensor follows any more.
     fn check_places(&self, tensors: usize) -> Result<(), ModelError> {
         let (mut end, mut followed) = (0, 0);
         while followed < tensors {
-            let (mut next, mut empty) = (None, 0);
-            let mut json = Json { rest: self.json };
-            json.members(|key, json| {
-                if key == b"__metadata__" {
-                    return json.skip_value();
+            let before = followed;
+            self.each_place(|[begin, behind]| {
+                if begin == end && behind > begin {
+                    end = behind;
+                    followed += 1;
                 }
-                match json.tensor_place()? {
-                    [begin, behind] if begin != end || behind < begin => {}
-                    [begin, behind] if begin == behind => empty += 1,
-                    // Two tensors that begin alike share their bytes.
-                    _ if next.is_some() => return Err(ModelError::BadHeader),
-                    [_, behind] => next = Some(behind),
-                }
-                Ok(())
             })?;
-            followed += empty + usize::from(next.is_some());
-            match next {
-                Some(behind) => end = behind,
-                None if followed < tensors => return Err(ModelError::BadHeader),
-                None => {}
+            if followed == before {
+                return Err(ModelError::BadHeader); // a gap, a shared byte, or no data at all
             }
+        }
+        Ok(())
+    }
+
+    /// Calls `place` with where the data of each tensor begins and ends.
+    fn each_place(&self, mut place: impl FnMut([usize; 2])) -> Result<(), ModelError> {
+        let mut json = Json { rest: self.json };
+        json.open(b'{')?;
+        while let Some(key) = json.next_key()? {
+            if key != b"__metadata__" {
+                let mut entry = json;
+                entry.find_member(b"data_offsets")?;
+                let mut offsets = [0; 2];
+                entry.numbers(&mut offsets)?;
+                place(offsets);
+            }
+            json.skip_value()?;
         }
         Ok(())
     }
@@ -134,21 +141,8 @@ impl<'a> Header<'a> {
 
     /// Bytes of data that the tensors take, as the header has it.
     pub fn end(&self) -> Result<usize, ModelError> {
-        let mut json = Json { rest: self.json };
         let mut end = 0;
-        json.open(b'{')?;
-        while let Some(key) = json.next_key()? {
-            if key == b"__metadata__" {
-                json.skip_value()?;
-                continue;
-            }
-            let mut entry = json;
-            entry.find_member(b"data_offsets")?;
-            let mut offsets = [0; 2];
-            entry.numbers(&mut offsets)?;
-            end = end.max(offsets[1]);
-            json.skip_value()?;
-        }
+        self.each_place(|[_, behind]| end = end.max(behind))?;
         Ok(end)
     }
 
@@ -199,6 +193,9 @@ impl<'a> Json<'a> {
     ) -> Result<(), ModelError> {
         let members = *self;
         let mut count = 0;
+        // One bit for each remainder of a key's hash: only where a bit is set already are the
+        // members before searched.
+        let mut seen = [0u32; 8];
         self.open(b'{')?;
         if self.peek()? == b'}' {
             self.step();
@@ -206,7 +203,11 @@ impl<'a> Json<'a> {
         }
         loop {
             let key = self.text()?;
-            if key.contains(&b'\\') || members.has_key(key, count)? {
+            let hash = crc32fast::hash(key);
+            let (word, bit) = (&mut seen[(hash >> 5 & 7) as usize], 1 << (hash & 31));
+            let new = *word & bit == 0;
+            *word |= bit;
+            if key.contains(&b'\\') || (!new && members.has_key(key, count)?) {
                 return Err(ModelError::BadHeader);
             }
             count += 1;
@@ -235,32 +236,19 @@ impl<'a> Json<'a> {
         Ok(false)
     }
 
-    /// Reads an object that has been checked: `value` is called at each value, and reads it.
-    fn members(
-        &mut self,
-        mut value: impl FnMut(&'a [u8], &mut Self) -> Result<(), ModelError>,
-    ) -> Result<(), ModelError> {
-        self.open(b'{')?;
-        while let Some(key) = self.next_key()? {
-            value(key, self)?;
-        }
-        Ok(())
-    }
-
-    /// The description of a tensor, strictly: where its data begins and ends.
-    fn tensor_place(&mut self) -> Result<[usize; 2], ModelError> {
-        let mut place = [0; 2];
+    /// The description of a tensor, strictly: three fields.
+    fn tensor(&mut self) -> Result<(), ModelError> {
         let mut fields = 0;
         self.object(|key, json| {
             fields += 1;
             match key {
                 b"dtype" => json.text().map(|_| ()),
                 b"shape" => json.numbers(&mut [0; MAX_RANK]).map(|_| ()),
-                b"data_offsets" if json.numbers(&mut place)? == 2 => Ok(()),
+                b"data_offsets" if json.numbers(&mut [0; 2])? == 2 => Ok(()),
                 _ => Err(ModelError::BadHeader),
             }
         })?;
-        if fields == 3 { Ok(place) } else { Err(ModelError::BadHeader) }
+        if fields == 3 { Ok(()) } else { Err(ModelError::BadHeader) }
     }
 
     /// A string, strictly: its escapes are those of JSON, and no control character stands in it.

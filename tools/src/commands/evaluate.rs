@@ -51,7 +51,7 @@ pub struct Options {
     /// Notes in each.
     #[arg(long, default_value_t = 1000, value_name = "N",
           value_parser = clap::value_parser!(u64).range(PIECE_NOTES as u64..=1_000_000))]
-    notes: u64,
+    notes: usize,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -111,35 +111,18 @@ fn expressive_model(
     let both: Vec<Marked> =
         real.iter().zip(&melodies).map(|(song, melody)| melody.marked_in(song)).collect();
     let [all, melody_in_both] = nll(file, model, &both)?;
-    let wholes = melodies.iter().map(|melody| melody.whole_segments());
-    let segments: Vec<_> = wholes.clone().flatten().collect();
-    let melody: Vec<Marked> = wholes
-        .zip(&melodies)
-        .zip(&real)
-        .map(|((whole, melody), song)| {
-            // As in training: one whose first instrument plays all of it has no right hand alone.
-            let alone = melody.notes.len() < song.notes.len();
-            Marked::all(whole.as_flattened(), if alone { Hands::Right } else { Hands::Both })
-        })
-        .collect();
-    let [melody_alone, _] = nll(file, model, &melody)?;
-    let report_path = root().join("models/report-int8.safetensors");
-    let report_pitch = if report_path.exists() {
-        let file = ModelFile::open(Some(&report_path))?;
-        Some(segments_loss(&file, &file.model()?, &segments)?.mean()[0])
-    } else {
-        None
-    };
-    let (ngram, unigram) = (Baseline::fit(&training), Baseline::unigram(&training));
-    let rows = [
-        ("model", all.mean()),
-        ("back-off n-gram", ngram.nll(&real)),
-        ("unigram", unigram.nll(&real)),
-    ];
+    let right_hand = right_hand(file, model, &real, &melodies)?;
+    let mut rows = vec![("model", all.mean())];
+    if !training.is_empty() {
+        let (ngram, unigram) = (Baseline::fit(&training), Baseline::unigram(&training));
+        rows.push(("back-off n-gram", ngram.nll(&real)));
+        rows.push(("unigram", unigram.nll(&real)));
+    }
+    let right_hand_notes = right_hand.as_ref().map(|alone| alone.notes);
     let right_hand = [
-        ("model, hearing both hands", Some(melody_in_both.mean()[1])),
-        ("model, hearing it alone", Some(melody_alone.mean()[1])),
-        ("the report's model, each 64 alone", report_pitch),
+        ("model, hearing both hands", right_hand.as_ref().map(|_| melody_in_both.mean()[1])),
+        ("model, hearing it alone", right_hand.as_ref().map(|alone| alone.pitch)),
+        ("the report's model, each 64 alone", right_hand.and_then(|alone| alone.of_report)),
     ];
 
     let bar = ProgressBar::new(options.pieces);
@@ -192,15 +175,72 @@ fn expressive_model(
         let parts = nats.map(|nats| format!("{nats:>10.4}")).concat();
         let _ = writeln!(text, "{name:34}{total:>10.4}{parts}");
     }
-    let _ = writeln!(text, "\npitch of the right hand, {} notes", melody_alone.notes);
-    for (name, nats) in right_hand {
-        let _ = writeln!(text, "{name:34}{:>10}", nats.map_or("-".into(), |n| format!("{n:.4}")));
+    if training.is_empty() {
+        let _ = writeln!(text, "the baselines cannot be measured: there are no training songs");
+    }
+    match right_hand_notes {
+        Some(notes) => {
+            let _ = writeln!(text, "\npitch of the right hand, {notes} notes");
+            for (name, nats) in right_hand {
+                let nats = nats.map_or("-".into(), |nats| format!("{nats:.4}"));
+                let _ = writeln!(text, "{name:34}{nats:>10}");
+            }
+        }
+        None => {
+            let _ = writeln!(
+                text,
+                "\nthe right hand cannot be measured: no song has a second instrument"
+            );
+        }
     }
     let _ =
         writeln!(text, "\nfirst {PIECE_NOTES} notes of up to {PIECES} sampled pieces\n{protocol}");
-    let _ = writeln!(text, "all notes of the training songs\n{ceiling}");
+    if !training.is_empty() {
+        let _ = writeln!(text, "all notes of the training songs\n{ceiling}");
+    }
     let _ = writeln!(text, "{} sampled pieces of {} notes\n{report}", pieces.len(), options.notes);
     Ok(text)
+}
+
+/// How well the pitches of right hands are predicted, in nats per note.
+struct RightHand {
+    notes: usize,
+    /// By the model, which hears nothing else.
+    pitch: f64,
+    /// By the report's model, each segment alone; none if its file is not there.
+    of_report: Option<f64>,
+}
+
+/// Measures the right hands of songs alone; none if no song has another hand, since all was measured
+/// then already.
+fn right_hand(
+    file: &ModelFile,
+    model: &Model,
+    real: &[&Song],
+    melodies: &[&Melody],
+) -> anyhow::Result<Option<RightHand>> {
+    let alone = |(melody, song): (&&Melody, &&Song)| melody.notes.len() < song.notes.len();
+    if !melodies.iter().zip(real).any(alone) {
+        return Ok(None);
+    }
+    let songs = melodies.iter().zip(real);
+    let melody: Vec<Marked> = songs
+        .map(|(melody, song)| {
+            let whole = melody.whole_segments().as_flattened();
+            // As in training: one whose first instrument plays all of it has no right hand alone.
+            Marked::all(whole, if alone((melody, song)) { Hands::Right } else { Hands::Both })
+        })
+        .collect();
+    let [all, _] = nll(file, model, &melody)?;
+    let report_path = root().join("models/report-int8.safetensors");
+    let of_report = if report_path.exists() {
+        let segments: Vec<_> = melodies.iter().flat_map(|melody| melody.whole_segments()).collect();
+        let file = ModelFile::open(Some(&report_path))?;
+        Some(segments_loss(&file, &file.model()?, &segments)?.mean()[0])
+    } else {
+        None
+    };
+    Ok(Some(RightHand { notes: all.notes, pitch: all.mean()[1], of_report }))
 }
 
 /// A song with marks for the notes of its first instrument.

@@ -22,8 +22,10 @@ def expected(path):
         instruments = pretty_midi.PrettyMIDI(path).instruments
     def row(note):
         return (note.pitch, note.velocity, note.start, note.end)
-    first = sorted(map(row, instruments[0].notes), key=lambda note: note[2])
-    both = [row(note) for each in instruments if not each.is_drum for note in each.notes]
+    # Percussion is no hand, so it is never the first instrument.
+    hands = [each for each in instruments if not each.is_drum]
+    first = sorted(map(row, hands[0].notes), key=lambda note: note[2])
+    both = [row(note) for each in hands for note in each.notes]
     return {"first": first, "all": sorted(both, key=lambda note: (note[2], note[0]))}
 
 

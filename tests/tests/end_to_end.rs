@@ -171,10 +171,7 @@ fn evaluate_measures_a_corpus() {
     command.arg("evaluate").arg("--model").arg(&model).arg("--corpus").arg(&corpus).arg("--json");
     let output = run(&mut command);
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        errors.contains("broken.mid") && errors.contains("1 files skipped, 5 read"),
-        "{errors}"
-    );
+    assert!(errors.contains("broken.mid") && errors.contains("1 file skipped, 5 read"), "{errors}");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((report["segments"].as_u64(), report["notes"].as_u64()), (Some(1), Some(64)));
     assert!(report["model"].as_str().unwrap().contains("int8.safetensors"));

@@ -19,10 +19,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use pianola_host::corpus::{self, Corpus, Set, Split};
+use pianola_host::corpus::{self, Corpus, Folder, Set, Song, Split};
 use pianola_host::export::weights::{FloatWeights, HeadShapes};
-use pianola_host::midi_file::Tracks;
+use pianola_host::midi_file::{Endings, MidiFile, Tracks, to_relative};
 use pianola_host::statistics::evaluation::{Divergences, Evaluation, loss_to_json};
+use pianola_runtime::Note;
 use pianola_runtime::vocabulary::PARTS;
 use serde_json::json;
 use tch::Device;
@@ -192,6 +193,16 @@ fn main() -> ExitCode {
 impl CorpusOptions {
     /// Reads the corpus and its split, and selects the device. `tracks` is the default of --tracks.
     fn load(&self, tracks: Tracks) -> anyhow::Result<(Corpus, Split, Device)> {
+        let (corpus, split, device, _) = self.load_with(tracks, |_| ())?;
+        Ok((corpus, split, device))
+    }
+
+    /// The same, with another view of each song's file, in the order of the songs.
+    fn load_with<T>(
+        &self,
+        tracks: Tracks,
+        view: impl FnMut(&MidiFile) -> T,
+    ) -> anyhow::Result<(Corpus, Split, Device, Vec<T>)> {
         if let Some(threads) = self.threads {
             ensure!(threads > 0, "--threads must be at least 1");
             tch::set_num_threads(threads);
@@ -207,11 +218,18 @@ impl CorpusOptions {
                 Device::Cuda(0)
             }
         };
-        let (corpus, split, warnings) =
-            Corpus::open(&self.corpus, tracks, self.split.as_deref(), self.split_seed)?;
-        eprint!("{warnings}");
-        Ok((corpus, split, device))
+        let (corpus, views) = Corpus::read_with(Folder::list(&self.corpus)?, tracks, view, || ())?;
+        eprint!("{}", corpus.report());
+        let (split, report) = corpus.split(self.split.as_deref(), self.split_seed)?;
+        eprint!("{report}");
+        Ok((corpus, split, device, views))
     }
+}
+
+/// The notes of a file's first instrument.
+fn melody(file: &MidiFile) -> Vec<Note> {
+    let notes = file.notes(Tracks::First, Endings::NoteOffs).unwrap_or_default();
+    to_relative(&notes)
 }
 
 fn fit_command(options: Fit) -> anyhow::Result<()> {
@@ -238,13 +256,14 @@ fn fit_command(options: Fit) -> anyhow::Result<()> {
     ensure!(options.patience != Some(0), "--patience must be at least 1");
     let report = options.preset == Preset::Report;
     let tracks = options.corpus.tracks.unwrap_or(if report { Tracks::First } else { Tracks::All });
-    let (corpus, split, device) = options.corpus.load(tracks)?;
     // Only the expressive network is trained on right hands alone too.
-    let melodies = if !report && tracks == Tracks::All {
-        Corpus::read(&options.corpus.corpus, Tracks::First)?
-    } else {
-        Corpus::default()
-    };
+    let apart = !report && tracks == Tracks::All;
+    let (corpus, split, device, melodies) =
+        options.corpus.load_with(tracks, |file| apart.then(|| melody(file)))?;
+    let named = corpus.songs.iter().zip(melodies);
+    let songs =
+        named.filter_map(|(song, melody)| Some(Song { name: song.name.clone(), notes: melody? }));
+    let melodies = Corpus { songs: songs.collect(), ..Corpus::default() };
     let (start, origin) = match &options.from {
         Some(run) => {
             let path = FloatWeights::path(run);

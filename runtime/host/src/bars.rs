@@ -1,11 +1,10 @@
 //! Which bar of its score a moment of a MIDI file is in.
 
-use midly::{Format, Timing};
-
-use crate::midi_file::{self, MidiError, TempoMap};
+use crate::midi_file::TempoMap;
 
 /// The bars of a file, as its time signatures count them: from 1, a new one with every signature,
-/// and 4/4 until the first.
+/// and 4/4 until the first. [`MidiFile::bars`](crate::midi_file::MidiFile::bars) has them.
+#[derive(Clone, Debug)]
 pub struct Bars {
     tempo: TempoMap,
     /// (first tick, number of the bar that begins there, ticks of a bar), by tick.
@@ -13,43 +12,33 @@ pub struct Bars {
 }
 
 impl Bars {
-    /// Reads the time signatures of a file. It has no bars if its time is not counted in quarter
-    /// notes, or if it is a string of patterns.
-    ///
-    /// # Errors
-    /// [`MidiError`] if the bytes are not a whole MIDI file.
-    pub fn read(bytes: &[u8]) -> Result<Option<Self>, MidiError> {
-        let (header, tracks) = midi_file::parse(bytes)?;
-        let tempi = tracks.iter().flat_map(|track| track.tempi.iter().copied()).collect();
-        let tempo = TempoMap::new(header.timing, tempi)?;
-        let Timing::Metrical(quarter) = header.timing else { return Ok(None) };
-        if header.format == Format::Sequential {
-            return Ok(None);
-        }
-        let mut signatures: Vec<_> =
-            tracks.iter().flat_map(|track| track.signatures.iter().copied()).collect();
+    /// From the ticks of a quarter note and the time signatures of all tracks: (tick, beats of a
+    /// bar, what part of a whole note each is, as a power of two).
+    pub(crate) fn new(tempo: TempoMap, quarter: u16, mut signatures: Vec<(u64, u8, u8)>) -> Self {
         signatures.sort_by_key(|&(tick, ..)| tick);
-        let whole = 4 * u64::from(quarter.as_int());
+        let whole = 4 * u64::from(quarter);
         let mut spans = vec![(0, 1, whole)];
         for (tick, beats, part) in signatures {
             let length = (u64::from(beats) * whole).checked_shr(part.into()).unwrap_or(0);
             if length == 0 {
                 continue; // no beats, or none that lasts a tick
             }
-            let (first, bar, ticks) = spans[spans.len() - 1];
+            let (first, bar, ticks): (u64, u64, u64) = spans[spans.len() - 1];
             if tick == first {
                 spans.pop();
             }
-            spans.push((tick, bar + (tick - first).div_ceil(ticks), length));
+            let passed = tick.saturating_sub(first).div_ceil(ticks);
+            spans.push((tick, bar.saturating_add(passed), length));
         }
-        Ok(Some(Self { tempo, spans }))
+        Self { tempo, spans }
     }
 
-    /// The number of the bar at so many seconds from the start of the file.
+    /// The number of the bar at a time in seconds from the start of the file. Before it, that is the
+    /// first bar; the count ends at the largest number.
     pub fn at(&self, seconds: f64) -> u64 {
         let tick = self.tempo.tick(seconds);
         let after = self.spans.partition_point(|&(first, ..)| first <= tick);
-        let (first, bar, ticks) = self.spans[after - 1];
-        bar + (tick - first) / ticks
+        let (first, bar, ticks) = self.spans[after.saturating_sub(1)];
+        bar.saturating_add(tick.saturating_sub(first) / ticks)
     }
 }

@@ -59,7 +59,7 @@ fn a_corpus_is_read_whole_and_split_by_song() {
     assert_eq!(corpus.songs[3].name, "sub/3.mid");
     assert_eq!(corpus.skipped.len(), 1);
     let (_, _, report) = Corpus::open(folder.path(), Tracks::First, None, 5).unwrap();
-    assert!(report.contains("broken.MID") && report.contains("1 files skipped, 10 read"));
+    assert!(report.contains("broken.MID") && report.contains("1 file skipped, 10 read"));
     // 130 notes are two segments; the tail is dropped.
     assert_eq!(segments(&corpus.songs).count(), 20);
 

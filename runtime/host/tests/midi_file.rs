@@ -2,10 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use midly::{MidiMessage, Smf, TrackEventKind};
-use pianola_host::bars::Bars;
 use pianola_host::midi_file::{
-    Instrument, MidiError, Score, TimedNote, Tracks, read, read_score, to_absolute, to_relative,
-    write, write_score,
+    Endings, Instrument, MidiError, MidiFile, Repair, Score, TimeFault, TimedNote, Tracks, read,
+    read_score, to_absolute, to_relative, write, write_score,
 };
 use pianola_runtime::Note;
 use proptest::prelude::*;
@@ -276,17 +275,19 @@ fn bars_follow_time_signatures_and_tempo() {
     ];
     let tempo = [0x87, 0x36, 0xff, 0x51, 3, 0x0f, 0x42, 0x40];
     let bytes = file(1, HUNDRED, &[&tempo, &signatures]);
-    let bars = Bars::read(&bytes).unwrap().unwrap();
+    let midi = MidiFile::parse(&bytes).unwrap();
+    let bars = midi.bars().unwrap();
     let at = [0.0, 1.99, 2.0, 3.99, 4.0, 4.74, 4.75, 6.24, 6.25, -1.0, f64::NAN];
     assert_eq!(at.map(|seconds| bars.at(seconds)), [1, 1, 2, 2, 3, 3, 4, 4, 5, 1, 1]);
     // A signature in the middle of a bar begins another.
     let early = [50, 0xff, 0x58, 4, 2, 2, 24, 8];
-    let bars = Bars::read(&file(0, HUNDRED, &[&early])).unwrap().unwrap();
+    let midi = MidiFile::parse(&file(0, HUNDRED, &[&early])).unwrap();
+    let bars = midi.bars().unwrap();
     assert_eq!([0.2, 0.25, 1.24, 1.25].map(|seconds| bars.at(seconds)), [1, 2, 2, 3]);
     // Film time and patterns have none.
-    assert!(Bars::read(&file(0, [0xe7, 40], &[&[]])).unwrap().is_none());
-    assert!(Bars::read(&file(2, HUNDRED, &[&[]])).unwrap().is_none());
-    assert!(Bars::read(b"MThd").is_err());
+    assert!(MidiFile::parse(&file(0, [0xe7, 40], &[&[]])).unwrap().bars().is_none());
+    assert!(MidiFile::parse(&file(2, HUNDRED, &[&[]])).unwrap().bars().is_none());
+    assert!(MidiFile::parse(b"MThd").is_err());
 }
 
 #[test]

@@ -9,6 +9,9 @@ use crate::ModelError;
 /// Longest header read; ours take about 3 KB.
 const MAX_HEADER: usize = 1 << 16;
 
+/// Most axes of a tensor.
+const MAX_RANK: usize = 4;
+
 /// A header and the data behind it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Header<'a> {
@@ -22,15 +25,19 @@ pub(crate) struct Tensor<'a> {
     /// Name of its element type, such as `F32` or `I8`.
     pub dtype: &'a [u8],
     /// Sizes of its axes; those past `rank` are 1.
-    pub shape: [usize; 4],
-    /// Number of axes, at most 4.
+    pub shape: [usize; MAX_RANK],
+    /// Number of axes, at most [`MAX_RANK`].
     pub rank: usize,
     /// Its elements.
     pub data: &'a [u8],
 }
 
 impl<'a> Header<'a> {
-    /// Finds the header; its entries are read when asked for.
+    /// Finds the header and checks it as the `safetensors` crate does: it is one JSON object and
+    /// nothing else, no key stands in it twice, and the tensors follow one another without a gap
+    /// and without sharing a byte. Its entries are read when asked for.
+    ///
+    /// Names with escapes in them and tensors without data, which no model file has, are refused.
     pub fn read(file: &'a [u8]) -> Result<Self, ModelError> {
         let (length, rest) = file.split_first_chunk::<8>().ok_or(ModelError::Truncated)?;
         let length = u64::from_le_bytes(*length);
@@ -41,7 +48,64 @@ impl<'a> Header<'a> {
         if json.first() != Some(&b'{') {
             return Err(ModelError::NotAModel);
         }
-        Ok(Self { json, data })
+        let header = Self { json, data };
+        header.check()?;
+        Ok(header)
+    }
+
+    /// Checks the whole header.
+    fn check(&self) -> Result<(), ModelError> {
+        core::str::from_utf8(self.json).map_err(|_| ModelError::BadHeader)?;
+        let mut tensors = 0usize;
+        let mut json = Json { rest: self.json };
+        json.object(|key, json| {
+            if key == b"__metadata__" {
+                return json.object(|_, json| json.text().map(|_| ()));
+            }
+            tensors += 1;
+            json.tensor()
+        })?;
+        if !json.rest.trim_ascii_start().is_empty() {
+            return Err(ModelError::BadHeader);
+        }
+        self.check_places(tensors)
+    }
+
+    /// Checks that the tensors, of which there are so many, follow one another. Most files name
+    /// them in the order of their data, and are gone through once; without an allocator, others are
+    /// gone through until no tensor follows any more.
+    fn check_places(&self, tensors: usize) -> Result<(), ModelError> {
+        let (mut end, mut followed) = (0, 0);
+        while followed < tensors {
+            let before = followed;
+            self.each_place(|[begin, behind]| {
+                if begin == end && behind > begin {
+                    end = behind;
+                    followed += 1;
+                }
+            })?;
+            if followed == before {
+                return Err(ModelError::BadHeader); // a gap, a shared byte, or no data at all
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `place` with where the data of each tensor begins and ends.
+    fn each_place(&self, mut place: impl FnMut([usize; 2])) -> Result<(), ModelError> {
+        let mut json = Json { rest: self.json };
+        json.open(b'{')?;
+        while let Some(key) = json.next_key()? {
+            if key != b"__metadata__" {
+                let mut entry = json;
+                entry.find_member(b"data_offsets")?;
+                let mut offsets = [0; 2];
+                entry.numbers(&mut offsets)?;
+                place(offsets);
+            }
+            json.skip_value()?;
+        }
+        Ok(())
     }
 
     /// A string of the `__metadata__` object, as it stands in the JSON (escapes are not undone).
@@ -60,7 +124,7 @@ impl<'a> Header<'a> {
             Ok::<_, ModelError>(json)
         };
         let dtype = field(b"dtype")?.string()?;
-        let mut shape = [1; 4];
+        let mut shape = [1; MAX_RANK];
         let rank = field(b"shape")?.numbers(&mut shape)?;
         let mut offsets = [0; 2];
         if field(b"data_offsets")?.numbers(&mut offsets)? != 2 {
@@ -77,21 +141,8 @@ impl<'a> Header<'a> {
 
     /// Bytes of data that the tensors take, as the header has it.
     pub fn end(&self) -> Result<usize, ModelError> {
-        let mut json = Json { rest: self.json };
         let mut end = 0;
-        json.open(b'{')?;
-        while let Some(key) = json.next_key()? {
-            if key == b"__metadata__" {
-                json.skip_value()?;
-                continue;
-            }
-            let mut entry = json;
-            entry.find_member(b"data_offsets")?;
-            let mut offsets = [0; 2];
-            entry.numbers(&mut offsets)?;
-            end = end.max(offsets[1]);
-            json.skip_value()?;
-        }
+        self.each_place(|[_, behind]| end = end.max(behind))?;
         Ok(end)
     }
 
@@ -132,6 +183,93 @@ impl<'a> Json<'a> {
         }
         self.step();
         Ok(())
+    }
+
+    /// Reads an object strictly, with a comma between each two members and no key twice: `value`
+    /// is called at each value, and reads it.
+    fn object(
+        &mut self,
+        mut value: impl FnMut(&'a [u8], &mut Self) -> Result<(), ModelError>,
+    ) -> Result<(), ModelError> {
+        let members = *self;
+        let mut count = 0;
+        // One bit for each remainder of a key's hash: only where a bit is set already are the
+        // members before searched.
+        let mut seen = [0u32; 8];
+        self.open(b'{')?;
+        if self.peek()? == b'}' {
+            self.step();
+            return Ok(());
+        }
+        loop {
+            let key = self.text()?;
+            let hash = crc32fast::hash(key);
+            let (word, bit) = (&mut seen[(hash >> 5 & 7) as usize], 1 << (hash & 31));
+            let new = *word & bit == 0;
+            *word |= bit;
+            if key.contains(&b'\\') || (!new && members.has_key(key, count)?) {
+                return Err(ModelError::BadHeader);
+            }
+            count += 1;
+            self.open(b':')?;
+            value(key, self)?;
+            match self.peek()? {
+                b',' => self.step(),
+                b'}' => {
+                    self.step();
+                    return Ok(());
+                }
+                _ => return Err(ModelError::BadHeader),
+            }
+        }
+    }
+
+    /// Whether one of the first members of the object that begins here has that key.
+    fn has_key(mut self, key: &[u8], members: usize) -> Result<bool, ModelError> {
+        self.open(b'{')?;
+        for _ in 0..members {
+            if self.next_key()? == Some(key) {
+                return Ok(true);
+            }
+            self.skip_value()?;
+        }
+        Ok(false)
+    }
+
+    /// The description of a tensor, strictly: three fields.
+    fn tensor(&mut self) -> Result<(), ModelError> {
+        let mut fields = 0;
+        self.object(|key, json| {
+            fields += 1;
+            match key {
+                b"dtype" => json.text().map(|_| ()),
+                b"shape" => json.numbers(&mut [0; MAX_RANK]).map(|_| ()),
+                b"data_offsets" if json.numbers(&mut [0; 2])? == 2 => Ok(()),
+                _ => Err(ModelError::BadHeader),
+            }
+        })?;
+        if fields == 3 { Ok(()) } else { Err(ModelError::BadHeader) }
+    }
+
+    /// A string, strictly: its escapes are those of JSON, and no control character stands in it.
+    fn text(&mut self) -> Result<&'a [u8], ModelError> {
+        let string = self.string()?;
+        let mut rest = string;
+        while let Some((&byte, behind)) = rest.split_first() {
+            rest = match (byte, behind) {
+                (b'\\', [b'u', a, b, c, d, behind @ ..])
+                    if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) =>
+                {
+                    behind
+                }
+                (b'\\', [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', behind @ ..]) => {
+                    behind
+                }
+                (b'\\' | ..=0x1f, _) => return Err(ModelError::BadHeader),
+                _ => behind,
+            };
+        }
+        Ok(string)
     }
 
     /// Steps to the next member of the object and returns its key, or to the object's end.
@@ -176,16 +314,20 @@ impl<'a> Json<'a> {
         Ok(string)
     }
 
+    /// A number, which has no leading zeros.
     fn number(&mut self) -> Result<usize, ModelError> {
         self.peek()?;
-        let mut number = None;
-        while let Some(digit @ b'0'..=b'9') = self.rest.first() {
-            let (before, digit) = (number.unwrap_or(0usize), usize::from(digit - b'0'));
-            let value = before.checked_mul(10).and_then(|value| value.checked_add(digit));
-            number = Some(value.ok_or(ModelError::BadHeader)?);
-            self.step();
+        let digits = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (digits, rest) = self.rest.split_at_checked(digits).ok_or(ModelError::BadHeader)?;
+        self.rest = rest;
+        if let [] | [b'0', _, ..] = digits {
+            return Err(ModelError::BadHeader);
         }
-        number.ok_or(ModelError::BadHeader)
+        digits.iter().try_fold(0usize, |number, digit| {
+            let digit = usize::from(digit - b'0');
+            let value = number.checked_mul(10).and_then(|value| value.checked_add(digit));
+            value.ok_or(ModelError::BadHeader)
+        })
     }
 
     /// An array of at most `numbers.len()` numbers; returns how many there were.

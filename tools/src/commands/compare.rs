@@ -48,7 +48,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         options.pieces.iter().try_for_each(|path| ensure_apart(picture, path))?;
     }
     let pieces = read_pieces(&options.pieces, options.tracks)?;
-    for Piece { name, notes, .. } in &pieces {
+    for (Piece { name, notes, .. }, _) in &pieces {
         let notes = notes.len();
         ensure!(notes >= LEAST, "{name} has {notes} notes: give pieces of at least {LEAST}");
     }
@@ -56,7 +56,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let real = options.songs.set((&corpus, &split), options.set)?;
     let training: Vec<_> = corpus.set(&split, Set::Train).collect();
 
-    let samples: Vec<&[Note]> = pieces.iter().map(|piece| piece.notes.as_slice()).collect();
+    let samples: Vec<&[Note]> = pieces.iter().map(|(piece, _)| piece.notes.as_slice()).collect();
     let whole: Vec<_> = corpus.songs.iter().collect();
     let report = Report::of(&samples, &real, &training, &whole);
     if let Some(path) = &options.picture {

@@ -2,14 +2,13 @@
 
 use std::collections::HashSet;
 use std::fmt::Write;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use clap::Args;
 use indicatif::ProgressBar;
 use pianola_host::corpus::{self, Corpus, Set, Song, Split};
-use pianola_host::midi_file::{self, TimedNote, Tracks};
+use pianola_host::midi_file::{self, Endings, MidiFile, TimedNote, Tracks};
 use pianola_host::statistics::baselines::Baseline;
 use pianola_host::statistics::comparison::Report;
 use pianola_host::statistics::evaluation::{
@@ -52,7 +51,7 @@ pub struct Options {
     /// Notes in each.
     #[arg(long, default_value_t = 1000, value_name = "N",
           value_parser = clap::value_parser!(u64).range(PIECE_NOTES as u64..=1_000_000))]
-    notes: u64,
+    notes: usize,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -74,14 +73,18 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let file = ModelFile::open(options.model.as_deref())?;
     let model = file.model()?;
     let known = if model.is_expressive() { Tracks::All } else { Tracks::First };
-    let (corpus, split) = options.songs.open(options.tracks.unwrap_or(known))?;
+    let tracks = options.tracks.unwrap_or(known);
+    let expressive = model.is_expressive();
+    let (corpus, split, melodies) =
+        options.songs.open_with(tracks, |file| expressive.then(|| Melody::of(file)))?;
+    let melodies: Vec<Melody> = melodies.into_iter().flatten().collect();
     if options.model.is_none() && options.songs.split.is_none() {
         eprintln!(
             "note: the bundled model may have learned from these songs: of its own corpus, give the --split"
         );
     }
-    if model.is_expressive() {
-        return expressive_model(options, &sampling, &file, &model, (&corpus, &split));
+    if expressive {
+        return expressive_model(options, &sampling, &file, &model, (&corpus, &split, &melodies));
     }
     ensure!(
         options.picture.is_none(),
@@ -98,46 +101,28 @@ fn expressive_model(
     sampling: &Sampling,
     file: &ModelFile,
     model: &Model,
-    (corpus, split): (&Corpus, &Split),
+    (corpus, split, melodies): (&Corpus, &Split, &[Melody]),
 ) -> anyhow::Result<String> {
     let real = options.songs.set((corpus, split), options.set)?;
     let training: Vec<&Song> = corpus.set(split, Set::Train).collect();
 
-    let both: Vec<Marked> = real
-        .iter()
-        .map(|song| Marked::read(&options.songs.corpus.join(&song.name), song))
-        .collect::<anyhow::Result<_>>()?;
+    let melodies: Vec<&Melody> =
+        corpus.places(split, options.set).map(|place| &melodies[place]).collect();
+    let both: Vec<Marked> =
+        real.iter().zip(&melodies).map(|(song, melody)| melody.marked_in(song)).collect();
     let [all, melody_in_both] = nll(file, model, &both)?;
-    let melodies = Corpus::read(&options.songs.corpus, Tracks::First)?;
-    let segments: Vec<_> = corpus::segments(melodies.set(split, options.set)).collect();
-    let melody: Vec<Marked> = melodies
-        .set(split, options.set)
-        .zip(&real)
-        .map(|(melody, song)| {
-            let whole = melody.notes.as_chunks::<{ corpus::SEGMENT }>().0.as_flattened();
-            // As in training: one whose first instrument plays all of it has no right hand alone.
-            let alone = melody.notes.len() < song.notes.len();
-            Marked::all(whole, if alone { Hands::Right } else { Hands::Both })
-        })
-        .collect();
-    let [melody_alone, _] = nll(file, model, &melody)?;
-    let report_path = root().join("models/report-int8.safetensors");
-    let report_pitch = if report_path.exists() {
-        let file = ModelFile::open(Some(&report_path))?;
-        Some(segments_loss(&file, &file.model()?, &segments)?.mean()[0])
-    } else {
-        None
-    };
-    let (ngram, unigram) = (Baseline::fit(&training), Baseline::unigram(&training));
-    let rows = [
-        ("model", all.mean()),
-        ("back-off n-gram", ngram.nll(&real)),
-        ("unigram", unigram.nll(&real)),
-    ];
+    let right_hand = right_hand(file, model, &real, &melodies)?;
+    let mut rows = vec![("model", all.mean())];
+    if !training.is_empty() {
+        let (ngram, unigram) = (Baseline::fit(&training), Baseline::unigram(&training));
+        rows.push(("back-off n-gram", ngram.nll(&real)));
+        rows.push(("unigram", unigram.nll(&real)));
+    }
+    let right_hand_notes = right_hand.as_ref().map(|alone| alone.notes);
     let right_hand = [
-        ("model, hearing both hands", Some(melody_in_both.mean()[1])),
-        ("model, hearing it alone", Some(melody_alone.mean()[1])),
-        ("the report's model, each 64 alone", report_pitch),
+        ("model, hearing both hands", right_hand.as_ref().map(|_| melody_in_both.mean()[1])),
+        ("model, hearing it alone", right_hand.as_ref().map(|alone| alone.pitch)),
+        ("the report's model, each 64 alone", right_hand.and_then(|alone| alone.of_report)),
     ];
 
     let bar = ProgressBar::new(options.pieces);
@@ -190,15 +175,72 @@ fn expressive_model(
         let parts = nats.map(|nats| format!("{nats:>10.4}")).concat();
         let _ = writeln!(text, "{name:34}{total:>10.4}{parts}");
     }
-    let _ = writeln!(text, "\npitch of the right hand, {} notes", melody_alone.notes);
-    for (name, nats) in right_hand {
-        let _ = writeln!(text, "{name:34}{:>10}", nats.map_or("-".into(), |n| format!("{n:.4}")));
+    if training.is_empty() {
+        let _ = writeln!(text, "the baselines cannot be measured: there are no training songs");
+    }
+    match right_hand_notes {
+        Some(notes) => {
+            let _ = writeln!(text, "\npitch of the right hand, {notes} notes");
+            for (name, nats) in right_hand {
+                let nats = nats.map_or("-".into(), |nats| format!("{nats:.4}"));
+                let _ = writeln!(text, "{name:34}{nats:>10}");
+            }
+        }
+        None => {
+            let _ = writeln!(
+                text,
+                "\nthe right hand cannot be measured: no song has a second instrument"
+            );
+        }
     }
     let _ =
         writeln!(text, "\nfirst {PIECE_NOTES} notes of up to {PIECES} sampled pieces\n{protocol}");
-    let _ = writeln!(text, "all notes of the training songs\n{ceiling}");
+    if !training.is_empty() {
+        let _ = writeln!(text, "all notes of the training songs\n{ceiling}");
+    }
     let _ = writeln!(text, "{} sampled pieces of {} notes\n{report}", pieces.len(), options.notes);
     Ok(text)
+}
+
+/// How well the pitches of right hands are predicted, in nats per note.
+struct RightHand {
+    notes: usize,
+    /// By the model, which hears nothing else.
+    pitch: f64,
+    /// By the report's model, each segment alone; none if its file is not there.
+    of_report: Option<f64>,
+}
+
+/// Measures the right hands of songs alone; none if no song has another hand, since all was measured
+/// then already.
+fn right_hand(
+    file: &ModelFile,
+    model: &Model,
+    real: &[&Song],
+    melodies: &[&Melody],
+) -> anyhow::Result<Option<RightHand>> {
+    let alone = |(melody, song): (&&Melody, &&Song)| melody.notes.len() < song.notes.len();
+    if !melodies.iter().zip(real).any(alone) {
+        return Ok(None);
+    }
+    let songs = melodies.iter().zip(real);
+    let melody: Vec<Marked> = songs
+        .map(|(melody, song)| {
+            let whole = melody.whole_segments().as_flattened();
+            // As in training: one whose first instrument plays all of it has no right hand alone.
+            Marked::all(whole, if alone((melody, song)) { Hands::Right } else { Hands::Both })
+        })
+        .collect();
+    let [all, _] = nll(file, model, &melody)?;
+    let report_path = root().join("models/report-int8.safetensors");
+    let of_report = if report_path.exists() {
+        let segments: Vec<_> = melodies.iter().flat_map(|melody| melody.whole_segments()).collect();
+        let file = ModelFile::open(Some(&report_path))?;
+        Some(segments_loss(&file, &file.model()?, &segments)?.mean()[0])
+    } else {
+        None
+    };
+    Ok(Some(RightHand { notes: all.notes, pitch: all.mean()[1], of_report }))
 }
 
 /// A song with marks for the notes of its first instrument.
@@ -212,23 +254,37 @@ impl Marked {
     fn all(notes: &[Note], hands: Hands) -> Self {
         Self { notes: notes.to_vec(), hands, marks: vec![true; notes.len()] }
     }
+}
 
-    /// Marks the notes of a song that its file's first instrument plays.
-    fn read(path: &Path, song: &Song) -> anyhow::Result<Self> {
-        let name = || path.display().to_string();
-        let bytes = fs::read(path).with_context(|| format!("cannot read {}", name()))?;
-        let read = |tracks| midi_file::read(&bytes, tracks).with_context(name);
+/// What the first instrument of a song's file plays.
+struct Melody {
+    notes: Vec<Note>,
+    /// Of all notes of the file, whether they belong to the whole segments of the melody, which the
+    /// report's model is measured on.
+    marks: Vec<bool>,
+}
+
+impl Melody {
+    fn of(file: &MidiFile) -> Self {
+        let notes = |tracks| file.notes(tracks, Endings::NoteOffs).unwrap_or_default();
         let key = |note: &TimedNote| (note.start.to_bits(), note.end.to_bits(), note.pitch);
-        // As many as there are in whole segments, which the report's model is measured on.
-        let first = read(Tracks::First)?;
+        let first = notes(Tracks::First);
         let whole = first.len() / corpus::SEGMENT * corpus::SEGMENT;
-        let first: HashSet<_> = first.iter().take(whole).map(key).collect();
-        let all = read(Tracks::All)?;
-        if all.len() != song.notes.len() {
-            return Ok(Self::all(&song.notes, Hands::Right)); // the first instrument is all that was asked for
+        let keys: HashSet<_> = first.iter().take(whole).map(key).collect();
+        let marks = notes(Tracks::All).iter().map(|note| keys.contains(&key(note))).collect();
+        Self { notes: midi_file::to_relative(&first), marks }
+    }
+
+    fn whole_segments(&self) -> &[[Note; corpus::SEGMENT]] {
+        self.notes.as_chunks().0
+    }
+
+    /// Marks the notes of a song that belong to its melody.
+    fn marked_in(&self, song: &Song) -> Marked {
+        if self.marks.len() != song.notes.len() {
+            return Marked::all(&song.notes, Hands::Right); // the first instrument is all that was asked for
         }
-        let marks = all.iter().map(|note| first.contains(&key(note))).collect();
-        Ok(Self { notes: song.notes.clone(), hands: Hands::Both, marks })
+        Marked { notes: song.notes.clone(), hands: Hands::Both, marks: self.marks.clone() }
     }
 }
 

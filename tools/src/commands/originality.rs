@@ -1,19 +1,18 @@
 //! `tools originality`: how much of some pieces stands in a corpus.
 
+use std::collections::HashMap;
 use std::fmt::Write;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use pianola_host::bars::Bars;
 use pianola_host::corpus::Set;
-use pianola_host::midi_file::{self, Tracks};
+use pianola_host::midi_file::Tracks;
 use pianola_host::originality::{Index, Passage, Shared, WINDOWS};
 use pianola_runtime::passage::PassageMatch;
 use serde_json::{Value, json};
 
-use crate::options::songs::{CorpusOptions, Piece, read_pieces};
+use crate::options::songs::{CorpusOptions, Piece, Places, read_pieces};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -51,8 +50,17 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         !options.reference || options.set != Set::Test,
         "--reference measures the test set against another: give another --set"
     );
-    let pieces = read_pieces(&options.files, options.tracks)?;
-    let (corpus, split) = options.songs.open(options.tracks)?;
+    // Where the notes of each file are, by its path.
+    let mut places: HashMap<PathBuf, Places> = HashMap::new();
+    let mut pieces = Vec::new();
+    for (piece, place) in read_pieces(&options.files, options.tracks)? {
+        places.insert(piece.path.clone(), place);
+        pieces.push(piece);
+    }
+    let (corpus, split, of_songs) =
+        options.songs.open_with(options.tracks, |file| Places::of(file, options.tracks))?;
+    let paths = corpus.songs.iter().map(|song| options.songs.corpus.join(&song.name));
+    places.extend(paths.zip(of_songs));
     let songs = options.songs.set((&corpus, &split), options.set)?;
     let set = options.set.name();
     let reference: Vec<_> = if options.reference {
@@ -66,7 +74,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         piece,
         shared: PassageMatch::ALL.map(|identity| index.search(&piece.notes, identity)),
     };
-    let place = |path: &Path, note: usize| Place::read(path, options.tracks, note);
+    let place = |path: &Path, note: usize| Place::of(&places, path, note);
     // Each group with its name; the first one's pieces are listed.
     let mut groups = Vec::new();
     for (name, pieces) in [("pieces", &pieces), ("test set", &reference)] {
@@ -109,14 +117,12 @@ struct Place {
 }
 
 impl Place {
-    /// Looks a note, counted from 0, up in its file.
-    fn read(path: &Path, tracks: Tracks, note: usize) -> anyhow::Result<Self> {
-        let name = || path.display().to_string();
-        let bytes = fs::read(path).with_context(|| format!("cannot read {}", name()))?;
-        let notes = midi_file::read(&bytes, tracks).with_context(name)?;
-        let seconds = notes.get(note).map_or(0.0, |note| note.start);
-        let bars = Bars::read(&bytes).with_context(name)?;
-        Ok(Self { note: note + 1, seconds, bar: bars.map(|bars| bars.at(seconds)) })
+    /// Of a note, counted from 0, of a file.
+    fn of(places: &HashMap<PathBuf, Places>, path: &Path, note: usize) -> anyhow::Result<Self> {
+        let places = places.get(path).with_context(|| format!("lost {}", path.display()))?;
+        let seconds = places.onsets.get(note).copied().unwrap_or(0.0);
+        let bar = places.bars.as_ref().map(|bars| bars.at(seconds));
+        Ok(Self { note: note + 1, seconds, bar })
     }
 
     fn to_json(&self) -> Value {

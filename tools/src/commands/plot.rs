@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 use pianola_host::files::write_whole;
-use pianola_host::midi_file::{Score, read_score};
+use pianola_host::midi_file::Score;
 
 use crate::options::output::{ensure_apart, ensure_writable};
+use crate::options::songs::read_midi;
 use crate::picture::roll::{self, Coloring, View};
 
 #[derive(Args)]
@@ -56,8 +57,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let name = || options.file.display().to_string();
     let out = options.out.clone().unwrap_or_else(|| options.file.with_extension("png"));
     let ending = ensure_writable(&out, &["png", "svg"])?;
-    let bytes = std::fs::read(&options.file).with_context(|| format!("cannot read {}", name()))?;
-    let score = read_score(&bytes).with_context(name)?;
+    let score = read_midi(&options.file)?.score().with_context(name)?;
     ensure_apart(&out, &options.file)?;
 
     let (first, last) = extent(&score);

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use pianola_host::midi_file::{TimedNote, read_score};
+use pianola_host::midi_file::TimedNote;
 
 use crate::options::output::{ensure_apart, ensure_writable};
+use crate::options::songs::read_midi;
 use crate::sound::audio::{Audio, RATE};
 use crate::sound::{soundfont, strings, tone};
 
@@ -40,8 +41,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let name = || options.file.display().to_string();
     let out = options.out.clone().unwrap_or_else(|| options.file.with_extension("wav"));
     let write = writer(&out)?;
-    let bytes = std::fs::read(&options.file).with_context(|| format!("cannot read {}", name()))?;
-    let score = read_score(&bytes).with_context(name)?;
+    let score = read_midi(&options.file)?.score().with_context(name)?;
     let soundfont = match (&options.soundfont, options.plain) {
         (Some(path), _) => Some(path.clone()),
         (None, true) => None,

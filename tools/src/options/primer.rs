@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
-use pianola_host::midi_file::Tracks;
+use pianola_host::midi_file::{self, Endings, Tracks};
 use pianola_runtime::vocabulary::Hands;
 use pianola_runtime::{Model, Note};
 
-use crate::options::songs::read_piece;
+use crate::options::songs::read_midi;
 
 #[derive(Args)]
 pub struct Primer {
@@ -32,11 +33,14 @@ impl Primer {
         let Some(path) = &self.prime else { return Ok(Vec::new()) };
         let both = model.is_expressive() && hands == Hands::Both;
         let tracks = if both { Tracks::All } else { Tracks::First };
-        let notes = read_piece(path, tracks)?;
-        if hands == Hands::Right && notes.len() == read_piece(path, Tracks::All)?.len() {
+        let file = read_midi(path)?;
+        let name = || path.display().to_string();
+        let view = |tracks| file.notes(tracks, Endings::AsPlayed).with_context(name);
+        let notes = view(tracks)?;
+        if hands == Hands::Right && notes.len() == view(Tracks::All)?.len() {
             eprintln!("note: {} has one instrument, which opens the melody whole", path.display());
         }
-        let notes = notes.into_iter().take(self.prime_notes as usize);
+        let notes = midi_file::to_relative(&notes).into_iter().take(self.prime_notes as usize);
         Ok(notes.map(Note::playable).collect())
     }
 }

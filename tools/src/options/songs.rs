@@ -1,18 +1,19 @@
 //! Songs of a corpus and pieces in files, as the tools are told of them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, Error, ensure};
 use clap::Args;
-use pianola_host::corpus::{Corpus, Set, Song, Split};
-use pianola_host::midi_file::{self, Tracks};
+use indicatif::{ProgressBar, ProgressStyle};
+use pianola_host::bars::Bars;
+use pianola_host::corpus::{Corpus, Folder, Set, Song, Split};
+use pianola_host::midi_file::{self, Endings, MidiFile, ReadError, Tracks};
 use pianola_runtime::Note;
 
 /// A corpus and how it is split.
 #[derive(Args)]
 pub struct CorpusOptions {
-    /// Folder of .mid files.
+    /// Folder of MIDI files: .mid, .midi, .kar and .rmi, also as .gz.
     #[arg(long, value_name = "DIR")]
     pub corpus: PathBuf,
     /// Tab-separated file with the columns `split` and `file` [default: a random split].
@@ -26,10 +27,21 @@ pub struct CorpusOptions {
 impl CorpusOptions {
     /// Reads the corpus and its split; says what a user should know of them.
     pub fn open(&self, tracks: Tracks) -> anyhow::Result<(Corpus, Split)> {
-        let (corpus, split, report) =
-            Corpus::open(&self.corpus, tracks, self.split.as_deref(), self.split_seed)?;
-        eprint!("{report}");
+        let (corpus, split, _) = self.open_with(tracks, |_| ())?;
         Ok((corpus, split))
+    }
+
+    /// Reads the corpus and its split, and takes another view of each song's file, in the order of
+    /// the songs.
+    pub fn open_with<T>(
+        &self,
+        tracks: Tracks,
+        view: impl FnMut(&MidiFile) -> T,
+    ) -> anyhow::Result<(Corpus, Split, Vec<T>)> {
+        let (corpus, views) = read_folder(&self.corpus, tracks, view)?;
+        let (split, report) = corpus.split(self.split.as_deref(), self.split_seed)?;
+        eprint!("{report}");
+        Ok((corpus, split, views))
     }
 
     /// The songs of a set, which must have some.
@@ -42,6 +54,23 @@ impl CorpusOptions {
         let (name, set) = (self.corpus.display(), set.name());
         ensure!(!songs.is_empty(), "{name}: the {set} set is empty: give another --set");
         Ok(songs)
+    }
+}
+
+/// Where the notes of a file are in time.
+pub struct Places {
+    /// In seconds, of each note.
+    pub onsets: Vec<f64>,
+    /// None if the file has none.
+    pub bars: Option<Bars>,
+}
+
+impl Places {
+    /// Of the notes that a corpus reads.
+    pub fn of(file: &MidiFile, tracks: Tracks) -> Self {
+        let notes = file.notes(tracks, Endings::NoteOffs).unwrap_or_default();
+        let onsets = notes.iter().map(|note| note.start).collect();
+        Self { onsets, bars: file.bars().cloned() }
     }
 }
 
@@ -59,25 +88,57 @@ impl Piece {
     }
 }
 
-/// The notes of a file.
-pub fn read_piece(path: &Path, tracks: Tracks) -> anyhow::Result<Vec<Note>> {
+/// Reads a MIDI file; says what of it had to be repaired.
+pub fn read_midi(path: &Path) -> anyhow::Result<MidiFile> {
     let name = || path.display().to_string();
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", name()))?;
-    let timed = midi_file::read(&bytes, tracks).with_context(name)?;
-    Ok(midi_file::to_relative(&timed))
+    let file = MidiFile::open(path).map_err(|error| match error {
+        ReadError::Io(cause) => Error::new(cause).context(format!("cannot read {}", name())),
+        other => Error::new(other).context(name()),
+    })?;
+    eprint!("{}", midi_file::warning(path, file.repairs()));
+    Ok(file)
 }
 
-/// Reads files, and all files of folders; says which of the latter cannot be read.
-pub fn read_pieces(paths: &[PathBuf], tracks: Tracks) -> anyhow::Result<Vec<Piece>> {
+/// Reads the MIDI files below a folder, each once, and another view of each; says which of them
+/// cannot be read.
+fn read_folder<T>(
+    path: &Path,
+    tracks: Tracks,
+    view: impl FnMut(&MidiFile) -> T,
+) -> anyhow::Result<(Corpus, Vec<T>)> {
+    let folder = Folder::list(path)?;
+    let bar = progress("reading", folder.files.len() as u64);
+    let read = Corpus::read_with(folder, tracks, view, || bar.inc(1));
+    bar.finish_and_clear();
+    let (corpus, views) = read?;
+    eprint!("{}", corpus.report());
+    Ok((corpus, views))
+}
+
+/// A bar for work of so many steps, which shows on a terminal only.
+pub fn progress(label: &'static str, steps: u64) -> ProgressBar {
+    let bar = ProgressBar::new(steps).with_message(label);
+    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}, {eta} left") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Reads files, and all files of folders, each once; says which of the latter cannot be read.
+pub fn read_pieces(paths: &[PathBuf], tracks: Tracks) -> anyhow::Result<Vec<(Piece, Places)>> {
     let mut pieces = Vec::new();
     for path in paths {
         if path.is_dir() {
-            let folder = Corpus::read(path, tracks)?;
-            eprint!("{}", folder.skipped_report());
-            pieces.extend(folder.songs.iter().map(|song| Piece::of(path, song)));
+            let (corpus, places) = read_folder(path, tracks, |file| Places::of(file, tracks))?;
+            let songs = corpus.songs.iter().map(|song| Piece::of(path, song));
+            pieces.extend(songs.zip(places));
         } else {
-            let notes = read_piece(path, tracks)?;
-            pieces.push(Piece { name: path.display().to_string(), path: path.clone(), notes });
+            let file = read_midi(path)?;
+            let name = path.display().to_string();
+            let notes = file.notes(tracks, Endings::NoteOffs).with_context(|| name.clone())?;
+            let notes = midi_file::to_relative(&notes);
+            let piece = Piece { name, path: path.clone(), notes };
+            pieces.push((piece, Places::of(&file, tracks)));
         }
     }
     Ok(pieces)

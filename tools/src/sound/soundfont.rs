@@ -2,12 +2,12 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use pianola_host::midi_file::TimedNote;
 use rustysynth::{SoundFont, Synthesizer, SynthesizerSettings};
 
@@ -66,10 +66,43 @@ fn without_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
     result.ok()
 }
 
+/// Refuses a SoundFont with a chunk larger than the rest of the file: `rustysynth` allocates what a
+/// chunk announces before it reads it. Behind the head of 12 bytes come lists, each with chunks in
+/// it; a list or chunk is 4 bytes of type, 4 of little-endian length, and its body.
+fn check_sizes(file: &mut BufReader<File>) -> anyhow::Result<()> {
+    let there = file.get_ref().metadata()?;
+    ensure!(there.is_file(), "not a regular file");
+    let end = there.len();
+    let mut at = file.seek(SeekFrom::Start(12))?;
+    let mut list_end = at;
+    while end.saturating_sub(at) >= 8 {
+        let mut head = [0; 8];
+        file.read_exact(&mut head)?;
+        at += 8;
+        let length = u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
+        ensure!(length <= end - at, "damaged: a part of it is larger than the file");
+        // `rustysynth` takes these two to be of 4 bytes, whatever they announce.
+        let version = head.starts_with(b"ifil") || head.starts_with(b"iver");
+        ensure!(!version || length == 4, "damaged: its version is not 4 bytes long");
+        // Into a list, past its type; over anything else.
+        let skipped = if at - 8 >= list_end {
+            list_end = at + length;
+            length.min(4)
+        } else {
+            length
+        };
+        at = file.seek(SeekFrom::Start(at + skipped))?;
+    }
+    Ok(())
+}
+
 fn play_or_panic(notes: &[TimedNote], path: &Path, samples: usize) -> anyhow::Result<Audio> {
     let name = || path.display().to_string();
     let file = File::open(path).with_context(|| format!("cannot open {}", name()))?;
-    let font = SoundFont::new(&mut BufReader::new(file))
+    let mut file = BufReader::new(file);
+    check_sizes(&mut file).with_context(|| format!("cannot play {}", name()))?;
+    file.rewind().with_context(name)?;
+    let font = SoundFont::new(&mut file)
         .with_context(|| format!("{} is no SoundFont that can be played", name()))?;
     let mut settings = SynthesizerSettings::new(RATE as i32);
     // With a pedal down, more strings sound than a synthesizer's usual 64.

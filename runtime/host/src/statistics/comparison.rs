@@ -25,6 +25,12 @@ pub const EXCERPT: usize = 1000;
 /// Sampled pieces whose divergences are also told by themselves.
 pub const HUNDRED: usize = 100;
 
+/// Fewest excerpts, of the real songs and of the training songs, that make a ceiling.
+pub const FEWEST: usize = 8;
+
+/// Lowest ceiling of which a share is told: a share of less is noise, however large.
+pub const LOWEST_CEILING: f64 = 0.1;
+
 /// Cuts a piece into consecutive excerpts of `length` notes. The last may have down to a quarter of
 /// that, and is left out if it has less.
 pub fn excerpts(piece: &[Note], length: usize) -> impl Iterator<Item = &[Note]> {
@@ -240,12 +246,21 @@ impl Report {
         }
     }
 
-    /// Each measure with its ceiling and the overlap's share of it.
+    /// Each measure with its ceiling and the overlap's share of it. There is no share where the
+    /// ceiling is measured on fewer than [`FEWEST`] excerpts or is below [`LOWEST_CEILING`].
     pub fn rows(&self) -> impl Iterator<Item = (&Row, Option<f64>, Option<f64>)> {
-        self.comparison.rows.iter().zip(&self.ceiling.rows).map(|(row, ceiling)| {
-            let ratio = row.overlap.zip(ceiling.overlap).map(|(overlap, most)| overlap / most);
+        let enough = self.has_ceiling();
+        self.comparison.rows.iter().zip(&self.ceiling.rows).map(move |(row, ceiling)| {
+            let most = ceiling.overlap.filter(|&most| enough && most >= LOWEST_CEILING);
+            let ratio = row.overlap.zip(most).map(|(overlap, most)| overlap / most);
             (row, ceiling.overlap, ratio)
         })
+    }
+
+    /// Whether there are enough songs for a ceiling that says something.
+    fn has_ceiling(&self) -> bool {
+        let [_, real, training] = self.excerpts;
+        real.min(training) >= FEWEST
     }
 
     /// Mean share of the ceiling, over the measures that have one.
@@ -313,6 +328,13 @@ impl fmt::Display for Report {
             writeln!(f, "{}{}{}", Cell(row.overlap), Cell(ceiling), Cell(ratio))?;
         }
         writeln!(f, "{:74}{}", "mean ratio", Cell(self.mean_ratio()))?;
+        if !self.has_ceiling() {
+            writeln!(
+                f,
+                "ratios cannot be measured: they take {FEWEST} excerpts of real and {FEWEST} of \
+                 training songs"
+            )?;
+        }
 
         writeln!(f, "\n{:34}{:>10}{:>10}{:>10}", "", "1 %", "99 %", "inside")?;
         for RangeKept { name: measure, unit, range, inside } in &self.limits.ranges {

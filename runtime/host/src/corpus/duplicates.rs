@@ -1,0 +1,103 @@
+//! Songs of a corpus that are the same music: a model that learned from one of them is not measured
+//! on another.
+
+use std::collections::BTreeMap;
+use std::collections::hash_map::DefaultHasher;
+use std::fmt::Write;
+use std::hash::{Hash, Hasher};
+
+use super::{Corpus, Set, Split};
+use crate::midi_file::TimedNote;
+
+/// Fewest notes that tell a piece by its pitches alone: shorter ones share them by chance.
+const TELLING: usize = 32;
+
+/// Songs that are the same music.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duplicates {
+    /// Where in [`Corpus::songs`] they are, at least two, in order.
+    pub songs: Vec<usize>,
+    /// Whether all their notes are the same; else only the sequence of pitches is.
+    pub exact: bool,
+}
+
+/// Hashes of a file's music.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Music {
+    /// Of all that notes are, from the first onset on.
+    notes: u64,
+    /// Of their pitches, or of all that they are if they are few.
+    pitches: u64,
+}
+
+impl Music {
+    /// Of the notes of all hands of a file, by onset and pitch.
+    pub fn of(all: &[TimedNote]) -> Self {
+        let (mut notes, mut pitches) = (DefaultHasher::new(), DefaultHasher::new());
+        let begin = all.first().map_or(0.0, |note| note.start);
+        // Files that were written anew differ by less than a millisecond.
+        let milliseconds = |seconds: f64| ((seconds - begin) * 1e3).round() as i64;
+        for note in all {
+            note.pitch.hash(&mut pitches);
+            (note.pitch, note.velocity).hash(&mut notes);
+            (milliseconds(note.start), milliseconds(note.end)).hash(&mut notes);
+        }
+        let notes = notes.finish();
+        let pitches = if all.len() < TELLING { notes } else { pitches.finish() };
+        Self { notes, pitches }
+    }
+}
+
+/// The groups of songs that are the same music, by their first.
+pub(super) fn find(songs: &[Music]) -> Vec<Duplicates> {
+    let mut groups: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    for (place, music) in songs.iter().enumerate() {
+        groups.entry(music.pitches).or_default().push(place);
+    }
+    let groups = groups.into_values().filter(|group| group.len() > 1);
+    let mut groups: Vec<Duplicates> = groups
+        .map(|group| {
+            let exact = group.iter().all(|&song| songs[song].notes == songs[group[0]].notes);
+            Duplicates { songs: group, exact }
+        })
+        .collect();
+    groups.sort_by_key(|group| group.songs[0]);
+    groups
+}
+
+/// Says that a random split keeps duplicates together; nothing if there are none.
+pub(super) fn report_kept(groups: &[Duplicates]) -> String {
+    if groups.is_empty() {
+        return String::new();
+    }
+    let copies = |exact| -> usize {
+        let groups = groups.iter().filter(|group| group.exact == exact);
+        groups.map(|group| group.songs.len() - 1).sum()
+    };
+    let [exact, near] = [true, false].map(copies);
+    format!(
+        "note: duplicates in the corpus: {exact} exact, {near} with the same pitches only; \
+         each stays in the set of its original\n"
+    )
+}
+
+/// Lists what a split spreads over several sets although it is the same music; nothing if there is
+/// no such music.
+pub(super) fn report_leaks(corpus: &Corpus, split: &Split) -> String {
+    let sets: BTreeMap<&str, Set> =
+        split.songs.iter().map(|(name, set)| (name.as_str(), *set)).collect();
+    let mut report = String::new();
+    for group in &corpus.duplicates {
+        let names = group.songs.iter().map(|&song| corpus.songs[song].name.as_str());
+        let members: Vec<(&str, Set)> =
+            names.filter_map(|name| Some((name, *sets.get(name)?))).collect();
+        if members.iter().all(|(_, set)| *set == members[0].1) {
+            continue;
+        }
+        let same = if group.exact { "the same notes" } else { "the same pitches" };
+        let members = members.iter().map(|(name, set)| format!("{name} ({})", set.name()));
+        let members = members.collect::<Vec<_>>().join(", ");
+        let _ = writeln!(report, "warning: the split spreads {same} over several sets: {members}");
+    }
+    report
+}

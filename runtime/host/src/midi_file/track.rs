@@ -1,0 +1,200 @@
+//! What one track of a file holds, in ticks from its start.
+
+use std::collections::BTreeSet;
+
+use midly::{MetaMessage, MidiMessage, TrackEventKind};
+
+use super::events::Events;
+use super::{MidiError, Repair};
+
+/// MIDI channel 10, counted from zero: its note numbers are drums, not pitches.
+pub(super) const DRUM_CHANNEL: u8 = 9;
+
+/// The controller of the sustain pedal, which is down from [`PEDAL_DOWN`] on.
+pub(super) const PEDAL: u8 = 64;
+
+/// The lowest value of a pedal that is down.
+const PEDAL_DOWN: u8 = 64;
+
+/// The controller that silences a channel at once.
+const ALL_SOUND_OFF: u8 = 120;
+
+/// The controllers that release all notes of a channel: "all notes off", and the four that change
+/// its mode.
+const ALL_NOTES_OFF: std::ops::RangeInclusive<u8> = 123..=127;
+
+/// Longest name that is kept, in characters.
+const MAX_NAME: usize = 256;
+
+/// Program, channel and track.
+pub(super) type InstrumentId = (u8, u8, usize);
+
+/// A note in ticks, with the instrument that plays it.
+pub(super) struct TickNote {
+    pub start: u64,
+    /// Its note-off; none if there is none.
+    pub end: Option<u64>,
+    /// The first message after its start that releases or silences all notes of its channel.
+    pub silenced: Option<u64>,
+    pub pitch: u8,
+    pub velocity: u8,
+    pub instrument: InstrumentId,
+}
+
+/// One track chunk.
+#[derive(Default)]
+pub(super) struct Track {
+    pub name: String,
+    /// In the order in which they end, those without a note-off last.
+    pub notes: Vec<TickNote>,
+    /// (tick, channel, whether it goes down)
+    pub pedal: Vec<(u64, u8, bool)>,
+    /// (tick, microseconds per quarter note)
+    pub tempi: Vec<(u64, u32)>,
+    /// (tick, beats of a bar, what part of a whole note each is, as a power of two)
+    pub signatures: Vec<(u64, u8, u8)>,
+    pub length: u64,
+}
+
+impl Track {
+    /// Reads the body of the track chunk of that number, counted from 0.
+    pub fn read(
+        bytes: &[u8],
+        index: usize,
+        repairs: &mut BTreeSet<Repair>,
+    ) -> Result<Self, MidiError> {
+        let mut track = Self::default();
+        let mut keys = Keys::new(index);
+        let mut events = Events::new(bytes, index);
+        while let Some((delta, kind)) = events.next(repairs)? {
+            let tick = track.length + u64::from(delta);
+            track.length = tick;
+            match kind {
+                Some(TrackEventKind::Meta(message)) => track.meta(tick, message),
+                Some(TrackEventKind::Midi { channel, message }) => {
+                    track.message(tick, channel.as_int(), message, &mut keys);
+                }
+                _ => {}
+            }
+        }
+        keys.finish(&mut track.notes);
+        Ok(track)
+    }
+
+    fn meta(&mut self, tick: u64, message: MetaMessage) {
+        match message {
+            MetaMessage::Tempo(tempo) => self.tempi.push((tick, tempo.as_int())),
+            MetaMessage::TimeSignature(beats, part, ..) => {
+                self.signatures.push((tick, beats, part));
+            }
+            MetaMessage::TrackName(name) if self.name.is_empty() => self.name = text(name),
+            _ => {}
+        }
+    }
+
+    fn message(&mut self, tick: u64, channel: u8, message: MidiMessage, keys: &mut Keys) {
+        match message {
+            MidiMessage::ProgramChange { program } => {
+                keys.program[usize::from(channel)] = program.as_int();
+            }
+            MidiMessage::Controller { controller, value } => match controller.as_int() {
+                PEDAL => self.pedal.push((tick, channel, value >= PEDAL_DOWN)),
+                controller
+                    if controller == ALL_SOUND_OFF || ALL_NOTES_OFF.contains(&controller) =>
+                {
+                    keys.silence(tick, channel);
+                }
+                _ => {}
+            },
+            MidiMessage::NoteOn { key, vel } if vel.as_int() > 0 => {
+                keys.press(tick, channel, key.as_int(), vel.as_int());
+            }
+            MidiMessage::NoteOn { key, .. } | MidiMessage::NoteOff { key, .. } => {
+                keys.release(tick, channel, key.as_int(), &mut self.notes);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A note that sounds.
+struct Sounding {
+    start: u64,
+    silenced: Option<u64>,
+    velocity: u8,
+}
+
+/// The notes that sound at some moment of a track.
+struct Keys {
+    track: usize,
+    /// Of each channel.
+    program: [u8; 16],
+    /// By channel and pitch.
+    sounding: Vec<Vec<Sounding>>,
+}
+
+impl Keys {
+    fn new(track: usize) -> Self {
+        let sounding = std::iter::repeat_with(Vec::new).take(16 * 128).collect();
+        Self { track, program: [0; 16], sounding }
+    }
+
+    fn slot(channel: u8, pitch: u8) -> usize {
+        usize::from(channel & 15) * 128 + usize::from(pitch & 127)
+    }
+
+    fn note(&self, slot: usize, note: &Sounding, end: Option<u64>) -> TickNote {
+        let (channel, pitch) = ((slot / 128) as u8, (slot % 128) as u8);
+        TickNote {
+            start: note.start,
+            end,
+            silenced: note.silenced,
+            pitch,
+            velocity: note.velocity,
+            instrument: (self.program[usize::from(channel)], channel, self.track),
+        }
+    }
+
+    fn press(&mut self, start: u64, channel: u8, pitch: u8, velocity: u8) {
+        let slot = Self::slot(channel, pitch);
+        self.sounding[slot].push(Sounding { start, silenced: None, velocity });
+    }
+
+    fn silence(&mut self, tick: u64, channel: u8) {
+        let first = Self::slot(channel, 0);
+        for note in self.sounding[first..first + 128].iter_mut().flatten() {
+            note.silenced.get_or_insert(tick);
+        }
+    }
+
+    /// Ends the notes of a pitch, as `pretty_midi` does.
+    fn release(&mut self, tick: u64, channel: u8, pitch: u8, notes: &mut Vec<TickNote>) {
+        let slot = Self::slot(channel, pitch);
+        let before = notes.len();
+        let open = std::mem::take(&mut self.sounding[slot]);
+        let closing = open.iter().filter(|note| note.start != tick);
+        notes.extend(closing.map(|note| self.note(slot, note, Some(tick))));
+        // A note-off that ends nothing older ends, without a note, what starts with it.
+        if notes.len() > before {
+            let starting = open.into_iter().filter(|note| note.start == tick);
+            self.sounding[slot] = starting.collect();
+        }
+    }
+
+    /// Adds the notes that sound at the end of the track.
+    fn finish(self, notes: &mut Vec<TickNote>) {
+        let before = notes.len();
+        for (slot, open) in self.sounding.iter().enumerate() {
+            notes.extend(open.iter().map(|note| self.note(slot, note, None)));
+        }
+        notes[before..].sort_by_key(|note| note.start);
+    }
+}
+
+/// A name in a file: UTF-8, or else Latin-1, as old programs write it.
+fn text(bytes: &[u8]) -> String {
+    let latin = |_| bytes.iter().copied().map(char::from).collect();
+    let text = std::str::from_utf8(bytes).map_or_else(latin, str::to_string);
+    let text = text.trim_matches(|c: char| c.is_whitespace() || c.is_control());
+    text.chars().take(MAX_NAME).collect()
+}

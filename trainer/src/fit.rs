@@ -26,7 +26,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::augmentation::Augmentation;
 use crate::checkpoint::{self, Progress};
-use crate::curves;
+use crate::curves::{self, LossUnit};
 use crate::expressive::Streams;
 use crate::lessons::Lessons;
 use crate::network::{Dropout, Network, values};
@@ -281,7 +281,11 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
         }))?;
         let carried = lessons.carried();
         checkpoint::save(&files.checkpoint, &network, &optimizer, carried, &progress)?;
-        log.read().and_then(|log| curves::learning_curves(&log, &files.curves))?;
+        let unit = match recipe.preset {
+            Preset::Report => LossUnit::Report,
+            Preset::Expressive | Preset::Small => LossUnit::Nats,
+        };
+        log.read().and_then(|log| curves::learning_curves(&log, unit, &files.curves))?;
         say(format_args!(
             "epoch {:>3}: train {train_total:.4}, validation {held_out_total:.4}{}",
             progress.epoch,

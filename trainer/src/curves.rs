@@ -5,172 +5,181 @@ use std::path::Path;
 use anyhow::Context;
 use pianola_host::corpus::Set;
 use pianola_host::files::write_whole;
-use pianola_host::statistics::histograms::{Binning, Histogram, NoteHistograms};
+use pianola_host::statistics::histograms::{Binning, NoteHistograms};
+use pianola_picture::axis::Axis;
+use pianola_picture::canvas::{Area, Color, Picture};
+use pianola_picture::chart::{Chart, Marks, Series};
+use pianola_picture::palette;
 use pianola_runtime::Note;
-use plotters::coord::Shift;
-use plotters::prelude::*;
 use serde_json::Value;
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+const WIDTH: u32 = 900;
+const MARGIN: f32 = 20.0;
 
-/// Draws into an SVG file; the file appears only when the picture is whole.
-fn draw(
-    path: &Path,
-    size: (u32, u32),
-    picture: impl FnOnce(&Area) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let mut svg = String::new();
-    {
-        let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
-        area.fill(&WHITE)?;
-        picture(&area)?;
-        area.present()?;
+/// What a loss is, for the title of its chart and the label of its axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LossUnit {
+    /// The negative log-likelihood of notes whose parts are all chosen.
+    Nats,
+    /// The report's sum: cross-entropy of the pitch and squared errors of the times.
+    Report,
+}
+
+impl LossUnit {
+    fn title(self) -> &'static str {
+        match self {
+            Self::Nats => "Negative log-likelihood",
+            Self::Report => {
+                "Loss: cross-entropy of the pitch + squared errors of step and duration"
+            }
+        }
     }
-    write_whole(path, svg.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Nats => "nats per note",
+            Self::Report => "nats + s² + s², per note",
+        }
+    }
 }
 
-/// A named line of points.
-struct Line {
-    name: &'static str,
-    color: RGBColor,
-    points: Vec<(f64, f64)>,
+/// Writes a picture as SVG; the file appears only when it is whole.
+fn write(path: &Path, picture: &Picture, title: &str) -> anyhow::Result<()> {
+    write_whole(path, picture.svg(title).as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// Draws a chart of lines over epochs, or nothing if nothing is measured yet.
 fn line_chart(
-    area: &Area,
+    picture: &mut Picture,
+    area: Area,
     title: &str,
-    unit: &str,
-    logarithmic: bool,
-    lines: &[Line],
-) -> anyhow::Result<()> {
-    let points = || lines.iter().flat_map(|line| &line.points);
-    let right = points().fold(1.0, |right, point| f64::max(right, point.0));
+    y: impl Fn((f64, f64)) -> Axis,
+    series: Vec<Series>,
+) {
+    let points = || {
+        series.iter().flat_map(|series| match &series.marks {
+            Marks::Line(points) => points.as_slice(),
+            Marks::Bars(_) => &[],
+        })
+    };
+    let last = points().fold(1.0, |last, point| f64::max(last, point.0));
     let low = points().fold(f64::INFINITY, |low, point| low.min(point.1));
     let high = points().fold(f64::NEG_INFINITY, |high, point| high.max(point.1));
-    if !low.is_finite() {
-        return Ok(()); // nothing measured yet
+    if low.is_finite() {
+        let x = Axis::linear("epoch", (0.0, last), 10);
+        Chart { title: title.into(), x, y: y((low, high)), series }.draw(picture, area);
     }
-    let mut builder = ChartBuilder::on(area);
-    builder
-        .caption(title, ("sans-serif", 18))
-        .margin(8)
-        .x_label_area_size(34)
-        .y_label_area_size(56);
-    // One body for two types of axis.
-    macro_rules! chart {
-        ($range:expr) => {{
-            let mut chart = builder.build_cartesian_2d(0.0..right, $range)?;
-            chart
-                .configure_mesh()
-                .x_desc("epoch")
-                .y_desc(unit)
-                .light_line_style(TRANSPARENT)
-                .draw()?;
-            for line in lines {
-                let color = line.color;
-                chart
-                    .draw_series(LineSeries::new(line.points.iter().copied(), &color))?
-                    .label(line.name)
-                    .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color));
-            }
-            chart
-                .configure_series_labels()
-                .position(SeriesLabelPosition::UpperRight)
-                .border_style(BLACK)
-                .background_style(WHITE)
-                .draw()?;
-        }};
-    }
-    if logarithmic {
-        chart!((low.max(1e-6) * 0.8..high.max(2e-6) * 1.25).log_scale());
-    } else {
-        chart!(low - 0.05 * (high - low + 0.01)..high + 0.05 * (high - low + 0.01));
-    }
-    Ok(())
 }
 
 /// Draws a run's learning curves from its log: losses per batch and per epoch, and the
 /// divergences of each epoch's samples.
-pub fn learning_curves(log: &str, path: &Path) -> anyhow::Result<()> {
+pub fn learning_curves(log: &str, unit: LossUnit, path: &Path) -> anyhow::Result<()> {
     let entries: Vec<Value> =
         log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let of = |event: &'static str| entries.iter().filter(move |entry| entry["event"] == event);
     let batches = of("batch").filter_map(|entry| entry["batch"].as_f64()).fold(1.0, f64::max);
-    let series = |event: &'static str, name, color, keys: [&str; 2]| Line {
-        name,
-        color,
-        points: of(event)
-            .filter_map(|entry| {
-                let epoch = entry["epoch"].as_f64()?;
-                let along = entry["batch"].as_f64().map_or(0.0, |batch| batch / batches - 1.0);
-                Some((epoch + along, entry[keys[0]][keys[1]].as_f64()?))
-            })
-            .collect(),
+    let series = |event: &'static str, name: &str, color: Color, keys: [&str; 2]| {
+        let point = |entry: &Value| {
+            let epoch = entry["epoch"].as_f64()?;
+            let along = entry["batch"].as_f64().map_or(0.0, |batch| batch / batches - 1.0);
+            Some((epoch + along, entry[keys[0]][keys[1]].as_f64()?))
+        };
+        let points = of(event).filter_map(point).collect();
+        Series { name: name.into(), color, marks: Marks::Line(points) }
     };
-    draw(path, (1000, 760), |area| {
-        let (top, bottom) = area.split_vertically(420);
-        let grey = RGBColor(200, 200, 200);
-        let losses = [
-            series("batch", "batch", grey, ["loss", "total"]),
-            series("epoch", "train", BLUE, ["train", "total"]),
-            series("epoch", "validation", RED, ["validation", "total"]),
-        ];
-        line_chart(&top, "Loss", "nats + s² + s²", false, &losses)?;
-        let divergences = [
-            series("epoch", "pitch", BLUE, ["jsd", "pitch"]),
-            series("epoch", "step", RED, ["jsd", "step"]),
-            series("epoch", "duration", GREEN, ["jsd", "duration"]),
-        ];
-        line_chart(
-            &bottom,
-            "Divergence of samples from the validation set",
-            "bits",
-            true,
-            &divergences,
-        )
-    })
+    let [first, second, third] = [0, 1, 2].map(palette::series);
+    let mut picture = Picture::new(WIDTH, 780, palette::PAPER)?;
+    let area = |top: f32, height: f32| Area {
+        left: MARGIN,
+        top,
+        width: WIDTH as f32 - 2.0 * MARGIN,
+        height,
+    };
+    let losses = vec![
+        series("batch", "each batch", palette::FAINT, ["loss", "total"]),
+        series("epoch", "training", first, ["train", "total"]),
+        series("epoch", "validation", second, ["validation", "total"]),
+    ];
+    let linear = |range| Axis::linear(unit.label(), range, 6);
+    line_chart(&mut picture, area(MARGIN, 400.0), unit.title(), linear, losses);
+    let divergences = vec![
+        series("epoch", "pitch", first, ["jsd", "pitch"]),
+        series("epoch", "step", second, ["jsd", "step"]),
+        series("epoch", "duration", third, ["jsd", "duration"]),
+    ];
+    let logarithmic = |range| Axis::logarithmic("bits, logarithmic", range);
+    let title = "Jensen–Shannon divergence of samples from the validation set";
+    line_chart(&mut picture, area(MARGIN + 430.0, 320.0), title, logarithmic, divergences);
+    write(path, &picture, "Learning curves: training and validation loss")
 }
 
 /// Draws histograms of pitch, step and duration, a row for each set.
 pub fn corpus_histograms(sets: &[(Set, Vec<Note>)], path: &Path) -> anyhow::Result<()> {
-    draw(path, (1200, 260 * sets.len() as u32), |area| {
-        for (row, (set, notes)) in area.split_evenly((sets.len(), 1)).iter().zip(sets) {
-            let histograms = NoteHistograms::count(Binning::Corrected, notes);
-            let parts = [
-                ("pitch", "MIDI note number", 1.0, &histograms.pitch),
-                ("step", "seconds", 0.5, &histograms.step),
-                ("duration", "seconds", 0.5, &histograms.duration),
-            ];
-            for (cell, (part, unit, width, histogram)) in
-                row.split_evenly((1, parts.len())).iter().zip(parts)
-            {
-                let title = format!("{}: {part}, {} notes", set.name(), notes.len());
-                bar_chart(cell, &title, unit, width, histogram)?;
-            }
+    const ROW: f32 = 270.0;
+    let mut picture = Picture::new(WIDTH, ROW as u32 * sets.len() as u32, palette::PAPER)?;
+    for (row, (set, notes)) in sets.iter().enumerate() {
+        let histograms = NoteHistograms::count(Binning::Corrected, notes);
+        let (name, count) = (set.name(), notes.len());
+        let parts = [
+            (format!("{name}: {count} notes"), "pitch (MIDI note number)", 1.0, &histograms.pitch),
+            (String::new(), "inter-onset interval (s)", 0.5, &histograms.step),
+            (String::new(), "duration (s)", 0.5, &histograms.duration),
+        ];
+        let width = (WIDTH as f32 - 4.0 * MARGIN) / 3.0;
+        for (column, (title, label, step, histogram)) in parts.into_iter().enumerate() {
+            let left = MARGIN + column as f32 * (width + MARGIN);
+            let top = MARGIN + row as f32 * ROW;
+            let area = Area { left, top, width, height: ROW - 1.5 * MARGIN };
+            bar_chart(title, label, step, histogram.shares()).draw(&mut picture, area);
         }
-        Ok(())
-    })
+    }
+    write(path, &picture, "Notes of the training, validation and test sets")
 }
 
-fn bar_chart(
-    area: &Area,
-    title: &str,
-    unit: &str,
-    width: f64,
-    histogram: &Histogram,
-) -> anyhow::Result<()> {
-    let shares = histogram.shares();
-    let high = shares.iter().copied().fold(0.0, f64::max);
-    let mut chart = ChartBuilder::on(area)
-        .caption(title, ("sans-serif", 15))
-        .margin(6)
-        .x_label_area_size(32)
-        .y_label_area_size(46)
-        .build_cartesian_2d(0.0..shares.len() as f64 * width, 0.0..high * 1.05)?;
-    chart.configure_mesh().x_desc(unit).y_desc("share").disable_x_mesh().draw()?;
-    chart.draw_series(shares.iter().enumerate().map(|(bin, &share)| {
+fn bar_chart(title: String, label: &str, width: f64, shares: &[f64]) -> Chart {
+    let bars = shares.iter().enumerate().map(|(bin, share)| {
         let left = bin as f64 * width;
-        Rectangle::new([(left, 0.0), (left + width, share)], BLUE.filled())
-    }))?;
-    Ok(())
+        (left, left + width, 100.0 * share)
+    });
+    let bars: Vec<_> = bars.collect();
+    let high = bars.iter().map(|bar| bar.2).fold(1e-3, f64::max);
+    let end = shares.len() as f64 * width;
+    let (color, marks) = (palette::series(0), Marks::Bars(bars));
+    Chart {
+        title,
+        x: Axis::linear(label, (0.0, end), 4),
+        y: Axis::linear("% of notes", (0.0, high), 4),
+        series: vec![Series { name: String::new(), color, marks }],
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn curves_say_what_they_show() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("curves.svg");
+        let log = (1..=3).map(|epoch| {
+            format!(
+                "{{\"event\":\"batch\",\"epoch\":{epoch},\"batch\":1,\"loss\":{{\"total\":9}}}}\n\
+                 {{\"event\":\"epoch\",\"epoch\":{epoch},\"train\":{{\"total\":8}},\
+                 \"validation\":{{\"total\":7}},\
+                 \"jsd\":{{\"pitch\":0.1,\"step\":0.2,\"duration\":0.3}}}}\n"
+            )
+        });
+        let log: String = log.collect();
+        let draw = |log: &str, unit| {
+            learning_curves(log, unit, &path).unwrap();
+            std::fs::read_to_string(&path).unwrap()
+        };
+        let svg = draw(&log, LossUnit::Nats);
+        let lines = svg.lines().filter(|line| line.contains("stroke-width"));
+        assert_eq!(lines.count(), 3 + 3);
+        assert_ne!(svg, draw(&log, LossUnit::Report), "the units differ");
+        assert!(!draw("", LossUnit::Nats).contains("stroke-width"));
+    }
 }

@@ -21,7 +21,7 @@ use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
 use crate::checkpoint::{self, Progress};
-use crate::curves;
+use crate::curves::{self, LossUnit};
 use crate::data::{self, TrainingData};
 use crate::folder::{Log, RunFolder, Saved, save};
 use crate::network::{Network, values};
@@ -223,7 +223,11 @@ impl<'a> Training<'a> {
             "jsd": divergences.to_json()["corrected"],
         }))?;
         self.save_checkpoint()?;
-        self.log.read().and_then(|log| curves::learning_curves(&log, &self.folder.curves))?;
+        let unit = match self.recipe.preset {
+            Preset::Report => LossUnit::Report,
+            Preset::Expressive | Preset::Small => LossUnit::Nats,
+        };
+        self.log.read().and_then(|log| curves::learning_curves(&log, unit, &self.folder.curves))?;
         self.say(format_args!(
             "epoch {epoch:>3}: training loss {train_total:.4}, validation loss {total:.4}{}",
             if better { " (best)" } else { "" }

@@ -13,15 +13,26 @@ use std::path::Path;
 /// # Errors
 /// What the system says; the temporary file is removed.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_whole_with(path, |file| file.write_all(bytes))
+}
+
+/// As [`write_whole`], for what is too large for memory: `write` writes it bit by bit.
+///
+/// # Errors
+/// What `write` or the system says; the temporary file is removed.
+pub fn write_whole_with(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
-        return fs::write(path, bytes);
+        return write(&mut File::options().write(true).open(path)?);
     }
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.into());
     let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?.to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
     let write = || {
         let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
+        write(&mut file)?;
         file.sync_all()?;
         fs::rename(&temporary, path)
     };

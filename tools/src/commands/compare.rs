@@ -9,7 +9,7 @@ use pianola_host::midi_file::Tracks;
 use pianola_host::statistics::comparison::Report;
 use pianola_runtime::Note;
 
-use crate::options::output::{ensure_apart, ensure_writable};
+use crate::options::output::{ensure_apart, ensure_writable, write_picture};
 use crate::options::songs::{CorpusOptions, Piece, read_pieces};
 use crate::picture::measures_picture;
 
@@ -33,8 +33,8 @@ pub struct Options {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Draw the histograms of both into an SVG file.
-    #[arg(long, value_name = "FILE.svg")]
+    /// Draw the histograms of both, into a .png or .svg file.
+    #[arg(long, value_name = "FILE.png|FILE.svg")]
     picture: Option<PathBuf>,
 }
 
@@ -44,7 +44,7 @@ const LEAST: usize = 32;
 
 pub fn run(options: &Options) -> anyhow::Result<String> {
     if let Some(picture) = &options.picture {
-        ensure_writable(picture, &["svg"])?;
+        ensure_writable(picture, &["png", "svg"])?;
         options.pieces.iter().try_for_each(|path| ensure_apart(picture, path))?;
     }
     let pieces = read_pieces(&options.pieces, options.tracks)?;
@@ -61,7 +61,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let report = Report::of(&samples, &real, &training, &whole);
     if let Some(path) = &options.picture {
         let real: Vec<&[Note]> = real.iter().map(|song| song.notes.as_slice()).collect();
-        measures_picture::draw(path, &samples, &real)?;
+        write_picture(path, &measures_picture::draw(&samples, &real)?, "Sampled and real notes")?;
     }
     Ok(if options.json { format!("{:#}\n", report.to_json()) } else { report.to_string() })
 }

@@ -22,7 +22,7 @@ use serde_json::json;
 use crate::commands::flash::root;
 use crate::options::controls::Controls;
 use crate::options::model_file::ModelFile;
-use crate::options::output::ensure_writable;
+use crate::options::output::{ensure_writable, write_picture};
 use crate::options::songs::CorpusOptions;
 use crate::picture::measures_picture;
 
@@ -55,8 +55,8 @@ pub struct Options {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Draw the histograms of sampled and real notes into an SVG file.
-    #[arg(long, value_name = "FILE.svg")]
+    /// Draw the histograms of sampled and real notes, into a .png or .svg file.
+    #[arg(long, value_name = "FILE.png|FILE.svg")]
     picture: Option<PathBuf>,
     #[command(flatten)]
     controls: Controls,
@@ -68,7 +68,7 @@ const TOGETHER: usize = 16;
 pub fn run(options: &Options) -> anyhow::Result<String> {
     let sampling = options.controls.sampling()?;
     if let Some(picture) = &options.picture {
-        ensure_writable(picture, &["svg"])?;
+        ensure_writable(picture, &["png", "svg"])?;
     }
     let file = ModelFile::open(options.model.as_deref())?;
     let model = file.model()?;
@@ -149,7 +149,7 @@ fn expressive_model(
     let report = Report::of(&samples, &real, &training, &whole);
     if let Some(path) = &options.picture {
         let real: Vec<&[Note]> = real.iter().map(|song| song.notes.as_slice()).collect();
-        measures_picture::draw(path, &samples, &real)?;
+        write_picture(path, &measures_picture::draw(&samples, &real)?, "Sampled and real notes")?;
     }
 
     if options.json {

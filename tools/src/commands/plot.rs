@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
-use pianola_host::files::write_whole;
 use pianola_host::midi_file::Score;
 
-use crate::options::output::{ensure_apart, ensure_writable};
+use crate::options::output::{ensure_apart, ensure_writable, write_picture};
 use crate::options::songs::read_midi;
 use crate::picture::roll::{self, Coloring, View};
 
@@ -23,7 +22,7 @@ pub struct Options {
     /// Picture to write, .png or .svg [default: FILE.png beside the piece].
     #[arg(long, value_name = "FILE.png|FILE.svg")]
     out: Option<PathBuf>,
-    /// What colour tells: how loud a note is, or which track plays it.
+    /// Colour notes by velocity or by track.
     #[arg(long, value_enum, default_value_t = Color::Velocity)]
     color: Color,
     /// Where in the piece the picture starts [default: at its first note].
@@ -56,7 +55,7 @@ enum Color {
 pub fn run(options: &Options) -> anyhow::Result<String> {
     let name = || options.file.display().to_string();
     let out = options.out.clone().unwrap_or_else(|| options.file.with_extension("png"));
-    let ending = ensure_writable(&out, &["png", "svg"])?;
+    ensure_writable(&out, &["png", "svg"])?;
     let score = read_midi(&options.file)?.score().with_context(name)?;
     ensure_apart(&out, &options.file)?;
 
@@ -81,8 +80,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let (width, height) = (options.width, options.height);
     let view = View { score: &score, title: &title, coloring, from, to, width, height };
     let picture = roll::draw(&view)?;
-    let bytes = if ending == "png" { picture.png()? } else { picture.svg(&title).into_bytes() };
-    write_whole(&out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
+    write_picture(&out, &picture, &title)?;
     Ok(format!("wrote {}\n", out.display()))
 }
 

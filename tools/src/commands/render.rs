@@ -4,15 +4,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
 use pianola_host::midi_file::TimedNote;
 
 use crate::options::output::{ensure_apart, ensure_writable};
 use crate::options::songs::read_midi;
-use crate::sound::audio::{Audio, RATE};
-use crate::sound::{soundfont, strings, tone};
+use crate::sound::audio::Performance;
+use crate::sound::soundfont::{self, LoadedFont};
+use crate::sound::{RATE, strings};
 
 #[derive(Args)]
 #[command(after_help = "\
+Every file has the same loudness, -18 LUFS as EBU R 128 measures it, so pieces of a corpus are equally loud;
+a limiter keeps peaks below -1 dBFS. Memory does not grow with the piece, which may last six hours.
+
 Examples:
   tools render piece.mid
   tools render piece.mid --soundfont piano.sf2 --out concert.wav")]
@@ -34,8 +39,8 @@ pub struct Options {
 /// Seconds in which the last notes fade.
 const TAIL: f64 = 1.5;
 
-/// Longest piece: its samples take more than a gigabyte.
-const MAX_SECONDS: f64 = 3600.0;
+/// Longest piece, in seconds: a WAV file holds three quarters of an hour more.
+pub const MAX_SECONDS: f64 = 6.0 * 3600.0;
 
 pub fn run(options: &Options) -> anyhow::Result<String> {
     let name = || options.file.display().to_string();
@@ -50,41 +55,54 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     for input in soundfont.iter().chain([&options.file]) {
         ensure_apart(&out, input)?;
     }
-    let audio = render(&strings::sounding(&score), soundfont.as_deref()).with_context(name)?;
-    write(&audio, &out)?;
+    let mut performance =
+        render(&strings::sounding(&score), soundfont.as_deref()).with_context(name)?;
+    performance.progress = progress_bar(performance.samples);
+    write(&performance, &out)?;
+    performance.progress.finish_and_clear();
     let with = match soundfont {
         Some(path) => path.display().to_string(),
         None => "a plain piano tone; --soundfont FILE.sf2 sounds better".into(),
     };
-    Ok(format!("wrote {}: {:.1} s, with {with}\n", out.display(), audio.seconds()))
+    Ok(format!("wrote {}: {:.1} s, with {with}\n", out.display(), performance.seconds()))
 }
 
 /// What writes a file of the kind that its name says.
-pub fn writer(out: &Path) -> anyhow::Result<fn(&Audio, &Path) -> anyhow::Result<()>> {
+pub fn writer(out: &Path) -> anyhow::Result<fn(&Performance, &Path) -> anyhow::Result<()>> {
     Ok(match ensure_writable(out, &["wav", "ogg"])?.as_str() {
         #[cfg(feature = "ogg")]
-        "ogg" => Audio::write_ogg,
+        "ogg" => Performance::write_ogg,
         #[cfg(not(feature = "ogg"))]
         "ogg" => anyhow::bail!(
             "{}: this build writes no .ogg: build with `--features ogg`, which takes a C compiler, \
              or write a .wav",
             out.display()
         ),
-        _ => Audio::write_wav,
+        _ => Performance::write_wav,
     })
 }
 
-/// Plays notes, in any order, with a SoundFont or with a plain piano tone; what it returns lasts
-/// [`TAIL`] longer than the last of them.
-pub fn render(notes: &[TimedNote], soundfont: Option<&Path>) -> anyhow::Result<Audio> {
-    let notes = strings::one_string_each(notes.to_vec());
-    let end = notes.iter().map(|note| note.end).fold(0.0, f64::max);
-    ensure!(end <= MAX_SECONDS, "lasts {:.1} hours: at most one can be rendered", end / 3600.0);
+/// Refuses pieces that last too long for a sound file.
+pub fn ensure_short_enough(seconds: f64) -> anyhow::Result<()> {
+    let (hours, most) = (seconds / 3600.0, MAX_SECONDS / 3600.0);
+    ensure!(seconds <= MAX_SECONDS, "lasts {hours:.1} hours: a sound file holds at most {most}");
+    Ok(())
+}
+
+/// Notes, in any order, with what plays them: a SoundFont or a plain piano tone. What is written of
+/// it lasts [`TAIL`] longer than the last of them.
+pub fn render(notes: &[TimedNote], soundfont: Option<&Path>) -> anyhow::Result<Performance> {
+    let strings = strings::one_string_each(notes.to_vec());
+    let end = strings.0.iter().map(|note| note.end).fold(0.0, f64::max);
+    ensure_short_enough(end)?;
     let samples = ((end + TAIL) * f64::from(RATE)).round() as usize;
-    let mut audio = match soundfont {
-        Some(path) => soundfont::play(&notes, path, samples)?,
-        None => tone::play(&notes, samples),
-    };
-    audio.fade_out(RATE as usize / 4);
-    Ok(audio)
+    let soundfont = soundfont.map(LoadedFont::open).transpose()?;
+    Ok(Performance { strings, soundfont, samples, progress: ProgressBar::hidden() })
+}
+
+/// How much is rendered and how long the rest takes; each sample is made twice.
+fn progress_bar(samples: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("rendering {bar:40} {percent:>3} %, {eta} left");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(2 * samples as u64).with_style(style)
 }

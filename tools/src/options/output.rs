@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
+use pianola_host::files::write_whole;
+use pianola_picture::canvas::Picture;
 
 /// Refuses what cannot be written: a folder, a file in a folder that is not there, and one whose name ends
 /// in none of `endings`, if there are any. Returns the ending, in lower case.
@@ -29,4 +31,11 @@ pub fn ensure_apart(out: &Path, input: &Path) -> anyhow::Result<()> {
         matches!((out.canonicalize(), input.canonicalize()), (Ok(out), Ok(input)) if out == input);
     ensure!(!same, "{} would be overwritten: name another file", input.display());
     Ok(())
+}
+
+/// Writes a picture as PNG or, if its name ends in `.svg`, as SVG with a title.
+pub fn write_picture(out: &Path, picture: &Picture, title: &str) -> anyhow::Result<()> {
+    let svg = out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("svg"));
+    let bytes = picture.encode(if svg { "svg" } else { "png" }, title)?;
+    write_whole(out, &bytes).with_context(|| format!("cannot write {}", out.display()))
 }

@@ -1,19 +1,16 @@
 //! A picture of how notes are distributed: sampled pieces beside real ones.
 
-use std::path::Path;
-
-use anyhow::Context;
-use pianola_host::files::write_whole;
+use pianola_picture::axis::{Axis, Scale, Tick};
+use pianola_picture::canvas::{Area, Picture};
+use pianola_picture::chart::{Chart, Marks, Series};
+use pianola_picture::palette;
 use pianola_runtime::Note;
 use pianola_runtime::vocabulary::{TIME_BINS, VELOCITY_BINS, seconds, time_bin, velocity_bin};
-use plotters::coord::Shift;
-use plotters::prelude::*;
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-
-/// Vermilion and blue of Okabe and Ito's palette, which most eyes tell apart.
-const SAMPLED: RGBColor = RGBColor(213, 94, 0);
-const REAL: RGBColor = RGBColor(0, 114, 178);
+/// Size of the picture, of which each panel has a row.
+const WIDTH: u32 = 900;
+const ROW: u32 = 250;
+const MARGIN: f32 = 20.0;
 
 /// Widest interval with a bar of its own, in semitones: two octaves.
 const WIDEST: i32 = 24;
@@ -23,8 +20,8 @@ struct Panel {
     title: &'static str,
     unit: &'static str,
     bins: usize,
-    /// What stands below a bin.
-    label: fn(usize) -> String,
+    /// Where round values lie among the bins, and their names.
+    ticks: fn() -> Vec<Tick>,
     /// The bins of a piece's notes.
     of: fn(&[Note]) -> Vec<usize>,
 }
@@ -34,35 +31,35 @@ const PANELS: [Panel; 5] = [
         title: "Pitch",
         unit: "MIDI note number",
         bins: 128,
-        label: |bin| bin.to_string(),
+        ticks: || (0..=10).map(|octave| tick(12.0 * f64::from(octave), 12 * octave)).collect(),
         of: |piece| piece.iter().map(|note| usize::from(note.pitch)).collect(),
     },
     Panel {
-        title: "Step from note to note",
-        unit: "seconds",
-        bins: TIME_BINS,
-        label: time_label,
-        of: |piece| piece.iter().skip(1).map(|note| usize::from(time_bin(note.step))).collect(),
+        title: "Inter-onset interval",
+        unit: "seconds, eight bins an octave; notes struck together are left out",
+        bins: TIME_BINS - 1,
+        ticks: time_ticks,
+        of: |piece| piece.iter().skip(1).filter_map(|note| positive_bin(note.step)).collect(),
     },
     Panel {
         title: "Duration",
-        unit: "seconds",
-        bins: TIME_BINS,
-        label: time_label,
-        of: |piece| piece.iter().map(|note| usize::from(time_bin(note.duration))).collect(),
+        unit: "seconds, eight bins an octave",
+        bins: TIME_BINS - 1,
+        ticks: time_ticks,
+        of: |piece| piece.iter().filter_map(|note| positive_bin(note.duration)).collect(),
     },
     Panel {
         title: "Velocity",
-        unit: "MIDI velocity",
+        unit: "MIDI velocity, four in a bin",
         bins: VELOCITY_BINS,
-        label: |bin| (bin * 128 / VELOCITY_BINS).to_string(),
+        ticks: || (0..8).map(|at| tick(4.0 * f64::from(at), 16 * at)).collect(),
         of: |piece| piece.iter().map(|note| usize::from(velocity_bin(note.velocity))).collect(),
     },
     Panel {
         title: "Interval from note to note",
-        unit: "semitones, two octaves and wider at the ends",
+        unit: "semitones; two octaves and wider at the ends",
         bins: 2 * WIDEST as usize + 1,
-        label: |bin| (bin as i32 - WIDEST).to_string(),
+        ticks: || (-4..=4).map(|at| tick(f64::from(6 * at + WIDEST), 6 * at)).collect(),
         of: |piece| {
             let interval = |pair: &[Note]| i32::from(pair[1].pitch) - i32::from(pair[0].pitch);
             let bin = |pair| (interval(pair).clamp(-WIDEST, WIDEST) + WIDEST) as usize;
@@ -71,78 +68,84 @@ const PANELS: [Panel; 5] = [
     },
 ];
 
-fn time_label(bin: usize) -> String {
-    let from = seconds(bin.min(TIME_BINS - 1) as u8, 0);
-    if from < 0.1 { format!("{from:.3}") } else { format!("{from:.2}") }
+/// The middle of a bin, by the name of its value.
+fn tick(bin: f64, value: i32) -> Tick {
+    Tick { at: bin + 0.5, name: value.to_string() }
 }
 
-/// Draws histograms of pitch, step, duration, velocity and interval, the sampled pieces' beside the
-/// real ones', into an SVG file.
-pub fn draw(path: &Path, samples: &[&[Note]], real: &[&[Note]]) -> anyhow::Result<()> {
-    let mut svg = String::new();
-    {
-        let area = SVGBackend::with_string(&mut svg, (1000, 240 * PANELS.len() as u32))
-            .into_drawing_area();
-        area.fill(&WHITE)?;
-        for (cell, panel) in area.split_evenly((PANELS.len(), 1)).iter().zip(&PANELS) {
-            let sets = [("sampled", SAMPLED, samples), ("real", REAL, real)];
-            bar_chart(cell, panel, sets)?;
-        }
-        area.present()?;
+/// The bin of a time, counted from the first that is not for no time at all.
+fn positive_bin(time: f32) -> Option<usize> {
+    usize::from(time_bin(time)).checked_sub(1)
+}
+
+/// Round times among the bins of times.
+fn time_ticks() -> Vec<Tick> {
+    let place = |time: f32| {
+        let bin = time_bin(time);
+        let (from, to) = (seconds(bin, 0), seconds(bin + 1, 0));
+        f64::from(bin) - 1.0 + f64::from((time - from) / (to - from))
+    };
+    let named = [
+        ("0.01", 0.01),
+        ("0.02", 0.02),
+        ("0.05", 0.05),
+        ("0.1", 0.1),
+        ("0.2", 0.2),
+        ("0.5", 0.5),
+        ("1", 1.0),
+        ("2", 2.0),
+        ("5", 5.0),
+        ("10", 10.0),
+    ];
+    named.map(|(name, time)| Tick { at: place(time), name: name.into() }).into()
+}
+
+/// Draws histograms of pitch, inter-onset interval, duration, velocity and interval, the sampled
+/// pieces' beside the real ones'.
+pub fn draw(samples: &[&[Note]], real: &[&[Note]]) -> anyhow::Result<Picture> {
+    let mut picture = Picture::new(WIDTH, ROW * PANELS.len() as u32, palette::PAPER)?;
+    for (row, panel) in PANELS.iter().enumerate() {
+        let area = Area {
+            left: MARGIN,
+            top: MARGIN + row as f32 * ROW as f32,
+            width: WIDTH as f32 - 2.0 * MARGIN,
+            height: ROW as f32 - 1.5 * MARGIN,
+        };
+        chart(panel, samples, real).draw(&mut picture, area);
     }
-    write_whole(path, svg.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+    Ok(picture)
 }
 
 /// For each bin a bar of each set, side by side.
-fn bar_chart(
-    area: &Area,
-    panel: &Panel,
-    sets: [(&str, RGBColor, &[&[Note]]); 2],
-) -> anyhow::Result<()> {
-    let sets = sets.map(|(name, color, pieces)| (name, color, shares(panel, pieces)));
-    let high = sets.iter().flat_map(|(.., shares)| shares).copied().fold(1e-6, f64::max);
-    let mut chart = ChartBuilder::on(area)
-        .caption(panel.title, ("sans-serif", 16))
-        .margin(6)
-        .x_label_area_size(34)
-        .y_label_area_size(50)
-        .build_cartesian_2d(0.0..panel.bins as f64, 0.0..high * 1.05)?;
-    chart
-        .configure_mesh()
-        .x_desc(panel.unit)
-        .y_desc("share")
-        .x_labels(16)
-        .x_label_formatter(&|place| (panel.label)(*place as usize))
-        .disable_x_mesh()
-        .light_line_style(TRANSPARENT)
-        .draw()?;
-    for (place, (name, color, shares)) in sets.into_iter().enumerate() {
-        let bars = shares.into_iter().enumerate().filter(|&(_, share)| share > 0.0);
-        let bars = bars.map(|(bin, share)| {
-            let left = bin as f64 + 0.1 + 0.4 * place as f64;
-            Rectangle::new([(left, 0.0), (left + 0.4, share)], color.filled())
+fn chart(panel: &Panel, samples: &[&[Note]], real: &[&[Note]]) -> Chart {
+    let sets = [("real", 0, real), ("sampled", 1, samples)];
+    let sets = sets.map(|(name, index, pieces)| (name, index, percents(panel, pieces)));
+    let high = sets.iter().flat_map(|(.., percents)| percents).copied().fold(1e-3, f64::max);
+    let series = sets.map(|(name, index, percents)| {
+        let bars = percents.into_iter().enumerate().map(|(bin, percent)| {
+            let left = bin as f64 + 0.08 + 0.42 * index as f64;
+            (left, left + 0.42, percent)
         });
-        chart
-            .draw_series(bars)?
-            .label(name)
-            .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 10, y + 5)], color.filled()));
+        let (name, color) = (name.into(), palette::series(index));
+        Series { name, color, marks: Marks::Bars(bars.collect()) }
+    });
+    let (label, to) = (panel.unit.into(), panel.bins as f64);
+    Chart {
+        title: panel.title.into(),
+        x: Axis { label, from: 0.0, to, scale: Scale::Linear, ticks: (panel.ticks)() },
+        y: Axis::linear("% of notes", (0.0, high), 4),
+        series: series.into(),
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .border_style(BLACK)
-        .background_style(WHITE)
-        .draw()?;
-    Ok(())
 }
 
-fn shares(panel: &Panel, pieces: &[&[Note]]) -> Vec<f64> {
+/// How many of a hundred notes lie in each bin.
+fn percents(panel: &Panel, pieces: &[&[Note]]) -> Vec<f64> {
     let mut counts = vec![0.0; panel.bins];
     for bin in pieces.iter().flat_map(|piece| (panel.of)(piece)) {
         counts[bin.min(panel.bins - 1)] += 1.0;
     }
     let total = counts.iter().sum::<f64>().max(1.0);
-    counts.into_iter().map(|count| count / total).collect()
+    counts.into_iter().map(|count| 100.0 * count / total).collect()
 }
 
 #[cfg(test)]
@@ -152,18 +155,20 @@ mod tests {
 
     #[test]
     fn both_sets_have_their_bars() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("picture.svg");
         let note = |pitch| Note { pitch, velocity: 80, step: 0.25, duration: 0.5 };
         let (low, high) = ([40, 41].map(note), [80, 81, 82].map(note));
-        draw(&path, &[&low], &[&high]).unwrap();
-        let svg = std::fs::read_to_string(&path).unwrap();
-        for part in ["<svg", "Pitch", "Duration", "Velocity", "Interval", "sampled", "real"] {
-            assert!(svg.contains(part), "{part}");
-        }
+        let svg = draw(&[&low], &[&high]).unwrap().svg("measures");
         // A bar for each pitch, of the other parts one each, and the legends.
-        assert_eq!(svg.matches("fill=\"#D55E00\"").count(), 2 + 4 + 5);
-        assert_eq!(svg.matches("fill=\"#0072B2\"").count(), 3 + 4 + 5);
-        draw(&path, &[], &[]).unwrap();
+        assert_eq!(svg.matches("fill=\"#d55e00\"").count(), 2 + 4 + 5);
+        assert_eq!(svg.matches("fill=\"#0072b2\"").count(), 3 + 4 + 5);
+        draw(&[], &[]).unwrap();
+    }
+
+    #[test]
+    fn ticks_of_times_lie_where_the_times_do() {
+        for tick in time_ticks() {
+            let time: f32 = tick.name.parse().unwrap();
+            assert_eq!(Some(tick.at as usize), positive_bin(time), "{tick:?}");
+        }
     }
 }

@@ -1,6 +1,5 @@
-//! Pictures, as SVG or as PNG.
+//! Pictures of pieces and of their measures.
 
-pub mod canvas;
+mod legend;
 pub mod measures_picture;
-pub mod palette;
 pub mod roll;

@@ -2,9 +2,10 @@
 //! takes to be legible.
 
 use pianola_host::midi_file::{Score, TimedNote};
+use pianola_picture::canvas::{Align, Area, Picture};
+use pianola_picture::palette;
 
-use crate::picture::canvas::{Align, Area, Picture};
-use crate::picture::palette;
+use crate::picture::legend::{Head, names};
 
 /// What the colour of a note tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,21 +28,23 @@ pub struct View<'a> {
     pub height: Option<u32>,
 }
 
-/// Space around the picture.
-const MARGIN: f32 = 24.0;
-/// Height of title and legend.
-const HEADER: f32 = 44.0;
-/// Width of the names of octaves and of the keyboard.
-const NAMES: f32 = 30.0;
-const KEYBOARD: f32 = 22.0;
-/// Heights under a roll: the pedal, the names of times, the space before the next row.
-const PEDAL: f32 = 14.0;
-const TIMES: f32 = 20.0;
-const BETWEEN: f32 = 12.0;
+/// Width of a page that pictures are legible on. Letters and the space around them are as large as
+/// it takes when the picture is shown at this width, and sizes below are in its pixels.
+const PAGE: f32 = 800.0;
 
-/// Sizes of letters.
-const LARGE: f32 = 20.0;
-const SMALL: f32 = 11.0;
+/// Space around the picture.
+const MARGIN: f32 = 12.0;
+/// Width of the names of octaves and of the keyboard.
+const NAMES: f32 = 20.0;
+const KEYBOARD: f32 = 12.0;
+/// Heights under a roll: the pedal, the names of times, the space before the next row.
+const PEDAL: f32 = 11.0;
+const TIMES: f32 = 16.0;
+const BETWEEN: f32 = 7.0;
+/// Size of letters.
+const LETTERS: f32 = 10.5;
+/// Between two names of times, at least.
+const TICK_WIDTH: f32 = 60.0;
 
 /// Pixels that a note and a second take at least: with less, notes are dots and chords are blots.
 const NOTE_WIDTH: f64 = 7.0;
@@ -49,15 +52,13 @@ const SECOND_WIDTH: f64 = 25.0;
 /// Most rows, however long the piece.
 const MAX_ROWS: usize = 16;
 /// Height of the lane of a pitch.
-const LANE: std::ops::RangeInclusive<f32> = 4.0..=9.0;
+const LANE: std::ops::RangeInclusive<f32> = 5.0..=9.0;
 /// The lowest lane that is legible.
 const LOW_LANE: f32 = 3.0;
 /// Height that the lanes of all rows should have together, if they may.
-const LANES_HEIGHT: f32 = 900.0;
+const LANES_HEIGHT: f32 = 1000.0;
 /// Fewest pitches: a piece of few pitches should not be drawn as wide stripes.
 const FEWEST_PITCHES: u8 = 25;
-/// Pixels between two names of times, at least.
-const TICK_WIDTH: f64 = 90.0;
 
 /// A note to draw, and who plays it.
 struct Bar<'a> {
@@ -67,6 +68,10 @@ struct Bar<'a> {
 
 /// Where everything lies.
 struct Layout {
+    /// Pixels for one of a page's.
+    scale: f32,
+    /// Height of title and legend.
+    head: f32,
     rows: usize,
     row_height: f32,
     /// Seconds in a row.
@@ -80,7 +85,7 @@ struct Layout {
 }
 
 impl Layout {
-    fn new(view: &View, bars: &[Bar]) -> Self {
+    fn new(view: &View, bars: &[Bar], scale: f32, head: f32) -> Self {
         let lowest = bars.iter().map(|bar| bar.note.pitch).min().unwrap_or(60);
         let highest = bars.iter().map(|bar| bar.note.pitch).max().unwrap_or(60);
         // A lane more on each side, and then as many as the fewest take.
@@ -90,10 +95,11 @@ impl Layout {
         let pitches = f32::from(highest - lowest + 1);
 
         let seconds = view.to - view.from;
-        let left = MARGIN + NAMES + KEYBOARD;
-        let width = view.width as f32 - left - MARGIN;
+        let margin = MARGIN * scale;
+        let left = margin + (NAMES + KEYBOARD) * scale;
+        let width = view.width as f32 - left - margin;
         let pedal = view.score.pedal.iter().any(|&(down, up)| down < view.to && up > view.from);
-        let under = if pedal { PEDAL } else { 0.0 } + TIMES + BETWEEN;
+        let under = (if pedal { PEDAL } else { 0.0 } + TIMES + BETWEEN) * scale;
 
         let legible = f64::max(seconds * SECOND_WIDTH, bars.len() as f64 * NOTE_WIDTH);
         let wanted = ((legible / f64::from(width)).ceil() as usize).clamp(1, MAX_ROWS);
@@ -103,7 +109,7 @@ impl Layout {
                 (wanted, lane.clamp(*LANE.start(), *LANE.end()))
             }
             Some(height) => {
-                let room = height as f32 - 2.0 * MARGIN - HEADER + BETWEEN;
+                let room = height as f32 - 2.0 * margin - head + BETWEEN * scale;
                 let lane = |rows: usize| (room / rows as f32 - under) / pitches;
                 let rows = (1..=wanted).rfind(|&rows| lane(rows) >= LOW_LANE).unwrap_or(1);
                 (rows, lane(rows).max(0.5))
@@ -111,16 +117,17 @@ impl Layout {
         };
         let row_height = lane * pitches + under;
         let span = seconds / rows as f64;
-        Self { rows, row_height, span, left, width, lowest, highest, lane, pedal }
+        Self { scale, head, rows, row_height, span, left, width, lowest, highest, lane, pedal }
     }
 
     fn height(&self) -> f32 {
-        2.0 * MARGIN + HEADER + self.rows as f32 * self.row_height - BETWEEN
+        let rows = self.rows as f32 * self.row_height;
+        (2.0 * MARGIN - BETWEEN) * self.scale + self.head + rows
     }
 
     /// The roll of a row.
     fn roll(&self, row: usize) -> Area {
-        let top = MARGIN + HEADER + row as f32 * self.row_height;
+        let top = MARGIN * self.scale + self.head + row as f32 * self.row_height;
         let height = self.lane * f32::from(self.highest - self.lowest + 1);
         Area { left: self.left, top, width: self.width, height }
     }
@@ -142,10 +149,12 @@ pub fn draw(view: &View) -> anyhow::Result<Picture> {
     // Later notes over earlier ones.
     bars.sort_by(|a, b| a.note.start.total_cmp(&b.note.start));
 
-    let layout = Layout::new(view, &bars);
+    let scale = (view.width as f32 / PAGE).max(1.0);
+    let head = head(view, &bars, scale)?;
+    let layout = Layout::new(view, &bars, scale, head.height());
     let height = view.height.unwrap_or(layout.height().ceil() as u32);
     let mut picture = Picture::new(view.width, height, palette::PAPER)?;
-    header(&mut picture, view, &bars);
+    head.draw(&mut picture, MARGIN * scale);
     for row in 0..layout.rows {
         let from = view.from + layout.span * row as f64;
         let to = from + layout.span;
@@ -165,65 +174,25 @@ pub fn draw(view: &View) -> anyhow::Result<Picture> {
 }
 
 /// The title, how much there is, and what the colours mean.
-fn header(picture: &mut Picture, view: &View, bars: &[Bar]) {
-    let baseline = MARGIN + LARGE * 0.75;
-    picture.text(view.title, (MARGIN, baseline), Align::Left, LARGE, palette::TEXT);
+fn head(view: &View, bars: &[Bar], scale: f32) -> anyhow::Result<Head> {
     let begun = bars.iter().filter(|bar| bar.note.start >= view.from).count();
     let notes = if begun == 1 { "note" } else { "notes" };
     let seconds = (view.to - view.from).round();
     let amount = format!("{begun} {notes}, {}", clock(seconds, 1.0, seconds));
-    let after = MARGIN + picture.text_width(view.title, LARGE) + 14.0;
-    picture.text(&amount, (after, baseline), Align::Left, 13.0, palette::FAINT_TEXT);
-
-    let mut right = view.width as f32 - MARGIN;
-    match view.coloring {
-        Coloring::Velocity => {
-            let (softest, loudest) = (palette::SOFTEST, palette::LOUDEST);
-            let mut label = |picture: &mut Picture, text: &str| {
-                picture.text(text, (right, baseline), Align::Right, SMALL, palette::FAINT_TEXT);
-                right -= picture.text_width(text, SMALL) + 7.0;
-                right
-            };
-            let end = label(picture, "loud");
-            let steps = loudest - softest + 1;
-            let left = end - f32::from(steps);
-            for step in 0..steps {
-                let left = left + f32::from(step);
-                let area = Area { left, top: baseline - 9.0, width: 1.0, height: 10.0 };
-                picture.bar(area, 0.0, palette::loudness(softest + step));
-            }
-            right = left - 7.0;
-            picture.text("soft", (right, baseline), Align::Right, SMALL, palette::FAINT_TEXT);
-        }
-        Coloring::Instrument => {
-            for (index, name) in names(view.score).iter().enumerate().rev() {
-                picture.text(name, (right, baseline), Align::Right, SMALL, palette::FAINT_TEXT);
-                right -= picture.text_width(name, SMALL) + 5.0 + 16.0;
-                let area = Area { left: right, top: baseline - 8.0, width: 16.0, height: 8.0 };
-                picture.bar(area, 3.0, palette::instrument(index));
-                right -= 18.0;
-            }
-        }
-    }
-}
-
-/// What to call the instruments: each its own name.
-fn names(score: &Score) -> Vec<String> {
-    let instruments = &score.instruments;
-    let alone = |name: &str| instruments.iter().filter(|other| other.name == name).count() == 1;
-    let named =
-        instruments.iter().enumerate().map(|(index, instrument)| match instrument.name.as_str() {
-            "" => format!("instrument {}", index + 1),
-            name if alone(name) => name.to_string(),
-            name => format!("{name} {}", index + 1),
-        });
-    named.collect()
+    let instruments = match view.coloring {
+        Coloring::Velocity => None,
+        Coloring::Instrument => Some(names(view.score)),
+    };
+    let margin = MARGIN * scale;
+    let ends = (margin, view.width as f32 - margin);
+    Head::new(view.title, amount, instruments, LETTERS * scale, ends)
 }
 
 /// The keyboard and the lanes of its keys.
 fn lanes(picture: &mut Picture, layout: &Layout, row: usize) {
     let roll = layout.roll(row);
-    let keys = Area { left: roll.left - KEYBOARD, width: KEYBOARD - 4.0, ..roll };
+    let (keyboard, letters) = (KEYBOARD * layout.scale, LETTERS * layout.scale);
+    let keys = Area { left: roll.left - keyboard, width: keyboard - 4.0, ..roll };
     picture.bar(roll, 0.0, palette::WHITE_LANE);
     // An edge around the keys, which are as white as the paper.
     let edge = Area { left: keys.left - 1.0, width: keys.width + 2.0, ..keys };
@@ -244,12 +213,19 @@ fn lanes(picture: &mut Picture, layout: &Layout, row: usize) {
             picture.bar(seam, 0.0, palette::LINE);
         }
     }
+    // Where octaves are lower than letters, only some are named.
+    let apart = (1.2 * letters / (12.0 * layout.lane)).ceil().max(1.0) as u8;
     for pitch in (layout.lowest..=layout.highest).filter(|pitch| pitch % 12 == 0) {
         let lane = layout.lane(row, pitch, roll.left, roll.right());
         picture.bar(Area { top: lane.bottom() - 0.5, height: 1.0, ..lane }, 0.0, palette::LINE);
-        let name = format!("C{}", i32::from(pitch) / 12 - 1);
-        let at = (keys.left - 5.0, lane.bottom() - layout.lane / 2.0 + SMALL * 0.36);
-        picture.text(&name, at, Align::Right, SMALL, palette::FAINT_TEXT);
+        // Names stand beside their keys, and never past the ends of the keyboard.
+        let lowest = roll.bottom() - 0.04 * letters;
+        let baseline = (lane.bottom() - layout.lane / 2.0 + letters * 0.36).min(lowest);
+        if pitch / 12 % apart == 0 {
+            let name = format!("C{}", i32::from(pitch) / 12 - 1);
+            let at = (keys.left - 3.0 * layout.scale, baseline);
+            picture.text(&name, at, Align::Right, letters, palette::FAINT_TEXT);
+        }
     }
 }
 
@@ -264,10 +240,12 @@ fn times(
 ) {
     const STEPS: [f64; 15] =
         [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0];
-    let least = TICK_WIDTH * layout.span / f64::from(layout.width);
+    let letters = LETTERS * layout.scale;
+    let least = f64::from(TICK_WIDTH * layout.scale) * layout.span / f64::from(layout.width);
     let step = STEPS.into_iter().find(|&step| step >= least).unwrap_or(least);
     let roll = layout.roll(row);
-    let bottom = roll.bottom() + if layout.pedal { PEDAL } else { 0.0 };
+    let pedal = if layout.pedal { PEDAL } else { 0.0 };
+    let baseline = roll.bottom() + (pedal + TIMES - 3.5) * layout.scale;
     // Counted, so that no error of rounding adds up.
     let mut count = (from / step).ceil();
     while count * step < to || (to == end && count * step <= end) {
@@ -276,8 +254,7 @@ fn times(
         let line = Area { left: x - 0.5, top: roll.top, width: 1.0, height: roll.height + 4.0 };
         picture.bar(line, 0.0, palette::LINE);
         let name = clock(seconds, step, end);
-        let at = (x, bottom + TIMES - 5.0);
-        picture.text(&name, at, Align::Middle, SMALL, palette::FAINT_TEXT);
+        picture.text(&name, (x, baseline), Align::Middle, letters, palette::FAINT_TEXT);
         count += 1.0;
     }
 }
@@ -308,7 +285,7 @@ fn note(
     let roll = layout.roll(row);
     let color = match coloring {
         Coloring::Velocity => palette::loudness(bar.note.velocity),
-        Coloring::Instrument => palette::instrument(bar.instrument),
+        Coloring::Instrument => palette::series(bar.instrument),
     };
     let (start, end) = (across(bar.note.start), across(bar.note.end));
     let left = start.max(roll.left);
@@ -335,20 +312,20 @@ fn pedal(
     across: impl Fn(f64) -> f32,
 ) {
     let roll = layout.roll(row);
-    let baseline = roll.bottom() + PEDAL - 3.0;
-    picture.text(
-        "pedal",
-        (roll.left - 6.0, baseline),
-        Align::Right,
-        SMALL - 1.0,
-        palette::FAINT_TEXT,
-    );
+    let scale = layout.scale;
+    let at = (roll.left - 3.0 * scale, roll.bottom() + (PEDAL - 1.5) * scale);
+    picture.text("pedal", at, Align::Right, 0.85 * LETTERS * scale, palette::FAINT_TEXT);
     for &(down, up) in pedal {
         let left = across(down).max(roll.left);
         let right = (across(up) - 1.0).max(left + 1.0).min(roll.right());
         if across(up) > roll.left && left < roll.right() {
-            let area = Area { left, top: roll.bottom() + 6.0, width: right - left, height: 4.0 };
-            picture.bar(area, 2.0, palette::PEDAL);
+            let area = Area {
+                left,
+                top: roll.bottom() + 4.0 * scale,
+                width: right - left,
+                height: 3.0 * scale,
+            };
+            picture.bar(area, 1.5 * scale, palette::PEDAL);
         }
     }
 }

@@ -1,133 +1,212 @@
-//! Sound as samples, and as a file.
+//! Sound as a file: as loud as every other, and written while it is made.
 
-use std::io::Cursor;
+use std::io::{self, Write};
 #[cfg(feature = "ogg")]
 use std::num::{NonZeroU8, NonZeroU32};
 use std::path::Path;
 
 use anyhow::Context;
-use hound::{SampleFormat, WavSpec, WavWriter};
-use pianola_host::files::write_whole;
+use indicatif::ProgressBar;
+use pianola_host::files::write_whole_with;
 #[cfg(feature = "ogg")]
-use vorbis_rs::{VorbisBitrateManagementStrategy, VorbisEncoderBuilder};
+use vorbis_rs::{VorbisBitrateManagementStrategy, VorbisEncoder, VorbisEncoderBuilder};
 
-/// Samples a second, of each side.
-pub const RATE: u32 = 44_100;
+use crate::sound::limiter::Limiter;
+use crate::sound::loudness::Meter;
+use crate::sound::soundfont::{LoadedFont, SoundFontPlayer};
+use crate::sound::strings::Strings;
+use crate::sound::tone::TonePlayer;
+use crate::sound::{BLOCK, RATE, Sample, Source};
 
-/// The loudest sample of a file, 1 dB below the most it holds: players that resample need room.
-const PEAK: f32 = 0.891;
+/// Samples over which a file's end fades, so that it does not end with a click.
+const FADE: usize = RATE as usize / 4;
 
-/// Sound, as loud as it came out of an instrument.
-pub struct Audio {
-    /// Left and right.
-    pub samples: Vec<[f32; 2]>,
+/// Notes with what plays them. Sound is made when it is written, twice: first to measure it.
+///
+/// Takes memory for the notes, what sounds at a time, and a SoundFont; none for its length.
+pub struct Performance {
+    pub strings: Strings,
+    /// The plain tone if there is none.
+    pub soundfont: Option<LoadedFont>,
+    /// Samples until its end.
+    pub samples: usize,
+    /// Counts samples, each twice.
+    pub progress: ProgressBar,
 }
 
-impl Audio {
-    /// Silence.
-    pub fn silent(samples: usize) -> Self {
-        Self { samples: vec![[0.0; 2]; samples] }
-    }
-
+impl Performance {
     /// Seconds that it lasts.
     pub fn seconds(&self) -> f64 {
-        self.samples.len() as f64 / f64::from(RATE)
+        self.samples as f64 / f64::from(RATE)
     }
 
-    /// Falls silent over its last samples, so that it does not end with a click.
-    pub fn fade_out(&mut self, samples: usize) {
-        let count = samples.min(self.samples.len());
-        let last = self.samples.iter_mut().rev().take(count);
-        for (index, sample) in last.enumerate() {
-            let gain = index as f32 / count as f32;
-            *sample = sample.map(|side| side * gain);
-        }
-    }
-
-    /// What makes the loudest moment as loud as a file's loudest sample, multiplied.
-    fn gain(&self) -> f32 {
-        let sides = self.samples.iter().flatten();
-        let loudest = sides.fold(0.0, |loudest: f32, side| loudest.max(side.abs()));
-        if loudest > 0.0 { PEAK / loudest } else { 0.0 }
-    }
-
-    /// Writes a WAV file of 16 bits, stereo. All of it is made louder or softer by the same factor,
-    /// so that the loudest moment just fits.
-    pub fn write_wav(&self, path: &Path) -> anyhow::Result<()> {
-        let gain = self.gain() * f32::from(i16::MAX);
-        let spec = WavSpec {
-            channels: 2,
-            sample_rate: RATE,
-            bits_per_sample: 16,
-            sample_format: SampleFormat::Int,
+    /// Makes all samples, and hands them over block by block.
+    fn play(&self, mut take: impl FnMut(&[Sample]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let mut source: Box<dyn Source> = match &self.soundfont {
+            Some(font) => Box::new(SoundFontPlayer::new(font, &self.strings)?),
+            None => Box::new(TonePlayer::new(&self.strings)),
         };
-        let mut file = Cursor::new(Vec::with_capacity(4 * self.samples.len() + 44));
-        let mut encode = || -> hound::Result<()> {
-            let mut writer = WavWriter::new(&mut file, spec)?;
-            for side in self.samples.iter().flatten() {
-                writer.write_sample((side * gain).round() as i16)?;
+        let mut block = [[0.0; 2]; BLOCK];
+        let mut done = 0;
+        while done < self.samples {
+            let block = &mut block[..BLOCK.min(self.samples - done)];
+            source.play(block)?;
+            for (at, sample) in (done..).zip(block.iter_mut()) {
+                let left = self.samples - 1 - at;
+                if left < FADE {
+                    *sample = sample.map(|side| side * left as f32 / FADE as f32);
+                }
             }
-            writer.finalize()
-        };
-        let written = encode().map_err(anyhow::Error::new);
-        let written = written.and_then(|()| Ok(write_whole(path, file.get_ref())?));
-        written.with_context(|| format!("cannot write {}", path.display()))
+            take(block)?;
+            done += block.len();
+            self.progress.inc(block.len() as u64);
+        }
+        Ok(())
     }
 
-    /// Writes an Ogg Vorbis file, less than a tenth of the WAV file, as loud.
+    /// The same, as loud as every other file and nowhere too loud for one.
+    fn play_levelled(
+        &self,
+        mut take: impl FnMut(&[Sample]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut meter = Meter::new()?;
+        self.play(|block| meter.hear(block))?;
+        let gain = meter.gain()?;
+        let mut limiter = Limiter::new();
+        let (mut louder, mut out) = (Vec::with_capacity(BLOCK), Vec::with_capacity(BLOCK));
+        self.play(|block| {
+            louder.clear();
+            louder.extend(block.iter().map(|sample| sample.map(|side| side * gain)));
+            out.clear();
+            limiter.limit(&louder, &mut out);
+            take(&out)
+        })?;
+        out.clear();
+        limiter.finish(&mut out);
+        take(&out)
+    }
+
+    /// Writes a WAV file of 16 bits, stereo.
+    pub fn write_wav(&self, path: &Path) -> anyhow::Result<()> {
+        write_file(path, |file| {
+            file.write_all(&wav_header(self.samples)?)?;
+            let mut bytes = Vec::with_capacity(4 * BLOCK);
+            self.play_levelled(|block| {
+                bytes.clear();
+                for side in block.iter().flatten() {
+                    let level = (side * f32::from(i16::MAX)).round() as i16;
+                    bytes.extend(level.to_le_bytes());
+                }
+                Ok(file.write_all(&bytes)?)
+            })
+        })
+    }
+
+    /// Writes an Ogg Vorbis file, less than a tenth of the WAV file.
     #[cfg(feature = "ogg")]
     pub fn write_ogg(&self, path: &Path) -> anyhow::Result<()> {
-        let written = self.ogg().and_then(|file| Ok(write_whole(path, &file)?));
-        written.with_context(|| format!("cannot write {}", path.display()))
+        write_file(path, |file| {
+            let mut encoder = ogg_encoder(file)?;
+            self.play_levelled(|block| encode(&mut encoder, block))?;
+            encoder.finish()?;
+            Ok(())
+        })
     }
+}
 
-    #[cfg(feature = "ogg")]
-    fn ogg(&self) -> anyhow::Result<Vec<u8>> {
-        let rate = NonZeroU32::new(RATE).context("no samples a second")?;
-        // The same sound makes the same file, so the stream's number is not drawn.
-        let mut builder = VorbisEncoderBuilder::new_with_serial(
-            rate,
-            NonZeroU8::MIN.saturating_add(1),
-            Vec::new(),
-            1,
-        );
-        let quality = VorbisBitrateManagementStrategy::QualityVbr { target_quality: 0.6 };
-        let mut encoder = builder.bitrate_management_strategy(quality).build()?;
-        let gain = self.gain();
-        for block in self.samples.chunks(OGG_BLOCK) {
-            let side = |side: usize| -> Vec<f32> {
-                block.iter().map(|sample| gain * sample[side]).collect()
-            };
-            encoder.encode_audio_block([side(0), side(1)])?;
-        }
-        Ok(encoder.finish()?)
-    }
+fn write_file(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    write_whole_with(path, |file| {
+        let mut file = io::BufWriter::new(file);
+        write(&mut file).map_err(io::Error::other)?;
+        file.flush()
+    })
+    .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The header of a WAV file of so many samples: of known length, so that it can go to a pipe.
+fn wav_header(samples: usize) -> anyhow::Result<Vec<u8>> {
+    const SIDES: u16 = 2;
+    const BYTES: u16 = 2;
+    let frame = SIDES * BYTES;
+    let data = samples.checked_mul(usize::from(frame)).and_then(|bytes| u32::try_from(bytes).ok());
+    let data = data.filter(|&bytes| bytes < u32::MAX - 36).context("too long for a WAV file")?;
+    let word = |word: u16| word.to_le_bytes().to_vec();
+    let long = |long: u32| long.to_le_bytes().to_vec();
+    let (pcm, bits) = (1, 8 * BYTES);
+    Ok([
+        b"RIFF".to_vec(),
+        long(36 + data),
+        b"WAVEfmt ".to_vec(),
+        [long(16), word(pcm), word(SIDES), long(RATE)].concat(),
+        [long(RATE * u32::from(frame)), word(frame), word(bits)].concat(),
+        b"data".to_vec(),
+        long(data),
+    ]
+    .concat())
+}
+
+#[cfg(feature = "ogg")]
+fn ogg_encoder<W: Write>(file: W) -> anyhow::Result<VorbisEncoder<W>> {
+    let rate = NonZeroU32::new(RATE).context("no samples a second")?;
+    let sides = NonZeroU8::MIN.saturating_add(1);
+    // The same sound makes the same file, so the stream's number is not random.
+    let mut builder = VorbisEncoderBuilder::new_with_serial(rate, sides, file, 1);
+    let quality = VorbisBitrateManagementStrategy::QualityVbr { target_quality: 0.6 };
+    Ok(builder.bitrate_management_strategy(quality).build()?)
 }
 
 /// Samples that are encoded at a time.
 #[cfg(feature = "ogg")]
 const OGG_BLOCK: usize = 1024;
 
-#[cfg(all(test, feature = "ogg"))]
+#[cfg(feature = "ogg")]
+fn encode<W: Write>(encoder: &mut VorbisEncoder<W>, block: &[Sample]) -> anyhow::Result<()> {
+    for block in block.chunks(OGG_BLOCK) {
+        let side = |side: usize| -> Vec<f32> { block.iter().map(|sample| sample[side]).collect() };
+        encoder.encode_audio_block([side(0), side(1)])?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::f32::consts::TAU;
-
-    use vorbis_rs::VorbisDecoder;
-
     use super::*;
 
     #[test]
+    fn a_wav_header_is_read_by_others() {
+        let mut file = wav_header(3).unwrap();
+        file.extend([1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0]);
+        let wav = hound::WavReader::new(file.as_slice()).unwrap();
+        let spec = wav.spec();
+        assert_eq!((spec.channels, spec.sample_rate, spec.bits_per_sample), (2, RATE, 16));
+        let samples: Vec<i16> = wav.into_samples().map(Result::unwrap).collect();
+        assert_eq!(samples, [1, 2, 3, 4, 5, 6]);
+        assert!(wav_header(1 << 30).is_err());
+    }
+
+    #[cfg(feature = "ogg")]
+    #[test]
     fn an_ogg_file_sounds_as_it_should() {
+        use std::f32::consts::TAU;
+
         // Half a second of silence, then one of a tone on the left.
         let (silence, tone) = (RATE as usize / 2, RATE as usize);
-        let sine = |index: usize| (TAU * 440.0 * index as f32 / RATE as f32).sin();
-        let mut audio = Audio::silent(silence);
-        audio.samples.extend((0..tone).map(|index| [0.3 * sine(index), 0.0]));
-        let file = audio.ogg().unwrap();
-        assert!(file == audio.ogg().unwrap(), "the same sound, another file");
+        let sine = |at: usize| (TAU * 440.0 * at as f32 / RATE as f32).sin();
+        let mut samples = vec![[0.0; 2]; silence];
+        samples.extend((0..tone).map(|at| [0.8 * sine(at), 0.0]));
+        let encoded = || {
+            let mut encoder = ogg_encoder(Vec::new()).unwrap();
+            samples.chunks(BLOCK).for_each(|block| encode(&mut encoder, block).unwrap());
+            encoder.finish().unwrap()
+        };
+        let file = encoded();
+        assert!(file == encoded(), "the same sound, another file");
 
-        let mut decoder = VorbisDecoder::<&[u8]>::new(file.as_slice()).unwrap();
+        let mut decoder = vorbis_rs::VorbisDecoder::<&[u8]>::new(file.as_slice()).unwrap();
         assert_eq!((decoder.channels().get(), decoder.sampling_frequency().get()), (2, RATE));
         let mut sides = [Vec::new(), Vec::new()];
         while let Some(block) = decoder.decode_audio_block().unwrap() {
@@ -135,17 +214,12 @@ mod tests {
                 side.extend_from_slice(samples);
             }
         }
-        let [left, right] = sides;
-        assert_eq!((left.len(), right.len()), (silence + tone, silence + tone));
-        let error = |side: &[f32], wanted: f32| {
-            let from = silence.saturating_sub(1000);
-            let wrong = side[from..].iter().enumerate().map(|(index, sample)| {
-                let after = (from + index).checked_sub(silence);
-                (sample - after.map_or(0.0, |index| wanted * sine(index))).powi(2)
-            });
-            (wrong.sum::<f32>() / (side.len() - from) as f32).sqrt()
-        };
-        assert!(error(&left, PEAK) < 0.02, "{}", error(&left, PEAK));
-        assert!(error(&right, 0.0) < 0.02, "{}", error(&right, 0.0));
+        for (side, decoded) in sides.iter().enumerate() {
+            assert_eq!(decoded.len(), samples.len());
+            let wrong =
+                decoded.iter().zip(&samples).map(|(out, sides)| (out - sides[side]).powi(2));
+            let error = (wrong.sum::<f32>() / samples.len() as f32).sqrt();
+            assert!(error < 0.02, "{error}");
+        }
     }
 }

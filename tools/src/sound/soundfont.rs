@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
 use anyhow::{Context, anyhow, ensure};
-use pianola_host::midi_file::TimedNote;
 use rustysynth::{SoundFont, Synthesizer, SynthesizerSettings};
 
-use crate::sound::audio::{Audio, RATE};
+use crate::sound::strings::Strings;
+use crate::sound::{RATE, Sample, Source};
 
 /// Where systems keep SoundFonts.
 const FOLDERS: [&str; 5] = [
@@ -39,31 +39,25 @@ fn first(folder: &Path) -> Option<PathBuf> {
     files.filter(soundfont).min_by_key(default)
 }
 
-/// Plays notes on the first instrument of a SoundFont: in nearly all, a piano.
-pub fn play(notes: &[TimedNote], path: &Path, samples: usize) -> anyhow::Result<Audio> {
-    let damaged = || anyhow!("{} is damaged: use another SoundFont, or --plain", path.display());
-    without_panic(|| play_or_panic(notes, path, samples)).ok_or_else(damaged)?
+/// A SoundFont in memory, which is as much as its file takes.
+pub struct LoadedFont {
+    font: Arc<SoundFont>,
+    path: PathBuf,
 }
 
-/// Some damaged SoundFonts make `rustysynth` panic: they are to be refused like any other bad file,
-/// without a word from the panic itself.
-fn without_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
-    thread_local! {
-        static QUIET: Cell<bool> = const { Cell::new(false) };
+impl LoadedFont {
+    /// Reads a SoundFont.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let name = || path.display().to_string();
+        let file = File::open(path).with_context(|| format!("cannot open {}", name()))?;
+        let mut file = BufReader::new(file);
+        check_sizes(&mut file).with_context(|| format!("cannot play {}", name()))?;
+        file.rewind().with_context(name)?;
+        let font = without_panic(|| SoundFont::new(&mut file))
+            .ok_or_else(|| damaged(path))?
+            .with_context(|| format!("{} is no SoundFont that can be played", name()))?;
+        Ok(Self { font: Arc::new(font), path: path.into() })
     }
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let hook = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            if !QUIET.get() {
-                hook(info);
-            }
-        }));
-    });
-    QUIET.set(true);
-    let result = panic::catch_unwind(AssertUnwindSafe(work));
-    QUIET.set(false);
-    result.ok()
 }
 
 /// Refuses a SoundFont with a chunk larger than the rest of the file: `rustysynth` allocates what a
@@ -96,46 +90,99 @@ fn check_sizes(file: &mut BufReader<File>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn play_or_panic(notes: &[TimedNote], path: &Path, samples: usize) -> anyhow::Result<Audio> {
-    let name = || path.display().to_string();
-    let file = File::open(path).with_context(|| format!("cannot open {}", name()))?;
-    let mut file = BufReader::new(file);
-    check_sizes(&mut file).with_context(|| format!("cannot play {}", name()))?;
-    file.rewind().with_context(name)?;
-    let font = SoundFont::new(&mut file)
-        .with_context(|| format!("{} is no SoundFont that can be played", name()))?;
-    let mut settings = SynthesizerSettings::new(RATE as i32);
-    // With a pedal down, more strings sound than a synthesizer's usual 64.
-    settings.maximum_polyphony = 256;
-    let mut synthesizer = Synthesizer::new(&Arc::new(font), &settings).with_context(name)?;
+fn damaged(path: &Path) -> anyhow::Error {
+    anyhow!("{} is damaged: use another SoundFont, or --plain", path.display())
+}
 
-    // (sample, note-ons after note-offs, pitch, velocity)
-    let sample = |seconds: f64| (seconds * f64::from(RATE)).round() as usize;
-    let mut events: Vec<(usize, bool, u8, u8)> = Vec::with_capacity(2 * notes.len());
-    for note in notes {
-        events.push((sample(note.start), true, note.pitch, note.velocity));
-        events.push((sample(note.end).max(sample(note.start) + 1), false, note.pitch, 0));
-    }
-    events.sort_unstable();
+/// A key that goes down or up.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Event {
+    sample: usize,
+    /// Keys that go up come before those that go down.
+    down: bool,
+    pitch: u8,
+    velocity: u8,
+}
 
-    let mut left = vec![0.0; samples];
-    let mut right = vec![0.0; samples];
-    let mut now = 0;
-    let mut play_until = |synthesizer: &mut Synthesizer, then: usize| {
-        let then = then.clamp(now, samples);
-        synthesizer.render(&mut left[now..then], &mut right[now..then]);
-        now = then;
-    };
-    for (at, on, pitch, velocity) in events {
-        play_until(&mut synthesizer, at);
-        if on {
-            synthesizer.note_on(0, i32::from(pitch), i32::from(velocity));
-        } else {
-            synthesizer.note_off(0, i32::from(pitch));
+/// Plays notes on the first instrument of a SoundFont: in nearly all, a piano.
+pub struct SoundFontPlayer<'f> {
+    font: &'f LoadedFont,
+    synthesizer: Synthesizer,
+    /// From the last to the next.
+    events: Vec<Event>,
+    /// Samples played.
+    now: usize,
+}
+
+impl<'f> SoundFontPlayer<'f> {
+    pub fn new(font: &'f LoadedFont, strings: &Strings) -> anyhow::Result<Self> {
+        let mut settings = SynthesizerSettings::new(RATE as i32);
+        // With a pedal down, more strings sound than a synthesizer's usual 64.
+        settings.maximum_polyphony = 256;
+        let synthesizer = without_panic(|| Synthesizer::new(&font.font, &settings))
+            .ok_or_else(|| damaged(&font.path))?
+            .with_context(|| font.path.display().to_string())?;
+        let sample = |seconds: f64| (seconds * f64::from(RATE)).round() as usize;
+        let mut events: Vec<Event> = Vec::with_capacity(2 * strings.0.len());
+        for note in &strings.0 {
+            let (start, pitch) = (sample(note.start), note.pitch);
+            let end = sample(note.end).max(start + 1);
+            events.push(Event { sample: start, down: true, pitch, velocity: note.velocity });
+            events.push(Event { sample: end, down: false, pitch, velocity: 0 });
         }
+        events.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(Self { font, synthesizer, events, now: 0 })
     }
-    play_until(&mut synthesizer, samples);
-    Ok(Audio { samples: left.into_iter().zip(right).map(|(left, right)| [left, right]).collect() })
+
+    fn play_or_panic(&mut self, block: &mut [Sample]) {
+        let (mut left, mut right) = (vec![0.0; block.len()], vec![0.0; block.len()]);
+        let mut done = 0;
+        loop {
+            let next = self.events.last().map_or(usize::MAX, |event| event.sample - self.now);
+            let until = next.clamp(done, block.len());
+            self.synthesizer.render(&mut left[done..until], &mut right[done..until]);
+            done = until;
+            match self.events.pop_if(|event| event.sample - self.now < block.len()) {
+                Some(Event { down: true, pitch, velocity, .. }) => {
+                    self.synthesizer.note_on(0, i32::from(pitch), i32::from(velocity));
+                }
+                Some(Event { pitch, .. }) => self.synthesizer.note_off(0, i32::from(pitch)),
+                None => break,
+            }
+        }
+        for (sample, sides) in block.iter_mut().zip(left.into_iter().zip(right)) {
+            *sample = sides.into();
+        }
+        self.now += block.len();
+    }
+}
+
+impl Source for SoundFontPlayer<'_> {
+    fn play(&mut self, block: &mut [Sample]) -> anyhow::Result<()> {
+        let path = &self.font.path;
+        without_panic(|| self.play_or_panic(block)).ok_or_else(|| damaged(path))
+    }
+}
+
+/// Some damaged SoundFonts make `rustysynth` panic: they are to be refused like any other bad file,
+/// without a word from the panic itself.
+fn without_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
+    thread_local! {
+        static QUIET: Cell<bool> = const { Cell::new(false) };
+    }
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let hook = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                hook(info);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(work));
+    QUIET.set(false);
+    result.ok()
 }
 
 #[cfg(test)]

@@ -3,12 +3,15 @@
 
 use pianola_host::midi_file::{Score, TimedNote};
 
+/// Notes by onset, no two of which sound on one string at once.
+pub struct Strings(pub Vec<TimedNote>);
+
 /// The notes of all instruments as one piano sounds them, by onset: a note lasts until its key and
 /// the pedal are up, or until its string is struck again.
 pub fn sounding(score: &Score) -> Vec<TimedNote> {
     let played = score.instruments.iter().flat_map(|instrument| &instrument.notes);
     let held = played.map(|note| TimedNote { end: held(note.end, &score.pedal), ..*note });
-    one_string_each(held.collect())
+    one_string_each(held.collect()).0
 }
 
 /// When a note ends whose key is released at a time: later if the pedal is down then.
@@ -22,7 +25,7 @@ fn held(released: f64, pedal: &[(f64, f64)]) -> f64 {
 
 /// Ends each note where the next on its string begins; of notes that strike a string at once, the
 /// loudest counts, and it is held as long as any of them.
-pub fn one_string_each(mut notes: Vec<TimedNote>) -> Vec<TimedNote> {
+pub fn one_string_each(mut notes: Vec<TimedNote>) -> Strings {
     notes.sort_by(|a, b| a.start.total_cmp(&b.start).then(a.pitch.cmp(&b.pitch)));
     let mut strings: Vec<TimedNote> = Vec::with_capacity(notes.len());
     let mut last_of_pitch = [None; 256];
@@ -40,7 +43,7 @@ pub fn one_string_each(mut notes: Vec<TimedNote>) -> Vec<TimedNote> {
         last_of_pitch[usize::from(note.pitch)] = Some(strings.len());
         strings.push(note);
     }
-    strings
+    Strings(strings)
 }
 
 #[cfg(test)]
@@ -66,6 +69,6 @@ mod tests {
     fn a_string_struck_twice_at_once_sounds_once() {
         let loud = TimedNote { velocity: 90, ..note(60, 1.0, 1.2) };
         let once = one_string_each(vec![note(60, 1.0, 2.0), loud]);
-        assert_eq!(once, [TimedNote { velocity: 90, ..note(60, 1.0, 2.0) }]);
+        assert_eq!(once.0, [TimedNote { velocity: 90, ..note(60, 1.0, 2.0) }]);
     }
 }

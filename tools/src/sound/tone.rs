@@ -10,48 +10,51 @@ use std::f32::consts::{PI, TAU};
 use pianola_host::midi_file::TimedNote;
 use rayon::prelude::*;
 
-use crate::sound::audio::{Audio, RATE};
-
-/// Notes that one thread plays at a time.
-const TOGETHER: usize = 32;
+use crate::sound::strings::Strings;
+use crate::sound::{RATE, Sample, Source};
 
 /// Plays notes.
-pub fn play(notes: &[TimedNote], samples: usize) -> Audio {
-    // Each thread plays some successive notes into a piece of its own; the pieces are added up in
-    // their order, so that the sums come out the same on any number of threads.
-    let pieces: Vec<(usize, Audio)> =
-        notes.par_chunks(TOGETHER).map(|notes| play_together(notes, samples)).collect();
-    let mut audio = Audio::silent(samples);
-    for (start, piece) in pieces {
-        for (sum, part) in audio.samples[start..].iter_mut().zip(piece.samples) {
-            *sum = [sum[0] + part[0], sum[1] + part[1]];
-        }
-    }
-    audio
+pub struct TonePlayer<'s> {
+    /// Those that are still to start, by onset.
+    notes: &'s [TimedNote],
+    voices: Vec<Voice>,
+    /// Samples played.
+    now: usize,
 }
 
-/// Plays notes into a piece of sound that starts at the sample returned.
-fn play_together(notes: &[TimedNote], samples: usize) -> (usize, Audio) {
-    let sample = |seconds: f64| ((seconds * f64::from(RATE)).round() as usize).min(samples);
-    let first = notes.iter().map(|note| sample(note.start)).min().unwrap_or(0);
-    let mut piece = Audio::silent(0);
-    for note in notes {
-        let start = sample(note.start);
-        let held = sample(note.end) - start;
-        let tone = tone(note.pitch, note.velocity, held, samples - start);
-        let offset = start - first;
-        let end = offset + tone.len();
-        if piece.samples.len() < end {
-            piece.samples.resize(end, [0.0; 2]);
-        }
-        // As from the player's seat: low notes on the left.
-        let angle = PI / 4.0 * (1.0 + 0.6 * (f32::from(note.pitch) - 64.0) / 64.0);
-        let (right, left) = angle.sin_cos();
-        for (sum, part) in piece.samples[offset..end].iter_mut().zip(tone) {
-            *sum = [sum[0] + left * part, sum[1] + right * part];
-        }
+impl<'s> TonePlayer<'s> {
+    pub fn new(strings: &'s Strings) -> Self {
+        Self { notes: &strings.0, voices: Vec::new(), now: 0 }
     }
-    (first, piece)
+}
+
+impl Source for TonePlayer<'_> {
+    fn play(&mut self, block: &mut [Sample]) -> anyhow::Result<()> {
+        let sample = |seconds: f64| (seconds * f64::from(RATE)).round() as usize;
+        let end = self.now + block.len();
+        let begin = self.notes.partition_point(|note| sample(note.start) < end);
+        let (begin, later) = self.notes.split_at(begin);
+        self.notes = later;
+        self.voices.extend(begin.iter().map(|note| {
+            let start = sample(note.start);
+            let held = sample(note.end).saturating_sub(start);
+            Voice::new(note.pitch, note.velocity, start.saturating_sub(self.now), held)
+        }));
+        // Voices are added up in their order, so that the sums are the same on any number of threads.
+        let length = block.len();
+        let tones: Vec<Vec<f32>> =
+            self.voices.par_iter_mut().map(|voice| voice.next(length)).collect();
+        block.fill([0.0; 2]);
+        for (voice, tone) in self.voices.iter().zip(tones) {
+            let [left, right] = voice.sides;
+            for (sum, part) in block.iter_mut().zip(tone) {
+                *sum = [sum[0] + left * part, sum[1] + right * part];
+            }
+        }
+        self.voices.retain(|voice| !voice.is_over());
+        self.now = end;
+        Ok(())
+    }
 }
 
 /// A sine that fades.
@@ -113,6 +116,9 @@ fn partials(pitch: u8, velocity: u8) -> Vec<Partial> {
 /// Sines that are computed together.
 const LANES: usize = 8;
 
+/// Samples that a bank of sines computes at a time.
+const CHUNK: usize = 128;
+
 /// Some sines, each a complex number that turns and shrinks from sample to sample.
 #[derive(Clone, Copy)]
 struct Bank {
@@ -136,18 +142,21 @@ impl Bank {
         bank
     }
 
-    /// Adds the next samples.
-    fn play(&mut self, samples: &mut [f32]) {
-        for sample in samples {
+    /// Adds the next samples, each lane's to its own sum.
+    fn play(&mut self, sums: &mut [[f32; LANES]]) {
+        // Copied, so that they stay in registers.
+        let Self { mut real, mut imaginary, turn_real, turn_imaginary } = *self;
+        for sums in sums {
             for lane in 0..LANES {
-                let (real, imaginary) = (self.real[lane], self.imaginary[lane]);
-                let (cosine, sine) = (self.turn_real[lane], self.turn_imaginary[lane]);
-                self.real[lane] = real * cosine - imaginary * sine;
-                self.imaginary[lane] = real * sine + imaginary * cosine;
+                let (cosine, sine) = (turn_real[lane], turn_imaginary[lane]);
+                let next = real[lane] * cosine - imaginary[lane] * sine;
+                imaginary[lane] = real[lane] * sine + imaginary[lane] * cosine;
+                real[lane] = next;
+                // Each starts at zero, as a string does.
+                sums[lane] += imaginary[lane];
             }
-            // Each starts at zero, as a string does.
-            *sample += self.imaginary.iter().sum::<f32>();
         }
+        (self.real, self.imaginary) = (real, imaginary);
     }
 
     /// Lets all fade faster.
@@ -165,36 +174,81 @@ impl Bank {
 /// From this note on, strings have no dampers.
 const UNDAMPED: u8 = 89;
 
-/// A note whose key is held for some samples, until it has faded or for so many samples at most.
-fn tone(pitch: u8, velocity: u8, held: usize, most: usize) -> Vec<f32> {
-    let mut banks: Vec<Bank> = partials(pitch, velocity).chunks(LANES).map(Bank::new).collect();
-    let mut samples = Vec::new();
-    let mut damped = false;
-    while samples.len() < most && !banks.is_empty() {
-        let now = samples.len();
-        if now >= held && !damped && pitch < UNDAMPED {
-            // The long strings resist longer.
-            let seconds = 0.08 * ((60.0 - f32::from(pitch)) / 36.0).exp2();
-            let shrink = (-1.0 / (seconds * RATE as f32)).exp();
-            banks.iter_mut().for_each(|bank| bank.dampen(shrink));
-            damped = true;
-        }
-        let mut until = (now + 512).min(most);
-        if now < held {
-            until = until.min(held);
-        }
-        samples.resize(until, 0.0);
-        banks.iter_mut().for_each(|bank| bank.play(&mut samples[now..until]));
-        while banks.last().is_some_and(Bank::is_silent) {
-            banks.pop();
+/// A string that sounds.
+struct Voice {
+    banks: Vec<Bank>,
+    pitch: u8,
+    /// How much of it is heard on the left and on the right.
+    sides: [f32; 2],
+    /// Samples until it starts.
+    wait: usize,
+    /// Samples that it has sounded.
+    age: usize,
+    /// Samples that its key is held.
+    held: usize,
+    damped: bool,
+    /// Samples that the hammer stays on the string: for some milliseconds, a hard one less.
+    contact: f32,
+}
+
+impl Voice {
+    fn new(pitch: u8, velocity: u8, wait: usize, held: usize) -> Self {
+        // As from the player's seat: low notes on the left.
+        let angle = PI / 4.0 * (1.0 + 0.6 * (f32::from(pitch) - 64.0) / 64.0);
+        let (right, left) = angle.sin_cos();
+        Self {
+            banks: partials(pitch, velocity).chunks(LANES).map(Bank::new).collect(),
+            pitch,
+            sides: [left, right],
+            wait,
+            age: 0,
+            held,
+            damped: false,
+            contact: RATE as f32 * (0.003 - 0.002 * f32::from(velocity.min(127)) / 127.0),
         }
     }
-    // The hammer stays on the string for some milliseconds, a hard one less.
-    let contact = RATE as f32 * (0.003 - 0.002 * f32::from(velocity.min(127)) / 127.0);
-    for (index, sample) in samples.iter_mut().take(contact as usize).enumerate() {
-        *sample *= 0.5 - 0.5 * (PI * index as f32 / contact).cos();
+
+    /// Whether it has faded.
+    fn is_over(&self) -> bool {
+        self.banks.is_empty()
     }
-    samples
+
+    /// The next samples; fewer if it fades before.
+    fn next(&mut self, length: usize) -> Vec<f32> {
+        let wait = self.wait.min(length);
+        self.wait -= wait;
+        let mut samples = vec![0.0; wait];
+        samples.reserve_exact(length - wait);
+        while samples.len() < length && !self.banks.is_empty() {
+            if self.age >= self.held && !self.damped && self.pitch < UNDAMPED {
+                self.dampen();
+            }
+            let mut count = CHUNK.min(length - samples.len());
+            if self.age < self.held {
+                count = count.min(self.held - self.age);
+            }
+            let mut sums = [[0.0; LANES]; CHUNK];
+            self.banks.iter_mut().for_each(|bank| bank.play(&mut sums[..count]));
+            for (age, sums) in (self.age..).zip(&sums[..count]) {
+                let sum: f32 = sums.iter().sum();
+                let part = age as f32 / self.contact;
+                samples.push(if part < 1.0 { sum * (0.5 - 0.5 * (PI * part).cos()) } else { sum });
+            }
+            self.age += count;
+            while self.banks.last().is_some_and(Bank::is_silent) {
+                self.banks.pop();
+            }
+        }
+        samples
+    }
+
+    fn dampen(&mut self) {
+        // The long strings resist longer.
+        let seconds = 0.08 * ((60.0 - f32::from(self.pitch)) / 36.0).exp2();
+        let shrink = (-1.0 / (seconds * RATE as f32)).exp();
+        self.banks.iter_mut().for_each(|bank| bank.dampen(shrink));
+        self.damped = true;
+    }
 }
 
 #[cfg(test)]
@@ -202,6 +256,30 @@ mod tests {
     use super::*;
 
     const SECOND: usize = RATE as usize;
+
+    /// A note whose key is held for some samples, until it has faded or for so many samples at most.
+    fn tone(pitch: u8, velocity: u8, held: usize, most: usize) -> Vec<f32> {
+        Voice::new(pitch, velocity, 0, held).next(most)
+    }
+
+    #[test]
+    fn blocks_of_any_length_sound_alike() {
+        let note = |pitch, start| TimedNote { start, end: start + 0.3, pitch, velocity: 80 };
+        let strings = Strings(vec![note(60, 0.05), note(64, 0.05), note(96, 0.41)]);
+        let play = |length: usize| {
+            let mut player = TonePlayer::new(&strings);
+            let mut samples = vec![[0.0; 2]; SECOND];
+            samples.chunks_mut(length).for_each(|block| assert!(player.play(block).is_ok()));
+            samples
+        };
+        let (short, long) = (play(100), play(SECOND));
+        let difference =
+            short.iter().flatten().zip(long.iter().flatten()).map(|(a, b)| (a - b).abs());
+        assert!(difference.fold(0.0, f32::max) < 1e-4);
+        let start = (0.05 * RATE as f32) as usize;
+        assert!(long[..start].iter().all(|sample| *sample == [0.0; 2]));
+        assert!(long[start + 200..][..200].iter().any(|sample| sample[0].abs() > 1e-3));
+    }
 
     /// The root of the mean square.
     fn loudness(samples: &[f32]) -> f32 {

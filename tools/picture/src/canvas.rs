@@ -1,15 +1,14 @@
-//! Pictures of bars and words, as SVG or as PNG: both hold the same outlines, so they look the
-//! same, on every machine and without a font installed there.
+//! Pictures of bars, lines and words, as SVG or as PNG: both hold the same outlines, so they look
+//! the same.
 
 use std::fmt::Write;
 
 use anyhow::Context;
-use tiny_skia::{FillRule, Paint, Path, PathBuilder, PathSegment, Pixmap, Transform};
-use ttf_parser::{Face, GlyphId, OutlineBuilder};
+use tiny_skia::{
+    FillRule, LineCap, LineJoin, Paint, Path, PathBuilder, PathSegment, Pixmap, Stroke, Transform,
+};
 
-/// Inter Medium, cut down to the letters of western Europe by fontTools' `pyftsubset`, without
-/// hints and kerning.
-static FONT: &[u8] = include_bytes!("../../font/Inter-latin.ttf");
+use crate::fonts::Fonts;
 
 /// Red, green and blue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,25 +17,34 @@ pub struct Color(pub u8, pub u8, pub u8);
 /// Where a text stands relative to its point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
+    /// It starts there.
     Left,
+    /// Its middle is there.
     Middle,
+    /// It ends there.
     Right,
 }
 
 /// A rectangle, in pixels from the top left.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Area {
+    /// Its left edge.
     pub left: f32,
+    /// Its upper edge.
     pub top: f32,
+    /// From left to right.
     pub width: f32,
+    /// Downwards.
     pub height: f32,
 }
 
 impl Area {
+    /// Its right edge.
     pub fn right(&self) -> f32 {
         self.left + self.width
     }
 
+    /// Its lower edge.
     pub fn bottom(&self) -> f32 {
         self.top + self.height
     }
@@ -45,23 +53,30 @@ impl Area {
 enum Outline {
     Bar { area: Area, radius: f32 },
     Letters(Path),
+    Line { path: Path, width: f32 },
 }
+
+/// Radius of the paper's corners, as a share of its width.
+const CORNER: f32 = 0.005;
 
 /// Filled outlines, each over those before.
 pub struct Picture {
     width: u32,
     height: u32,
-    font: Face<'static>,
+    fonts: Fonts,
     outlines: Vec<(Outline, Color)>,
 }
 
 impl Picture {
-    /// A picture of one colour.
-    pub fn new(width: u32, height: u32, color: Color) -> anyhow::Result<Self> {
-        let font = Face::parse(FONT, 0).context("the built-in font is damaged")?;
-        let mut picture = Self { width, height, font, outlines: Vec::new() };
+    /// A picture on paper of one colour, whose corners are round: on a page of another colour it is
+    /// a card.
+    ///
+    /// # Errors
+    /// If the built-in font is damaged.
+    pub fn new(width: u32, height: u32, paper: Color) -> anyhow::Result<Self> {
+        let mut picture = Self { width, height, fonts: Fonts::new()?, outlines: Vec::new() };
         let area = Area { left: 0.0, top: 0.0, width: width as f32, height: height as f32 };
-        picture.bar(area, 0.0, color);
+        picture.bar(area, CORNER * width as f32, paper);
         Ok(picture)
     }
 
@@ -73,42 +88,56 @@ impl Picture {
         }
     }
 
+    /// A line from point to point, with round joints and ends. Fewer than two points are nothing.
+    pub fn line(&mut self, points: &[(f32, f32)], width: f32, color: Color) {
+        let mut path = PathBuilder::new();
+        for (index, &(x, y)) in points.iter().enumerate() {
+            if index == 0 { path.move_to(x, y) } else { path.line_to(x, y) }
+        }
+        if let Some(path) = path.finish() {
+            self.outlines.push((Outline::Line { path, width }, color));
+        }
+    }
+
     /// Words, with their baseline on the point.
     pub fn text(&mut self, text: &str, at: (f32, f32), align: Align, size: f32, color: Color) {
-        let left = match align {
+        let glyphs = self.fonts.glyphs(text);
+        let width: f32 = size * glyphs.iter().map(|glyph| glyph.advance).sum::<f32>();
+        let mut left = match align {
             Align::Left => at.0,
-            Align::Middle => at.0 - self.text_width(text, size) / 2.0,
-            Align::Right => at.0 - self.text_width(text, size),
+            Align::Middle => at.0 - width / 2.0,
+            Align::Right => at.0 - width,
         };
-        let scale = self.scale(size);
-        let mut pen = Pen { path: PathBuilder::new(), left, baseline: at.1, scale };
-        for letter in text.chars() {
-            let glyph = self.glyph(letter);
-            self.font.outline_glyph(glyph, &mut pen);
-            pen.left += self.advance(glyph) * scale;
+        let mut letters = PathBuilder::new();
+        for glyph in glyphs {
+            // Glyphs point up, and pixels count down.
+            let place = Transform::from_row(size, 0.0, 0.0, -size, left, at.1);
+            if let Some(outline) = glyph.outline.and_then(|outline| outline.transform(place)) {
+                letters.push_path(&outline);
+            }
+            left += size * glyph.advance;
         }
-        if let Some(path) = pen.path.finish() {
+        if let Some(path) = letters.finish() {
             self.outlines.push((Outline::Letters(path), color));
         }
     }
 
     /// Pixels from the start of a text to its end.
     pub fn text_width(&self, text: &str, size: f32) -> f32 {
-        let advances = text.chars().map(|letter| self.advance(self.glyph(letter)));
-        advances.sum::<f32>() * self.scale(size)
+        self.fonts.width(text, size)
     }
 
-    fn scale(&self, size: f32) -> f32 {
-        size / f32::from(self.font.units_per_em())
+    /// What its words are written with.
+    pub fn fonts(&self) -> &Fonts {
+        &self.fonts
     }
 
-    /// The glyph of a letter; of one that the font lacks, its empty box.
-    fn glyph(&self, letter: char) -> GlyphId {
-        self.font.glyph_index(letter).unwrap_or(GlyphId(0))
-    }
-
-    fn advance(&self, glyph: GlyphId) -> f32 {
-        f32::from(self.font.glyph_hor_advance(glyph).unwrap_or(0))
+    /// The picture as a file of a kind: `svg`, or else PNG; see [`Self::svg`].
+    ///
+    /// # Errors
+    /// Of [`Self::png`].
+    pub fn encode(&self, kind: &str, title: &str) -> anyhow::Result<Vec<u8>> {
+        if kind == "svg" { Ok(self.svg(title).into_bytes()) } else { self.png() }
     }
 
     /// The picture in the Scalable Vector Graphics format, under a title for those who do not see
@@ -140,12 +169,22 @@ impl Picture {
                 Outline::Letters(path) => {
                     writeln!(svg, "<path d=\"{}\" {fill}/>", commands(path))
                 }
+                Outline::Line { path, width } => writeln!(
+                    svg,
+                    "<path d=\"{}\" fill=\"none\" stroke=\"#{red:02x}{green:02x}{blue:02x}\" \
+                     stroke-width=\"{}\" stroke-linejoin=\"round\" stroke-linecap=\"round\"/>",
+                    commands(path),
+                    number(*width)
+                ),
             };
         }
         svg + "</svg>\n"
     }
 
     /// The picture in the Portable Network Graphics format.
+    ///
+    /// # Errors
+    /// If there is no memory for so many pixels.
     pub fn png(&self) -> anyhow::Result<Vec<u8>> {
         let mut pixels = Pixmap::new(self.width, self.height).with_context(|| {
             format!("no room for {} x {} pixels: make it smaller", self.width, self.height)
@@ -153,57 +192,23 @@ impl Picture {
         for (outline, Color(red, green, blue)) in &self.outlines {
             let mut paint = Paint::default();
             paint.set_color_rgba8(*red, *green, *blue, u8::MAX);
-            let path = match outline {
-                Outline::Bar { area, radius } => rounded(*area, *radius),
-                Outline::Letters(path) => Some(path.clone()),
+            let all = Transform::identity();
+            let mut fill = |path: &Path| {
+                pixels.fill_path(path, &paint, FillRule::Winding, all, None);
             };
-            if let Some(path) = path {
-                let all = Transform::identity();
-                pixels.fill_path(&path, &paint, FillRule::Winding, all, None);
+            match outline {
+                Outline::Bar { area, radius } => {
+                    rounded(*area, *radius).iter().for_each(fill);
+                }
+                Outline::Letters(path) => fill(path),
+                Outline::Line { path, width } => {
+                    let (line_cap, line_join) = (LineCap::Round, LineJoin::Round);
+                    let stroke = Stroke { width: *width, line_cap, line_join, ..Stroke::default() };
+                    pixels.stroke_path(path, &paint, &stroke, all, None);
+                }
             }
         }
         pixels.encode_png().context("cannot encode the picture")
-    }
-}
-
-/// Draws glyphs, whose units point up, onto a picture, whose pixels count down.
-struct Pen {
-    path: PathBuilder,
-    left: f32,
-    baseline: f32,
-    scale: f32,
-}
-
-impl Pen {
-    fn place(&self, x: f32, y: f32) -> (f32, f32) {
-        (self.left + x * self.scale, self.baseline - y * self.scale)
-    }
-}
-
-impl OutlineBuilder for Pen {
-    fn move_to(&mut self, x: f32, y: f32) {
-        let (x, y) = self.place(x, y);
-        self.path.move_to(x, y);
-    }
-
-    fn line_to(&mut self, x: f32, y: f32) {
-        let (x, y) = self.place(x, y);
-        self.path.line_to(x, y);
-    }
-
-    fn quad_to(&mut self, x1: f32, y1: f32, x: f32, y: f32) {
-        let ((x1, y1), (x, y)) = (self.place(x1, y1), self.place(x, y));
-        self.path.quad_to(x1, y1, x, y);
-    }
-
-    fn curve_to(&mut self, x1: f32, y1: f32, x2: f32, y2: f32, x: f32, y: f32) {
-        let ((x1, y1), (x2, y2)) = (self.place(x1, y1), self.place(x2, y2));
-        let (x, y) = self.place(x, y);
-        self.path.cubic_to(x1, y1, x2, y2, x, y);
-    }
-
-    fn close(&mut self) {
-        self.path.close();
     }
 }
 
@@ -303,8 +308,13 @@ mod tests {
     }
 
     #[test]
-    fn letters_that_the_font_lacks_are_boxes() {
-        let picture = Picture::new(1, 1, WHITE).unwrap();
-        assert!(picture.text_width("\u{97f3}", 10.0) > 0.0);
+    fn a_line_covers_what_is_near_it() {
+        let mut picture = Picture::new(20, 10, WHITE).unwrap();
+        picture.line(&[(2.0, 5.0), (18.0, 5.0)], 2.0, BLACK);
+        let pixels = Pixmap::decode_png(&picture.png().unwrap()).unwrap();
+        assert_eq!(pixels.pixel(10, 4).unwrap().red(), 0);
+        assert_eq!(pixels.pixel(10, 8).unwrap().red(), 255);
+        let svg = picture.svg("");
+        assert!(svg.contains("<path d=\"M2 5L18 5\" fill=\"none\" stroke=\"#000000\""), "{svg}");
     }
 }

@@ -1,0 +1,13 @@
+//! Pictures of music and of numbers: a canvas, its letters and colours, and charts on it.
+//!
+//! A picture is a list of outlines, and SVG and PNG hold the same ones: they look alike on every
+//! machine, whatever fonts are installed there. `tools` and `trainer` draw all their pictures
+//! with this crate.
+
+#![deny(unsafe_code)]
+
+pub mod axis;
+pub mod canvas;
+pub mod chart;
+pub mod fonts;
+pub mod palette;

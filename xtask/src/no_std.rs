@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{bail, ensure};
 
-use crate::shell::{cargo, install, program, run, succeeds};
+use crate::shell::{captured, cargo, install, program, run, succeeds};
 
 const TARGET: &str = "thumbv7em-none-eabihf";
 
@@ -30,7 +30,21 @@ pub fn build() -> anyhow::Result<()> {
         cargo.args(["--no-default-features", "--features", "embedded-io,defmt"]);
         run(cargo.args(["--target", target]))?;
     }
-    dsp_needs_a_processor()
+    dsp_needs_a_processor()?;
+    few_dependencies()
+}
+
+/// What the runtime depends on where no feature asks for more.
+const DEPENDENCIES: [&str; 5] = ["crc32fast", "heapless", "libm", "rand_pcg", "thiserror"];
+
+fn few_dependencies() -> anyhow::Result<()> {
+    let mut tree = cargo();
+    tree.args(["tree", "-p", "pianola-runtime", "--no-default-features", "-e", "normal"]);
+    let tree = captured(tree.args(["--depth", "1", "--prefix", "none", "--format", "{p}"]))?;
+    // The first line is the runtime itself.
+    let names = tree.lines().skip(1).filter_map(|line| line.split(' ').next());
+    ensure!(names.eq(DEPENDENCIES), "the runtime has other dependencies: {tree}");
+    Ok(())
 }
 
 /// The kernels for Cortex-M refuse a processor that may lack their instructions, in one clear line.

@@ -36,6 +36,10 @@
 //! | [`Note`] | pitch, velocity, step and duration |
 //! | [`Player`] | notes in, MIDI messages out, each at its time |
 //! | [`MidiParser`], [`Keys`] | the way back: bytes into messages, pressed keys into notes |
+//! | [`Event`], [`Transport`] | what messages ask for, and what that does to a performance |
+//! | [`Controls`], [`Control`] | what can be changed while music plays, and the controllers for it |
+//! | [`SentMessages`] | tells messages that come back from those that someone plays |
+//! | [`Instant`], [`Micros`] | moments and lengths of time |
 //! | [`Isa`] | the instruction sets, for those who compare them; otherwise the fastest is chosen |
 //! | [`Network`] | the forward pass alone, for those who measure: [`predict`](Network::predict), [`observe`](Network::observe), [`state`](Network::state) |
 //!
@@ -64,7 +68,10 @@ mod pair;
 
 pub use generate::{Generator, Sampling, SamplingParams, guard};
 pub use kernels::Isa;
-pub use midi::{Keys, Message, Micros, MidiParser, Player};
+pub use midi::{
+    Assignment, Bytes, Channels, Control, Controls, Event, Instant, Keys, Message, Micros, MidiParser, Player,
+    SentMessages, Transport, TransportCommand, TransportState, controller, polyphony,
+};
 pub use model::format::{
     BOS, FORMAT_VERSION, MAX_HEAD_HIDDEN, MAX_HIDDEN, MAX_LAYERS, PITCHES, Precision,
 };

@@ -69,8 +69,7 @@ impl Instrument {
     pub fn messages(&self) -> Vec<(Instant, Message)> {
         let mut parser = MidiParser::default();
         let received = self.received.lock().unwrap();
-        let messages = received.iter().filter_map(|&(time, byte)| Some((time, parser.feed(byte)?)));
-        messages.map(|(time, bytes)| (time, Message(bytes))).collect()
+        received.iter().filter_map(|&(time, byte)| Some((time, parser.feed(byte)?))).collect()
     }
 
     /// What was received, as text.
@@ -209,8 +208,9 @@ pub fn scheduled(seed: u64, notes: usize) -> Vec<Message> {
     let file = fs::read(root().join(MODEL)).unwrap();
     let model = Model::from_bytes(&file).unwrap();
     let mut generator = Generator::<MAX_LAYERS, MAX_HIDDEN>::new(&model, seed).unwrap();
-    let mut player: Player = Player::new(0);
-    let (mut messages, mut now, mut made) = (Vec::new(), 0, 0);
+    let start = pianola_runtime::Instant::START;
+    let mut player: Player = Player::new(start);
+    let (mut messages, mut now, mut made) = (Vec::new(), start, 0);
     loop {
         while made < notes && player.wants_note(now) {
             player.push(&generator.next_note(&dense()), now);

@@ -22,13 +22,13 @@ const CONTROLS: [u32; 3] = [42, 54, 80];
 const SCRIPT: u32 = 15 << 20;
 
 /// Messages that silence whatever sounds, before the first note.
-const SILENCING: usize = 130;
+const SILENCING: usize = 133;
 
 /// Notes of the largest chord.
 const CHORD: usize = 32;
 
 /// The largest the program may be beside the model, and its data in RAM, in bytes.
-const LIMITS: (u64, u64) = (64 << 10, 32 << 10);
+const LIMITS: (u64, u64) = (65 << 10, 32 << 10);
 
 /// Runs the firmware on every board with every bundled model, then without one that can be played.
 pub fn run() -> anyhow::Result<()> {

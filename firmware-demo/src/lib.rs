@@ -13,3 +13,4 @@ mod port;
 pub use app::run;
 pub use board::{Board, Knobs};
 pub use fault::blinks;
+pub use port::apply;

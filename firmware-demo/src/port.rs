@@ -2,8 +2,8 @@
 //! than a hundred times while a note is being made up.
 
 use pianola_runtime::{
-    Assignment, Bytes, Channels, Control, Controls, Event, Instant, Keys, Micros, MidiParser, Player,
-    SentMessages, Transport, TransportCommand, TransportState,
+    Assignment, Bytes, Channels, Control, Controls, Event, Instant, Keys, Message, Micros, MidiParser,
+    Player, SentMessages, Transport, TransportCommand, TransportState,
 };
 
 use crate::board::{Board, Knobs};
@@ -46,6 +46,17 @@ impl Button {
         }
         *self = Self { down, changed: now };
         down
+    }
+}
+
+/// Takes in a message: sets the control that it is for, or returns what else it asks for.
+pub fn apply(message: Message, controls: &mut Controls) -> Option<Event> {
+    match Event::of(message, Assignment::default_of)? {
+        Event::Set(control, value) => {
+            control.set(controls, value);
+            None
+        }
+        other => Some(other),
     }
 }
 
@@ -110,12 +121,11 @@ impl Port {
         if !Channels::PITCHED.contain(message) || self.sent.returns(message, held, now) {
             return;
         }
-        match Event::of(message, Assignment::default_of) {
+        match apply(message, &mut self.controls) {
             Some(Event::Press(pitch, velocity)) => self.keys.press(pitch, velocity, now),
             Some(Event::Release(pitch)) => self.keys.release(pitch, now),
-            Some(Event::Set(control, value)) => control.set(&mut self.controls, value),
             Some(Event::Transport(command)) => self.command(command, now),
-            None => {}
+            Some(Event::Set(..)) | None => {}
         }
     }
 

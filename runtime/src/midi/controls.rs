@@ -132,6 +132,7 @@ impl Control {
     /// - Scale: by its [number](Scale::numbered).
     /// - Polyphony: four values are one voice; the last four are no limit.
     /// - Transposition: 64 is none, each value a semitone, 40 to 88.
+    #[inline(never)] // boards have no flash for a copy at every call
     pub fn set(self, controls: &mut Controls, value: u8) {
         let sampling = &mut controls.sampling;
         match self {

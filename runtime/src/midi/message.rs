@@ -86,6 +86,7 @@ impl Message {
 
     /// The message of a status byte and its data, of which it takes what it has. A note-on of velocity 0
     /// is a note-off. `None` if the status is none of these messages.
+    #[inline(never)]
     pub const fn from_parts(status: u8, first: u8, second: u8) -> Option<Self> {
         let channel = status & 0x0f;
         Some(match status {
@@ -110,6 +111,7 @@ impl Message {
     }
 
     /// The bytes to be sent, with their status.
+    #[inline(never)] // boards have no flash for a copy at every call
     pub const fn bytes(self) -> Bytes {
         let (bytes, length) = match self {
             Self::NoteOff { channel, pitch, velocity } => ([0x80 | channel, pitch, velocity], 3),

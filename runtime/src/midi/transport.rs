@@ -51,6 +51,7 @@ impl Transport {
     }
 
     /// Does what is asked for; returns whether what the player had waiting is gone.
+    #[inline(never)] // boards have no flash for a copy at every call
     pub fn command<const AHEAD: usize, const VOICES: usize>(
         &mut self,
         command: TransportCommand,

@@ -13,14 +13,6 @@ pub struct NamedScale(pub Scale);
 pub const PITCH_CLASSES: [&str; 12] =
     ["c", "c#", "d", "d#", "e", "f", "f#", "g", "g#", "a", "a#", "b"];
 
-impl NamedScale {
-    /// Every scale once, in the order of their [numbers](Scale::numbered): a minor scale is the same as
-    /// the major one three semitones above, and left out.
-    pub fn all() -> impl DoubleEndedIterator<Item = Scale> + Clone {
-        (0..=12).chain(25..=36).map(Scale::numbered)
-    }
-}
-
 /// Semitones of a note above the C of its octave, from its name in lower case, and what follows the name.
 pub fn named_note(name: &str) -> Option<(i32, &str)> {
     let mut letters = name.chars();

@@ -2,8 +2,8 @@
 //! than a hundred times while a note is being made up.
 
 use pianola_runtime::{
-    Assignment, Bytes, Channels, Control, Controls, Event, Instant, Keys, Message, Micros, MidiParser,
-    Player, SentMessages, Transport, TransportCommand, TransportState,
+    Assignment, Bytes, Channels, Control, Controls, Event, Instant, Keys, Message, Micros,
+    MidiParser, Player, SentMessages, Transport, TransportCommand, TransportState,
 };
 
 use crate::board::{Board, Knobs};

@@ -69,8 +69,9 @@ mod pair;
 pub use generate::{Generator, Sampling, SamplingParams, guard};
 pub use kernels::Isa;
 pub use midi::{
-    Assignment, Bytes, Channels, Control, Controls, Event, Instant, Keys, Message, Micros, MidiParser, Player,
-    SentMessages, Transport, TransportCommand, TransportState, controller, polyphony,
+    Assignment, Bytes, Channels, Control, Controls, Event, Instant, Keys, Message, Micros,
+    MidiParser, Player, SentMessages, Transport, TransportCommand, TransportState, controller,
+    polyphony,
 };
 pub use model::format::{
     BOS, FORMAT_VERSION, MAX_HEAD_HIDDEN, MAX_HIDDEN, MAX_LAYERS, PITCHES, Precision,

@@ -236,7 +236,8 @@ fn music_that_is_too_dense_slows_down_and_keeps_its_rhythm() {
         assert!(player.push(&Note { pitch, velocity: 80, step, duration: 0.1 }, now));
     }
     // Once it has found its tempo.
-    let gaps: Vec<f64> = onsets.windows(2).map(|pair| (pair[1] - pair[0]).as_micros() as f64 / 1e6).collect();
+    let gaps: Vec<f64> =
+        onsets.windows(2).map(|pair| (pair[1] - pair[0]).as_micros() as f64 / 1e6).collect();
     let bars: Vec<&[f64]> = gaps[99..].chunks_exact(5).collect();
     assert!(bars.len() > 40);
     for bar in bars {

@@ -4,9 +4,7 @@
 use std::collections::VecDeque;
 
 use pianola_firmware::{Board, Knobs, blinks, run};
-use pianola_runtime::{
-    Control, Controls, Instant, Message, MidiParser, Model, ModelError,
-};
+use pianola_runtime::{Control, Controls, Instant, Message, MidiParser, Model, ModelError};
 use pianola_tests::stream::played;
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::Rng;
@@ -405,7 +403,8 @@ fn controls_change_what_follows() {
 
     let likeliest = controlled(Control::Temperature.number(), 0);
     let other_seed = {
-        let mut board = Mock::until(20 * SECOND).receive_at(0, &[0xb0, Control::Temperature.number(), 0]);
+        let mut board =
+            Mock::until(20 * SECOND).receive_at(0, &[0xb0, Control::Temperature.number(), 0]);
         board.seed = 5;
         board.runs().starts()
     };

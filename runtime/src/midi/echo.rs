@@ -22,18 +22,22 @@ use crate::midi::time::{Instant, Micros};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct SentMessages<const N: usize> {
-    /// In the order in which they were sent; `None` once they have come back.
-    sent: Deque<Option<Sent>, N>,
+    /// In the order in which they were sent.
+    sent: Deque<Sent, N>,
     /// Releases and other messages that have come back.
     returned: [u16; 2],
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Sent {
-    message: Message,
+    /// What it is known by; [`RETURNED`] once it has come back.
+    key: [u8; 3],
     /// The low bits of the moment, in microseconds: an hour, of which only the window is used.
     at: u32,
 }
+
+/// No message is known by this.
+const RETURNED: [u8; 3] = [0; 3];
 
 impl<const N: usize> SentMessages<N> {
     /// How long after it was sent a message may come back: a serial line's buffer of 4 KB takes 1.3 s.
@@ -43,25 +47,27 @@ impl<const N: usize> SentMessages<N> {
     const CERTAIN: u16 = 3;
 
     /// Remembers a message that has been sent; of too many, the oldest is forgotten.
+    #[inline(never)] // boards have no flash for a copy at every call
     pub fn record(&mut self, message: Message, now: Instant) {
         self.forget_old(now);
         if self.sent.is_full() {
             self.sent.pop_front();
         }
-        let _ = self.sent.push_back(Some(Sent { message, at: low(now) }));
+        let _ = self.sent.push_back(Sent { key: key(message), at: low(now) });
     }
 
     /// Whether a message that comes in is one that was sent; `held` says whether it releases a key that
     /// someone holds.
+    #[inline(never)]
     pub fn returns(&mut self, message: Message, held: bool, now: Instant) -> bool {
         self.forget_old(now);
         let release = message.ended().is_some();
         if release && held && !self.is_certain(true) {
             return false;
         }
-        let like = |sent: &&mut Option<Sent>| sent.is_some_and(|sent| same(sent.message, message));
-        let Some(sent) = self.sent.iter_mut().find(like) else { return false };
-        *sent = None;
+        let key = key(message);
+        let Some(sent) = self.sent.iter_mut().find(|sent| sent.key == key) else { return false };
+        sent.key = RETURNED;
         let [releases, others] = &mut self.returned;
         let count = if release { releases } else { others };
         *count = count.saturating_add(1);
@@ -78,10 +84,11 @@ impl<const N: usize> SentMessages<N> {
         (if release { releases } else { others }) >= Self::CERTAIN
     }
 
+    #[inline(never)]
     fn forget_old(&mut self, now: Instant) {
         let now = low(now);
-        let old = |sent: &Option<Sent>| {
-            sent.is_none_or(|sent| now.wrapping_sub(sent.at) > Self::WINDOW.as_micros() as u32)
+        let old = |sent: &Sent| {
+            sent.key == RETURNED || now.wrapping_sub(sent.at) > Self::WINDOW.as_micros() as u32
         };
         while self.sent.front().is_some_and(old) {
             self.sent.pop_front();
@@ -93,11 +100,13 @@ fn low(moment: Instant) -> u32 {
     moment.as_micros() as u32
 }
 
-/// Whether two messages are one, as far as an instrument returns it unchanged.
-fn same(one: Message, other: Message) -> bool {
-    match (one.ended(), other.ended()) {
-        (Some(one), Some(other)) => one == other,
-        _ => one.on_channel(0) == other.on_channel(0),
+/// The bytes of a message without its channel and, of a release, its velocity.
+fn key(message: Message) -> [u8; 3] {
+    let [status, first, second] = message.bytes().padded();
+    match status {
+        0x80..=0x8f => [0x80, first, 0],
+        ..0xf0 => [status & 0xf0, first, second],
+        _ => [status, first, second],
     }
 }
 
@@ -137,7 +146,8 @@ mod tests {
     fn the_oldest_makes_room() {
         let mut sent = SentMessages::<2>::default();
         (60..63).for_each(|pitch| sent.record(Message::note_on(pitch, 80), at(0)));
-        let back = [60, 61, 62].map(|pitch| sent.returns(Message::note_on(pitch, 80), false, at(1)));
+        let back =
+            [60, 61, 62].map(|pitch| sent.returns(Message::note_on(pitch, 80), false, at(1)));
         assert_eq!(back, [false, true, true]);
     }
 }

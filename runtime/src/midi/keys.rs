@@ -136,7 +136,8 @@ mod tests {
         keys.press(60, 80, at(1_000_000));
         keys.press(64, 90, at(1_500_000));
         keys.release(64, at(2_000_000));
-        let heard = [keys.flush(at(4_000_000)), keys.flush(at(4_000_000)), keys.flush(at(4_000_000))];
+        let heard =
+            [keys.flush(at(4_000_000)), keys.flush(at(4_000_000)), keys.flush(at(4_000_000))];
         let held = Note { pitch: 60, velocity: 80, step: 0.0, duration: 3.0 };
         let released = Note { pitch: 64, velocity: 90, step: 0.5, duration: 0.5 };
         assert_eq!(heard, [Some(held), Some(released), None]);

@@ -62,6 +62,11 @@ impl Bytes {
     /// No bytes.
     pub const EMPTY: Self = Self { bytes: [0; 3], length: 0 };
 
+    /// All three; those that there are not are 0.
+    pub const fn padded(&self) -> [u8; 3] {
+        self.bytes
+    }
+
     /// The bytes from an index on; none where that is past the end.
     pub fn from(&self, index: usize) -> &[u8] {
         self.bytes.get(index..self.length.into()).unwrap_or_default()
@@ -116,7 +121,9 @@ impl Message {
         let (bytes, length) = match self {
             Self::NoteOff { channel, pitch, velocity } => ([0x80 | channel, pitch, velocity], 3),
             Self::NoteOn { channel, pitch, velocity } => ([0x90 | channel, pitch, velocity], 3),
-            Self::KeyPressure { channel, pitch, pressure } => ([0xa0 | channel, pitch, pressure], 3),
+            Self::KeyPressure { channel, pitch, pressure } => {
+                ([0xa0 | channel, pitch, pressure], 3)
+            }
             Self::Control { channel, number, value } => ([0xb0 | channel, number, value], 3),
             Self::Program { channel, number } => ([0xc0 | channel, number, 0], 2),
             Self::Pressure { channel, pressure } => ([0xd0 | channel, pressure, 0], 2),
@@ -133,7 +140,7 @@ impl Message {
 
     /// The channel, 0 to 15; `None` of a system message.
     pub fn channel(self) -> Option<u8> {
-        let status = *self.bytes().from(0).first()?;
+        let [status, ..] = self.bytes().padded();
         (status < 0xf0).then_some(status & 0x0f)
     }
 

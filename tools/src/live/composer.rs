@@ -66,8 +66,7 @@ pub fn compose(
                 before.push_back(piece.clone());
                 let controls = *lock(controls);
                 let note = piece.next(&controls.sampling);
-                let answer =
-                    note.map_or(Input::End, |note| Input::Note(controls.transpose(&note)));
+                let answer = note.map_or(Input::End, |note| Input::Note(controls.transpose(&note)));
                 inbox.put(|arrived| arrived.answer = Some(answer));
             }
             ToModel::Started(onset) => {

@@ -134,9 +134,9 @@ impl Inbox {
 
     /// Waits for something, no longer than told; takes all that there is.
     pub fn wait(&self, longest: Duration) -> Arrived {
-        let waiting = self.some.wait_timeout_while(lock(&self.arrived), longest, |arrived| {
-            arrived.is_empty()
-        });
+        let waiting = self
+            .some
+            .wait_timeout_while(lock(&self.arrived), longest, |arrived| arrived.is_empty());
         let (mut arrived, _) = waiting.unwrap_or_else(PoisonError::into_inner);
         let quit = arrived.quit;
         // The wish to end stays.

@@ -40,7 +40,9 @@ impl RawInput {
     pub fn open(path: &Path) -> io::Result<Self> {
         let device = open(path, OFlags::RDONLY)?;
         if is_memory_device(&device)? {
-            return Err(io::Error::other("no MIDI comes from it: name an instrument or a serial line"));
+            return Err(io::Error::other(
+                "no MIDI comes from it: name an instrument or a serial line",
+            ));
         }
         Ok(Self(device))
     }

@@ -71,9 +71,8 @@ pub fn listen(
             let now = clock.now();
             let messages = bytes.into_iter().filter_map(|byte| parser.feed(byte));
             // The clock and active sensing come all the time, and say nothing.
-            let asking = |message: &Message| {
-                !matches!(message, Message::Clock | Message::ActiveSensing)
-            };
+            let asking =
+                |message: &Message| !matches!(message, Message::Clock | Message::ActiveSensing);
             inbox.put(|arrived| {
                 messages.filter(asking).for_each(|message| arrived.incoming.push(message, now));
             });

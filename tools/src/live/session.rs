@@ -10,11 +10,11 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use pianola_runtime::{Control, Controls, Event, Instant, Micros, TransportCommand};
 
+use crate::live::keys::{Action, action, watch_keys};
 use crate::live::notices::Notices;
 use crate::live::performance::{Activity, Update};
 use crate::live::queue::{Inbox, lock};
 use crate::live::recording::{Performer, Played, Recording};
-use crate::live::keys::{Action, action, watch_keys};
 use crate::live::timing::Clock;
 use crate::live::view::{MEMORY, Scene, View};
 
@@ -76,9 +76,8 @@ impl Session {
             Update::Forgotten => self.ahead.clear(),
             Update::Late(late) => self.late = self.late.max(late),
             Update::Activity(activity) => self.activity = activity,
-            Update::Echoing => notices.say(
-                "the port sends back what it gets: Pianola ignores its own messages".into(),
-            ),
+            Update::Echoing => notices
+                .say("the port sends back what it gets: Pianola ignores its own messages".into()),
         }
     }
 

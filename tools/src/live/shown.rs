@@ -53,7 +53,10 @@ mod tests {
         assert_eq!(set(Control::Scale, 19), "a-major, f#-minor");
         assert_eq!(set(Control::Polyphony, 0), "1");
         assert_eq!(set(Control::Polyphony, 127), "no limit");
-        assert_eq!((set(Control::Transposition, 64), set(Control::Transposition, 59)), ("none".into(), "-5".into()));
+        assert_eq!(
+            (set(Control::Transposition, 64), set(Control::Transposition, 59)),
+            ("none".into(), "-5".into())
+        );
     }
 
     #[test]

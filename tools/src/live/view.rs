@@ -397,7 +397,10 @@ mod tests {
         let seen = seen(60, 24, |scene| scene.activity = Activity::Paused).backend().to_string();
         let lines: Vec<&str> = seen.lines().map(|line| line.trim_matches('"')).collect();
         assert!(lines[23].contains("q quit") && lines[23].contains("space pause"), "{seen}");
-        assert!(lines[0].contains("● paused") && lines[0].contains("seed 42  1:23  ● rec"), "{seen}");
+        assert!(
+            lines[0].contains("● paused") && lines[0].contains("seed 42  1:23  ● rec"),
+            "{seen}"
+        );
         let wide = self::seen(120, 24, |_| ()).backend().to_string();
         assert!(wide.contains("Pianola 312, 0.4 ms late at most"), "{wide}");
     }

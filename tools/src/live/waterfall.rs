@@ -6,8 +6,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 
-use crate::live::shown::pitch_name;
 use crate::live::recording::{Performer, Played};
+use crate::live::shown::pitch_name;
 
 /// Time that half a row takes.
 const SLOT: Micros = Micros::from_millis(100);

@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn what_is_shown_is_read_as_the_same() {
         assert_eq!(NamedScale(Scale::minor(6)).to_string(), "a-major, f#-minor");
-        let all: Vec<Scale> = NamedScale::all().collect();
+        let all: Vec<Scale> = (0..=12).chain(25..=36).map(Scale::numbered).collect();
         assert_eq!(all.len(), 25);
         assert_eq!(NamedScale(all[0]).to_string(), "every pitch");
         for number in 1..=36 {

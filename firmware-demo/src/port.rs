@@ -117,8 +117,9 @@ impl Port {
 
     fn take(&mut self, byte: u8, now: Instant) {
         let Some(message) = self.incoming.feed(byte) else { return };
-        let held = message.ended().is_some_and(|pitch| self.keys.is_held(pitch));
-        if !Channels::PITCHED.contain(message) || self.sent.returns(message, held, now) {
+        let missed = message.ended().is_some_and(|pitch| self.keys.is_held(pitch))
+            || message.silences() && self.player.has_started();
+        if !Channels::PITCHED.contain(message) || self.sent.returns(message, missed, now) {
             return;
         }
         match apply(message, &mut self.controls) {

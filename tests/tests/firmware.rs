@@ -42,8 +42,8 @@ struct Mock {
     drained: Micros,
     /// What an idle turn of looking at the clock takes.
     pace: Micros,
-    /// Whether all that is sent comes back.
-    echoes: bool,
+    /// How long after it was sent all that is sent comes back, if it does.
+    echoes: Option<Micros>,
 }
 
 /// What a byte takes at 31,250 baud.
@@ -105,8 +105,8 @@ impl Board for Mock {
         if open {
             self.drained += BYTE;
             self.sent.push((self.time, byte));
-            if self.echoes {
-                self.coming.push_back((self.drained, byte));
+            if let Some(latency) = self.echoes {
+                self.coming.push_back((self.drained + latency, byte));
             }
         }
         open
@@ -342,11 +342,6 @@ fn messages_start_stop_and_silence() {
         }
     }
 
-    // An instrument that sends everything back: it is silenced once, and then it plays.
-    let mut board = Mock::until(5 * SECOND);
-    board.echoes = true;
-    assert!(!board.runs().starts().is_empty());
-
     // Continue: it goes on.
     let board =
         Mock::until(10 * SECOND).receive_at(3 * SECOND, &[0xfc]).receive_at(5 * SECOND, &[0xfb]);
@@ -373,6 +368,38 @@ fn messages_start_stop_and_silence() {
         let starts = board.runs().starts();
         let new = starts.iter().skip_while(|(time, _)| *time < 3 * SECOND + 1000);
         assert_eq!(new.map(|(_, pitch)| *pitch).take(5).collect::<Vec<_>>(), second);
+    }
+}
+
+/// An instrument that sends everything back, at once or late.
+#[test]
+fn what_comes_back_changes_nothing() {
+    let sent = |echoes| {
+        let mut board = Mock::until(20 * SECOND);
+        board.echoes = echoes;
+        board.runs().messages().into_iter().map(|(_, message)| message).collect::<Vec<_>>()
+    };
+    let alone = sent(None);
+    assert!(alone.len() > SILENCING + 100);
+    for latency in [0, 20_000, 200_000] {
+        let looped = sent(Some(latency));
+        // Time passes as bytes are taken in: the last moment may differ.
+        let common = alone.len().min(looped.len());
+        assert!(common + 10 > alone.len() && looped[..common] == alone[..common], "{latency}");
+    }
+}
+
+/// Pads are no keys, and pedals that something has left down are lifted.
+#[test]
+fn pads_are_not_heard_and_pedals_are_lifted() {
+    let plain = Mock::until(10 * SECOND).runs();
+    let pads = Mock::until(10 * SECOND).receive_at(SECOND, &[0x99, 36, 90, 0x89, 36, 0]).runs();
+    assert_eq!(plain.starts().len(), pads.starts().len());
+    assert!(plain.starts().iter().zip(&pads.starts()).all(|(one, other)| one.1 == other.1));
+    for pedal in controller::PEDALS {
+        let lifted = Message::control(pedal, 0);
+        let first = plain.messages().iter().take(SILENCING).any(|(_, message)| *message == lifted);
+        assert!(first, "{pedal}");
     }
 }
 

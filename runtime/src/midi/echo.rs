@@ -8,8 +8,8 @@ use crate::midi::time::{Instant, Micros};
 /// The last messages sent, up to `N` of them, by which those that come back are known.
 ///
 /// Each message sent accounts for one that comes back within [`WINDOW`](Self::WINDOW), whatever its
-/// channel and, of a release, its velocity. A release of a key that someone holds counts as theirs until
-/// releases are known to come back: taken for an echo, it would leave the key held.
+/// channel and, of a release, its velocity. One that would be missed if it was someone's, such as a release of
+/// a key that they hold, counts as theirs until messages of its kind are known to come back.
 ///
 /// ```
 /// use pianola_runtime::{Instant, Message, SentMessages};
@@ -56,13 +56,13 @@ impl<const N: usize> SentMessages<N> {
         let _ = self.sent.push_back(Sent { key: key(message), at: low(now) });
     }
 
-    /// Whether a message that comes in is one that was sent; `held` says whether it releases a key that
-    /// someone holds.
+    /// Whether a message that comes in is one that was sent; `missed` says whether it would be missed if it
+    /// was someone's: it releases a key that they hold, or silences what sounds.
     #[inline(never)]
-    pub fn returns(&mut self, message: Message, held: bool, now: Instant) -> bool {
+    pub fn returns(&mut self, message: Message, missed: bool, now: Instant) -> bool {
         self.forget_old(now);
         let release = message.ended().is_some();
-        if release && held && !self.is_certain(true) {
+        if missed && !self.is_certain(release) {
             return false;
         }
         let key = key(message);

@@ -160,6 +160,12 @@ impl Message {
         self
     }
 
+    /// Whether this ends all notes of an instrument.
+    pub fn silences(&self) -> bool {
+        let Self::Control { number, .. } = self else { return false };
+        matches!(*number, controller::ALL_SOUND_OFF | controller::ALL_NOTES_OFF)
+    }
+
     /// The pitch that this starts, if it is a note-on.
     pub fn started(&self) -> Option<u8> {
         if let Self::NoteOn { pitch, .. } = self { Some(*pitch) } else { None }

@@ -2,8 +2,8 @@
 //!
 //! Both are one 64-bit count of microseconds, which is what timers of boards give and what costs one
 //! addition. [`core::time::Duration`] counts seconds and nanoseconds: comparing it with a timer takes
-//! divisions, and its operators panic on overflow, which no board's note loop may. Every operation here
-//! saturates.
+//! divisions, and its operators panic on overflow, which no board's note loop may. Here, differences stop at
+//! zero, and sums wrap, which takes half a million years.
 
 use core::ops::{Add, AddAssign, Sub};
 use core::time::Duration;
@@ -14,7 +14,7 @@ use core::time::Duration;
 /// use pianola_runtime::{Instant, Micros};
 /// let start = Instant::from_micros(500);
 /// assert_eq!(start + Micros::from_millis(2) - start, Micros::from_micros(2_000));
-/// assert_eq!(start - Instant::MAX, Micros::ZERO); // saturates
+/// assert_eq!(start - Instant::MAX, Micros::ZERO); // never negative
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instant(u64);
@@ -52,7 +52,7 @@ impl Micros {
 
     /// So many milliseconds.
     pub const fn from_millis(millis: u64) -> Self {
-        Self(millis.saturating_mul(1_000))
+        Self(millis.wrapping_mul(1_000))
     }
 
     /// Seconds; negative ones and NaN are no time.
@@ -75,7 +75,7 @@ impl Add<Micros> for Instant {
     type Output = Self;
 
     fn add(self, length: Micros) -> Self {
-        Self(self.0.saturating_add(length.0))
+        Self(self.0.wrapping_add(length.0))
     }
 }
 
@@ -106,7 +106,7 @@ impl Add for Micros {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
-        Self(self.0.saturating_add(other.0))
+        Self(self.0.wrapping_add(other.0))
     }
 }
 

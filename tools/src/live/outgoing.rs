@@ -106,13 +106,13 @@ impl Outgoing {
         self.thru.pop_front()
     }
 
-    /// Whether a message that comes in is one that went out. A key that is held cannot be pressed: that
-    /// is a message passed on that comes back.
-    pub fn returns(&mut self, message: Message, held: bool, now: Instant) -> bool {
-        let release = message.ended().is_some();
-        self.sent.returns(message, held && release, now)
-            || (self.sent.is_echoing() || held && !release)
-                && self.passed.returns(message, held && release, now)
+    /// Whether a message that comes in is one that went out; `missed` says whether it would be missed if
+    /// it was someone's, and `held` whether it is of a key that they hold. Such a key cannot be pressed:
+    /// that is a message passed on that comes back.
+    pub fn returns(&mut self, message: Message, missed: bool, held: bool, now: Instant) -> bool {
+        let pressed = held && message.started().is_some();
+        self.sent.returns(message, missed, now)
+            || (self.sent.is_echoing() || pressed) && self.passed.returns(message, missed, now)
     }
 
     /// Whether the port sends back what it gets.

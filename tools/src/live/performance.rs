@@ -365,7 +365,9 @@ impl Performance {
         }
         let pitch = message.started().or(message.ended());
         let held = pitch.is_some_and(|pitch| self.partner.held & bit(pitch) != 0);
-        let returns = self.outgoing.returns(message, held, now);
+        let missed =
+            message.ended().is_some() && held || message.silences() && self.player.has_started();
+        let returns = self.outgoing.returns(message, missed, held, now);
         if self.outgoing.is_echoing() && !self.echo_told {
             self.echo_told = true;
             self.updates.push_back(Update::Echoing);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::Context;
 use pianola_host::files::write_whole;
 use pianola_host::midi_file::{Instrument, Score, TimedNote, write_score};
-use pianola_runtime::{Instant, Keys, Message, Micros, controller};
+use pianola_runtime::{Instant, Keys, Message, Micros};
 
 use crate::live::queue::lock;
 
@@ -45,9 +45,6 @@ const LONGEST: Micros = Keys::LONGEST;
 /// Notes that are kept at most: a day of dense music, but no flood.
 const MOST: usize = 1_000_000;
 
-/// Controllers that end all notes.
-const SILENCING: [u8; 2] = [controller::ALL_SOUND_OFF, controller::ALL_NOTES_OFF];
-
 /// Held while a recording is saved, so that nothing ends the program meanwhile.
 #[derive(Clone, Default)]
 pub struct Saving(Arc<Mutex<()>>);
@@ -78,9 +75,7 @@ impl Recording {
                 }
             }
             Message::NoteOff { pitch, .. } => self.end(performer, now, |note| note.pitch == pitch),
-            Message::Control { number, .. } if SILENCING.contains(&number) => {
-                self.end(performer, now, |_| true);
-            }
+            _ if message.silences() => self.end(performer, now, |_| true),
             _ => {}
         }
     }

@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn a_session_is_seen() {
         let expected = [
-            " ● answering  Digital Piano   ■ you  ■ Pianola 312  seed 42  1:23  ● rec        ",
+            " ● answering  Digital Piano          ■ you  ■ Pianola 312  seed 42  1:23  ● rec ",
             "           ┊           ┊           ┊           ▄ ▀         ┊           ┊        ",
             "           ┊           ┊           ┊           █           ┊           ┊        ",
             "           ┊           ┊           ┊           ┊           ┊           ┊        ",
@@ -316,8 +316,8 @@ mod tests {
             " pitch-temperature    1.00               highest              G9                ",
             " time-temperature     1.00               scale                every pitch       ",
             " velocity-temperature 1.00               polyphony            no limit          ",
-            "▸density              the model's own         transposition        none               ",
-            " ↑↓ choose  ←→ turn  0 reset  n new  s save  esc silence  space pause  q quit  ",
+            "▸density              the model's own    transposition        none              ",
+            " ↑↓ choose  ←→ turn  0 reset  n new  s save  esc silence  space pause  q quit   ",
         ];
         let seen = seen(80, 24, |_| ()).backend().to_string();
         let lines: Vec<&str> = seen.lines().map(|line| line.trim_matches('"')).collect();

@@ -109,7 +109,9 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let stage = Stage {
         clock: Clock::start(),
         port: port.to_string(),
-        session: Arc::new(Mutex::new(Session::new())),
+        session: Arc::new(Mutex::new(Session::new(
+            options.is_viewed() || options.record.is_some(),
+        ))),
         controls: Arc::new(Mutex::new(Controls { sampling, ..Controls::default() })),
         inbox: Arc::default(),
         notices: if options.is_viewed() { Notices::in_view() } else { Notices::on_stderr() },
@@ -169,7 +171,6 @@ impl Threads {
         let model = Arc::<ModelQueue>::default();
         let (lost, losses) = mpsc::channel();
         let (updates, latest) = mpsc::sync_channel(UPDATES);
-        let watched = options.is_viewed() || options.record.is_some();
         let timing = Timing {
             clock,
             performance: Performance::new(setup, clock.now()),
@@ -177,7 +178,7 @@ impl Threads {
             inbox: Arc::clone(inbox),
             model: Arc::clone(&model),
             lost,
-            updates: watched.then_some(updates),
+            updates,
         };
         let timing = thread::spawn(move || Ok(format!("played {}", timing.perform()?)));
         thread::spawn({
@@ -189,7 +190,7 @@ impl Threads {
                 (Arc::clone(session), notices.clone(), options.record.clone());
             move || {
                 follow(&session, &latest, &notices);
-                let recording = lock(&session).recording().clone();
+                let recording = lock(&session).recording().cloned().unwrap_or_default();
                 let keep = |path: PathBuf| recording.keep(&path, clock.now());
                 saving.during(|| record.map_or(Ok(false), keep))
             }

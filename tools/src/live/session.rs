@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use pianola_runtime::{Control, Controls, Event, Instant, Micros, TransportCommand};
+use pianola_runtime::{Control, Controls, Event, Instant, Message, Micros, TransportCommand};
 
 use crate::live::keys::{Action, action, watch_keys};
 use crate::live::notices::Notices;
@@ -20,7 +20,8 @@ use crate::live::view::{MEMORY, Scene, View};
 
 /// What has been played so far, and what is about to be.
 pub struct Session {
-    recording: Recording,
+    /// `None` where nobody asks for it.
+    recording: Option<Recording>,
     ahead: Vec<Played>,
     activity: Activity,
     count: usize,
@@ -31,9 +32,10 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn new() -> Self {
+    /// A session that keeps what is played, or not.
+    pub fn new(keeps: bool) -> Self {
         Self {
-            recording: Recording::default(),
+            recording: keeps.then(Recording::default),
             ahead: Vec::new(),
             activity: Activity::Paused,
             count: 0,
@@ -57,8 +59,8 @@ impl Session {
     }
 
     /// What both have played.
-    pub fn recording(&self) -> &Recording {
-        &self.recording
+    pub fn recording(&self) -> Option<&Recording> {
+        self.recording.as_ref()
     }
 
     /// Takes what has happened.
@@ -66,9 +68,9 @@ impl Session {
         match update {
             Update::Sent(message, at) => {
                 self.count += usize::from(message.started().is_some());
-                self.recording.take(Performer::Pianola, message, at);
+                self.record(Performer::Pianola, message, at);
             }
-            Update::Heard(message, at) => self.recording.take(Performer::Person, message, at),
+            Update::Heard(message, at) => self.record(Performer::Person, message, at),
             Update::Ahead(note) => {
                 self.ahead.retain(|other| other.end.is_some_and(|end| end > note.start));
                 self.ahead.push(note);
@@ -81,6 +83,12 @@ impl Session {
         }
     }
 
+    fn record(&mut self, performer: Performer, message: Message, at: Instant) {
+        if let Some(recording) = &mut self.recording {
+            recording.take(performer, message, at);
+        }
+    }
+
     /// Saves the last piece beside the program's working folder; returns where.
     fn save(&self, now: Instant) -> anyhow::Result<PathBuf> {
         let Some(seed) = self.seeds.last() else { bail!("there is nothing to save yet") };
@@ -90,7 +98,8 @@ impl Session {
         });
         let path = names.map(PathBuf::from).find(|path| !path.exists());
         let path = path.context("there are too many files of this seed")?;
-        if !self.recording.since_start(self.began).write(&path, now)? {
+        let piece = self.recording.as_ref().map(|recording| recording.since_start(self.began));
+        if !piece.unwrap_or_default().write(&path, now)? {
             bail!("there is nothing to save yet");
         }
         Ok(path)
@@ -175,7 +184,7 @@ impl Stage {
         // What is drawn is copied: the terminal may take its time, which nobody is to wait for.
         let (notes, activity, count, late, seed, began) = {
             let session = lock(&self.session);
-            let past = session.recording.since(now - MEMORY);
+            let past = session.recording.iter().flat_map(|all| all.since(now - MEMORY));
             let ahead = session.ahead.iter().filter(|note| note.start > now);
             let notes: Vec<Played> = past.chain(ahead).copied().collect();
             let Session { activity, count, late, began, .. } = *session;

@@ -38,8 +38,8 @@ pub struct Timing {
     pub model: Arc<ModelQueue>,
     /// What opens ports is told that this one is lost.
     pub lost: Sender<()>,
-    /// What records and shows, if anything does. What it has no room for is left out.
-    pub updates: Option<SyncSender<Update>>,
+    /// What records and shows. What it has no room for is left out.
+    pub updates: SyncSender<Update>,
 }
 
 /// How long it tries to silence a port that takes nothing.
@@ -119,9 +119,7 @@ impl Timing {
             self.model.push(told);
         }
         while let Some(update) = self.performance.update() {
-            if let Some(updates) = &self.updates {
-                let _ = updates.try_send(update);
-            }
+            let _ = self.updates.try_send(update);
         }
     }
 

@@ -74,7 +74,7 @@ impl Instrument {
     pub fn unread() -> Self {
         let (line, path, own_end) = new_line();
         let (received, over, thru) = (Arc::default(), Arc::default(), Arc::default());
-        Self { line: Arc::new(line), path, own_end: own_end, received, over, thru, receiver: None }
+        Self { line: Arc::new(line), path, own_end, received, over, thru, receiver: None }
     }
 
     /// How the program's end is set up, as text.

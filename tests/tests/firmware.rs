@@ -4,7 +4,9 @@
 use std::collections::VecDeque;
 
 use pianola_firmware::{Board, Knobs, blinks, run};
-use pianola_runtime::{Control, Controls, Instant, Message, MidiParser, Model, ModelError};
+use pianola_runtime::{
+    Control, Controls, Instant, Message, MidiParser, Model, ModelError, controller,
+};
 use pianola_tests::stream::played;
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::Rng;

@@ -1,5 +1,7 @@
 //! The application: makes up notes ahead of their time, and plays them.
 
+use core::mem;
+
 use pianola_runtime::{Generator, Keys, Micros, Model, ModelError};
 
 use crate::board::Board;
@@ -26,7 +28,7 @@ pub fn run(board: &mut impl Board, region: &[u8]) {
 /// that is stalled is not waited for.
 fn silence(board: &mut impl Board, port: &mut Port) {
     /// What the messages take at 31,250 baud, and a half.
-    const PATIENCE: Micros = 190_000;
+    const PATIENCE: Micros = Micros::from_millis(190);
     let start = board.now();
     while !port.is_quiet() && board.now() - start < PATIENCE && board.is_on() {
         port.receive(board);
@@ -39,22 +41,20 @@ fn play(board: &mut impl Board, port: &mut Port, generator: &mut Generator) {
     port.player.stop(board.now());
     while board.is_on() {
         port.serve(board);
-        if port.new_piece {
-            port.stop(board.now());
-            // Before the rest: who asks for silence in the meantime gets it.
-            port.playing = true;
+        if mem::take(&mut port.new_piece) {
+            port.player.stop(board.now());
             port.keys = Keys::default();
             let seed = board.seed();
             generator.restart_with_poll(seed, || port.serve(board));
         }
         if let Some(note) = port.keys.next(board.now()) {
             generator.observe_with_poll(&note, || port.serve(board));
-        } else if port.playing && port.player.wants_note(board.now()) {
+        } else if port.transport.is_playing() && port.player.wants_note(board.now()) {
             let sampling = port.controls.sampling;
             let note = generator.next_note_with_poll(&sampling, || port.serve(board));
             // Someone may have asked for silence in the meantime.
-            if port.playing && !port.new_piece {
-                port.player.push(&port.controls.shape(&note), board.now());
+            if port.transport.is_playing() && !port.new_piece {
+                port.player.push(&port.controls.transpose(&note), board.now());
             }
         } else {
             board.idle();

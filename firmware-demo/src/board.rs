@@ -1,11 +1,11 @@
 //! What the application needs of a board.
 
-use pianola_runtime::{Micros, ModelError};
+use pianola_runtime::{Instant, ModelError};
 
 /// A board with a MIDI port.
 pub trait Board {
-    /// Microseconds since some moment; never goes back.
-    fn now(&mut self) -> Micros;
+    /// The time since some moment; never goes back.
+    fn now(&mut self) -> Instant;
 
     /// A number to start a piece from, different each time.
     fn seed(&mut self) -> u64;

@@ -1,6 +1,6 @@
 //! What a board does that has no model to play: it says why, blinks, and is silent.
 
-use pianola_runtime::{Micros, ModelError};
+use pianola_runtime::{Instant, ModelError};
 
 /// How often the light blinks for an error, between two pauses.
 pub fn blinks(error: &ModelError) -> u8 {
@@ -21,11 +21,12 @@ pub fn blinks(error: &ModelError) -> u8 {
     }
 }
 
-/// Whether the light is on, some time after the error: blinks of a quarter of a second, then a pause
-/// of a second.
-pub(crate) fn light(error: &ModelError, time: Micros) -> bool {
-    const BLINK: Micros = 250_000;
-    const PAUSE: Micros = 4;
-    let slot = time / BLINK % (2 * Micros::from(blinks(error)) + PAUSE);
-    slot < 2 * Micros::from(blinks(error)) && slot.is_multiple_of(2)
+/// Whether the light is on at a time: blinks of a quarter of a second, then a pause of a second.
+pub(crate) fn light(error: &ModelError, now: Instant) -> bool {
+    /// Microseconds that the light is on, and off, in each blink.
+    const BLINK: u64 = 250_000;
+    /// So many of them are a pause.
+    const PAUSE: u64 = 4;
+    let slot = now.as_micros() / BLINK % (2 * u64::from(blinks(error)) + PAUSE);
+    slot < 2 * u64::from(blinks(error)) && slot.is_multiple_of(2)
 }

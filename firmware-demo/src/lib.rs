@@ -7,11 +7,10 @@
 
 mod app;
 mod board;
-mod controls;
 mod fault;
 mod port;
 
 pub use app::run;
 pub use board::{Board, Knobs};
-pub use controls::{Controls, Event};
 pub use fault::blinks;
+pub use port::apply;

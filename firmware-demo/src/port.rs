@@ -1,10 +1,12 @@
 //! The MIDI port: what is due goes out, what comes in is sorted. It never waits, and is served more
 //! than a hundred times while a note is being made up.
 
-use pianola_runtime::{Keys, Micros, MidiParser, Player};
+use pianola_runtime::{
+    Assignment, Bytes, Channels, Control, Controls, Event, Instant, Keys, Message, Micros,
+    MidiParser, Player, SentMessages, Transport, TransportCommand, TransportState,
+};
 
 use crate::board::{Board, Knobs};
-use crate::controls::{Controls, Event};
 
 /// The port and everything that is served with it.
 pub(crate) struct Port {
@@ -15,10 +17,12 @@ pub(crate) struct Port {
     /// has made up its note.
     pub new_piece: bool,
     /// Whether notes are to be played.
-    pub playing: bool,
+    pub transport: Transport,
     incoming: MidiParser,
     /// The message that is going out, and how many of its bytes are gone.
-    outgoing: ([u8; 3], usize),
+    outgoing: (Bytes, usize),
+    /// What was sent: an instrument may send it back. It has room for the silencing of everything.
+    sent: SentMessages<160>,
     knobs: Knobs,
     button: Button,
 }
@@ -28,15 +32,15 @@ pub(crate) struct Port {
 struct Button {
     down: bool,
     /// When it last changed.
-    changed: Micros,
+    changed: Instant,
 }
 
 impl Button {
     /// Contacts bounce for less.
-    const BOUNCE: Micros = 20_000;
+    const BOUNCE: Micros = Micros::from_millis(20);
 
     /// Whether it has just been pressed.
-    fn is_pressed(&mut self, down: bool, now: Micros) -> bool {
+    fn is_pressed(&mut self, down: bool, now: Instant) -> bool {
         if down == self.down || now < self.changed + Self::BOUNCE {
             return false;
         }
@@ -45,17 +49,29 @@ impl Button {
     }
 }
 
+/// Takes in a message: sets the control that it is for, or returns what else it asks for.
+pub fn apply(message: Message, controls: &mut Controls) -> Option<Event> {
+    match Event::of(message, Assignment::default_of)? {
+        Event::Set(control, value) => {
+            control.set(controls, value);
+            None
+        }
+        other => Some(other),
+    }
+}
+
 impl Port {
     /// A port that first silences what may sound, and then plays.
-    pub fn new(now: Micros) -> Self {
+    pub fn new(now: Instant) -> Self {
         Self {
             player: Player::new(now),
             controls: Controls::default(),
             keys: Keys::default(),
             new_piece: false,
-            playing: true,
+            transport: Transport::new(TransportState::Playing),
             incoming: MidiParser::default(),
-            outgoing: ([0; 3], 3),
+            outgoing: (Bytes::EMPTY, 0),
+            sent: SentMessages::default(),
             knobs: Knobs::default(),
             button: Button::default(),
         }
@@ -81,47 +97,49 @@ impl Port {
     pub fn send(&mut self, board: &mut impl Board) {
         loop {
             let (bytes, gone) = &mut self.outgoing;
-            while let Some(byte) = bytes.get(*gone) {
+            for byte in bytes.from(*gone) {
                 if !board.send(*byte) {
                     return;
                 }
                 *gone += 1;
             }
-            let Some(message) = self.player.next(board.now()) else { return };
-            self.outgoing = (message.0, 0);
+            let now = board.now();
+            let Some(message) = self.player.next(now) else { return };
+            self.sent.record(message, now);
+            self.outgoing = (message.bytes(), 0);
         }
     }
 
     /// Whether nothing is going out, nor will.
     pub fn is_quiet(&self) -> bool {
-        self.outgoing.1 == self.outgoing.0.len() && self.player.due().is_none()
+        self.outgoing.0.from(self.outgoing.1).is_empty() && self.player.due().is_none()
     }
 
-    /// Plays no more.
-    pub fn stop(&mut self, now: Micros) {
-        (self.playing, self.new_piece) = (false, false);
-        self.player.stop(now);
-    }
-
-    fn take(&mut self, byte: u8, now: Micros) {
+    fn take(&mut self, byte: u8, now: Instant) {
         let Some(message) = self.incoming.feed(byte) else { return };
-        match self.controls.take(message) {
-            Some(Event::Start) => self.new_piece = true,
-            Some(Event::Continue) if !self.playing => {
-                self.player.stop(now);
-                self.playing = true;
-            }
-            Some(Event::Stop) => self.stop(now),
-            // Not again while the last one is under way: an instrument may send all back to us.
-            Some(Event::Panic) if !self.player.is_silencing() => {
-                self.stop(now);
-                self.player.panic(now);
-                self.keys = Keys::default();
-            }
+        let missed = message.ended().is_some_and(|pitch| self.keys.is_held(pitch))
+            || message.silences() && self.player.has_started();
+        if !Channels::PITCHED.contain(message) || self.sent.returns(message, missed, now) {
+            return;
+        }
+        match apply(message, &mut self.controls) {
             Some(Event::Press(pitch, velocity)) => self.keys.press(pitch, velocity, now),
             Some(Event::Release(pitch)) => self.keys.release(pitch, now),
-            Some(Event::Continue | Event::Panic) | None => {}
+            Some(Event::Transport(command)) => self.command(command, now),
+            Some(Event::Set(..)) | None => {}
         }
+    }
+
+    fn command(&mut self, command: TransportCommand, now: Instant) {
+        match command {
+            TransportCommand::Start => self.new_piece = true,
+            TransportCommand::Stop | TransportCommand::Panic => self.new_piece = false,
+            TransportCommand::Continue => {}
+        }
+        if command == TransportCommand::Panic {
+            self.keys = Keys::default();
+        }
+        self.transport.command(command, &mut self.player, now);
     }
 
     /// A knob counts at the start and when it is turned: in between, what came by MIDI stands.
@@ -130,16 +148,17 @@ impl Port {
         if knobs.temperature != self.knobs.temperature
             && let Some(value) = knobs.temperature
         {
-            self.controls.set_temperature(value);
+            Control::Temperature.set(&mut self.controls, value);
         }
         if knobs.density != self.knobs.density
             && let Some(value) = knobs.density
         {
-            self.controls.set_density(value);
+            Control::Density.set(&mut self.controls, value);
         }
         self.knobs = knobs;
-        if self.button.is_pressed(board.button(), board.now()) {
-            self.new_piece = true;
+        let now = board.now();
+        if self.button.is_pressed(board.button(), now) {
+            self.command(TransportCommand::Start, now);
         }
     }
 }

@@ -19,7 +19,8 @@ use core::convert::Infallible;
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 use pianola_runtime::embedded_io::{receive, send};
 use pianola_runtime::{
-    Generator, Keys, Micros, MidiParser, Model, ModelError, Player, Sampling, include_model,
+    Generator, Instant, Keys, Message, MidiParser, Model, ModelError, Player, Sampling,
+    include_model,
 };
 
 static MODEL: &[u8] = include_model!("../tests/models/expressive-small-int4.safetensors");
@@ -33,13 +34,13 @@ pub enum Stopped<E> {
     Port(E),
 }
 
-/// Plays until the port fails. `now` is the time in microseconds.
+/// Plays until the port fails. `now` reads the clock.
 ///
 /// # Errors
 /// [`Stopped`] says why it has stopped.
 pub fn play<P: Read + ReadReady + Write + WriteReady>(
     port: &mut P,
-    now: impl Fn() -> Micros,
+    now: impl Fn() -> Instant,
     seed: u64,
 ) -> Result<Infallible, Stopped<P::Error>> {
     let model = Model::from_bytes(MODEL).map_err(Stopped::Model)?;
@@ -50,8 +51,8 @@ pub fn play<P: Read + ReadReady + Write + WriteReady>(
     let sampling = Sampling::default().with_guards();
     loop {
         receive(port, &mut parser, |message| match message {
-            [0x90, pitch, velocity] if velocity > 0 => keys.press(pitch, velocity, now()),
-            [0x80 | 0x90, pitch, _] => keys.release(pitch, now()),
+            Message::NoteOn { pitch, velocity, .. } => keys.press(pitch, velocity, now()),
+            Message::NoteOff { pitch, .. } => keys.release(pitch, now()),
             _ => {}
         })
         .map_err(Stopped::Port)?;
@@ -129,7 +130,7 @@ mod tests {
         let time = Cell::new(0);
         let now = || {
             time.set(time.get() + 100);
-            time.get()
+            Instant::from_micros(time.get())
         };
         let Err(stopped) = play(&mut cable, now, 1);
         assert!(matches!(stopped, Stopped::Port(embedded_io::ErrorKind::BrokenPipe)));

@@ -2,17 +2,16 @@
 
 use ::embedded_io::{Read, ReadReady, Write, WriteReady};
 
-use crate::midi::{Message, Micros, MidiParser, Player};
+use crate::midi::{Instant, Message, MidiParser, Player};
 
-/// Reads what has arrived on a port, and visits the messages it completes: status and data, as
-/// [`MidiParser::feed`] returns them. Does not wait.
+/// Reads what has arrived on a port, and visits the messages it completes. Does not wait.
 ///
 /// # Errors
 /// The port's own.
 pub fn receive<P: Read + ReadReady>(
     port: &mut P,
     parser: &mut MidiParser,
-    mut visit: impl FnMut([u8; 3]),
+    mut visit: impl FnMut(Message),
 ) -> Result<(), P::Error> {
     while port.read_ready()? {
         let mut buffer = [0; 16];
@@ -34,11 +33,11 @@ pub fn receive<P: Read + ReadReady>(
 pub fn send<P: Write + WriteReady, const AHEAD: usize, const VOICES: usize>(
     port: &mut P,
     player: &mut Player<AHEAD, VOICES>,
-    now: Micros,
+    now: Instant,
 ) -> Result<(), P::Error> {
     while port.write_ready()? {
-        let Some(Message(bytes)) = player.next(now) else { break };
-        port.write_all(&bytes)?;
+        let Some(message) = player.next(now) else { break };
+        port.write_all(message.bytes().from(0))?;
     }
     Ok(())
 }
@@ -105,14 +104,18 @@ mod tests {
         port.arrived.extend([80].into_iter().chain((0..40).flat_map(|pitch| [pitch, 1])));
         receive(&mut port, &mut parser, |message| messages.push(message)).unwrap();
         assert_eq!(messages.len(), 41);
-        assert_eq!((messages[0], messages[40]), ([0x90, 60, 80], [0x90, 39, 1]));
+        assert_eq!(
+            (messages[0], messages[40]),
+            (Message::note_on(60, 80), Message::note_on(39, 1))
+        );
     }
 
     #[test]
     fn what_the_port_has_no_room_for_stays_in_the_player() {
-        let mut player: Player = Player::new(0);
-        while player.next(0).is_some() {}
-        player.push(&Note { pitch: 60, velocity: 80, step: 0.0, duration: 0.5 }, 0);
+        let now = Instant::START;
+        let mut player: Player = Player::new(now);
+        while player.next(now).is_some() {}
+        player.push(&Note { pitch: 60, velocity: 80, step: 0.0, duration: 0.5 }, now);
         let mut port = Port::default();
         let start = player.due().unwrap();
         send(&mut port, &mut player, start).unwrap();

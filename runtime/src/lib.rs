@@ -41,6 +41,10 @@
 //! | [`guard`] | a filter of passages, and the guard that keeps a piece from repeating them |
 //! | [`Player`] | notes in, MIDI messages out, each at its time |
 //! | [`MidiParser`], [`Keys`] | bytes into MIDI messages, pressed keys into notes |
+//! | [`Event`], [`Transport`] | what a MIDI message asks for, and what that does to a performance |
+//! | [`Controls`], [`Control`] | what can change while music plays, and the controllers for it |
+//! | [`SentMessages`] | tells echoes of sent messages from those that someone plays |
+//! | [`Instant`], [`Micros`] | points in time and durations |
 //! | `Pair` | (feature `std`) a generator on two threads |
 //! | [`Network`] | the forward pass alone: [`predict`](Network::predict), [`observe`](Network::observe), [`state`](Network::state) |
 //! | [`Isa`] | the instruction sets, to compare them; otherwise the fastest is chosen |
@@ -80,7 +84,11 @@ mod pair;
 
 pub use generate::{Generator, Notes, Sampling, SamplingParams, Start, guard};
 pub use kernels::Isa;
-pub use midi::{Keys, Message, Micros, MidiParser, Player};
+pub use midi::{
+    Assignment, Bytes, Channels, Control, Controls, Event, Instant, Keys, Message, Micros,
+    MidiParser, Player, SentMessages, Transport, TransportCommand, TransportState, controller,
+    polyphony,
+};
 pub use model::format::{
     BOS, FORMAT_VERSION, MAX_HEAD_HIDDEN, MAX_HIDDEN, MAX_LAYERS, PITCHES, Precision,
 };

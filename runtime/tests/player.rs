@@ -1,11 +1,13 @@
 //! The player: what starts ends, at its time, whatever comes.
 #![allow(clippy::unwrap_used)]
 
-use pianola_runtime::{Message, Micros, Note, Player};
+use pianola_runtime::{Instant, Message, Micros, Note, Player, controller};
 use proptest::prelude::*;
 
 /// A player with few places, so that they run out.
 type Small = Player<4, 3>;
+
+const START: Instant = Instant::START;
 
 fn note() -> impl Strategy<Value = Note> {
     // Few pitches, so that they meet; chords, and notes of no length.
@@ -31,7 +33,8 @@ enum Event {
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         8 => note().prop_map(Event::Push),
-        8 => (0u64..3_000_000, prop::bool::weighted(0.8)).prop_map(|(time, open)| Event::Pass(time, open)),
+        8 => (0u64..3_000_000, prop::bool::weighted(0.8))
+            .prop_map(|(time, open)| Event::Pass(Micros::from_micros(time), open)),
         1 => Just(Event::Stop),
         1 => Just(Event::Panic),
     ]
@@ -47,7 +50,7 @@ impl Instrument {
     fn observe(&mut self, message: Message) {
         if let Some(pitch) = message.started() {
             assert!(!self.sounding.contains(&pitch), "{pitch} starts twice");
-            assert!((1..128).contains(&message.0[2]), "{message:?}");
+            assert!((1..128).contains(&message.bytes().from(2)[0]), "{message:?}");
             self.sounding.push(pitch);
         }
         if let Some(pitch) = message.ended() {
@@ -57,7 +60,7 @@ impl Instrument {
 }
 
 /// Takes what is due up to a time, each message at its own.
-fn play(player: &mut Small, instrument: &mut Instrument, from: Micros, to: Micros) {
+fn play(player: &mut Small, instrument: &mut Instrument, from: Instant, to: Instant) {
     let mut now = from;
     while let Some(due) = player.due().filter(|&due| due <= to) {
         now = now.max(due);
@@ -71,7 +74,7 @@ fn play(player: &mut Small, instrument: &mut Instrument, from: Micros, to: Micro
 proptest! {
     #[test]
     fn what_starts_ends(events in prop::collection::vec(event(), 0..200)) {
-        let (mut player, mut instrument, mut now) = (Small::new(0), Instrument::default(), 0);
+        let (mut player, mut instrument, mut now) = (Small::new(START), Instrument::default(), START);
         for event in events {
             match event {
                 Event::Push(note) => {
@@ -88,7 +91,7 @@ proptest! {
             }
         }
         player.stop(now);
-        play(&mut player, &mut instrument, now, Micros::MAX);
+        play(&mut player, &mut instrument, now, Instant::MAX);
         prop_assert!(instrument.sounding.is_empty() && player.sounding() == 0);
         prop_assert_eq!(player.due(), None);
     }
@@ -96,23 +99,23 @@ proptest! {
     /// With voices enough and taken in time, every note starts and ends when it should.
     #[test]
     fn notes_keep_their_times(notes in prop::collection::vec(note(), 1..100)) {
-        let mut player: Player = Player::new(0);
-        while player.next(0).is_some() {}
-        let (mut now, mut notes) = (0, notes.into_iter().peekable());
-        let mut onset = Player::<32, 32>::LEAD;
-        let mut expected: Vec<(Micros, Micros, u8)> = Vec::new();
+        let mut player: Player = Player::new(START);
+        while player.next(START).is_some() {}
+        let (mut now, mut notes) = (START, notes.into_iter().peekable());
+        let mut onset = START + Player::<32, 32>::LEAD;
+        let mut expected: Vec<(Instant, Instant, u8)> = Vec::new();
         let (mut started, mut ended) = (Vec::new(), Vec::new());
         while notes.peek().is_some() || player.due().is_some() {
             while player.wants_note(now) && let Some(note) = notes.next() {
                 let playable = note.playable();
-                onset += (playable.step * 1e6) as Micros;
+                onset += Micros::from_seconds(playable.step);
                 // A pitch that is struck again ends then.
                 for (_, end, pitch) in &mut expected {
                     if *pitch == playable.pitch {
                         *end = (*end).min(onset);
                     }
                 }
-                let end = onset + (playable.duration * 1e6) as Micros;
+                let end = onset + Micros::from_seconds(playable.duration);
                 expected.push((onset, end, playable.pitch));
                 prop_assert!(player.push(&note, now));
             }
@@ -133,12 +136,12 @@ proptest! {
     /// After the port was stalled, what waited is not made up for: onsets keep their distances.
     #[test]
     fn late_music_slows_down(stall in 20_000u64..5_000_000) {
-        let mut player: Player = Player::new(0);
-        while player.next(0).is_some() {}
+        let mut player: Player = Player::new(START);
+        while player.next(START).is_some() {}
         for pitch in 60..70 {
-            player.push(&Note { pitch, velocity: 80, step: 0.1, duration: 0.05 }, 0);
+            player.push(&Note { pitch, velocity: 80, step: 0.1, duration: 0.05 }, START);
         }
-        let mut now = player.due().unwrap() + stall;
+        let mut now = player.due().unwrap() + Micros::from_micros(stall);
         let mut onsets = Vec::new();
         while player.due().is_some() {
             while let Some(message) = player.next(now) {
@@ -147,79 +150,80 @@ proptest! {
             now = player.due().unwrap_or(now).max(now);
         }
         prop_assert_eq!(onsets.len(), 10);
-        prop_assert!(onsets.windows(2).all(|pair| pair[1] - pair[0] == 100_000), "{:?}", onsets);
+        prop_assert!(onsets.windows(2).all(|pair| pair[1] - pair[0] == Micros::from_millis(100)), "{:?}", onsets);
     }
 }
 
 #[test]
-fn it_begins_by_silencing_every_pitch() {
-    let mut player = Small::new(5);
-    let messages: Vec<_> = std::iter::from_fn(|| player.next(5)).map(|message| message.0).collect();
-    assert_eq!(messages[..2], [[0xb0, 120, 0], [0xb0, 123, 0]]);
-    let offs: Vec<_> = (0..128).map(|pitch| [0x80, pitch, 64]).collect();
-    assert_eq!(messages[2..], offs);
+fn it_begins_by_silencing_every_pitch_and_lifting_every_pedal() {
+    let mut player = Small::new(START);
+    let messages: Vec<_> = std::iter::from_fn(|| player.next(START)).collect();
+    let controls = [controller::ALL_SOUND_OFF, controller::ALL_NOTES_OFF, 64, 66, 67];
+    assert_eq!(messages[..5], controls.map(|number| Message::control(number, 0)));
+    let offs: Vec<_> = (0..128).map(Message::note_off).collect();
+    assert_eq!(messages[5..], offs);
 }
 
 #[test]
 fn a_note_without_a_voice_ends_the_one_that_would_end_soonest() {
-    let mut player = Small::new(0);
-    while player.next(0).is_some() {}
+    let mut player = Small::new(START);
+    while player.next(START).is_some() {}
     for (pitch, duration) in [(60, 3.0), (61, 1.0), (62, 2.0), (63, 1.0)] {
-        assert!(player.push(&Note { pitch, velocity: 80, step: 0.0, duration }, 0));
+        assert!(player.push(&Note { pitch, velocity: 80, step: 0.0, duration }, START));
     }
-    assert!(!player.push(&Note { pitch: 64, velocity: 80, step: 0.0, duration: 1.0 }, 0));
+    assert!(!player.push(&Note { pitch: 64, velocity: 80, step: 0.0, duration: 1.0 }, START));
     let now = player.due().unwrap();
     let messages: Vec<_> = std::iter::from_fn(|| player.next(now)).collect();
-    let pitches: Vec<_> = messages.iter().map(|message| (message.0[0], message.0[1])).collect();
-    assert_eq!(pitches, [(0x90, 60), (0x90, 61), (0x90, 62), (0x80, 61), (0x90, 63)]);
+    let on = |pitch| Message::note_on(pitch, 80);
+    assert_eq!(messages, [on(60), on(61), on(62), Message::note_off(61), on(63)]);
 }
 
 #[test]
 fn a_pitch_that_sounds_is_ended_before_it_starts_again() {
-    let mut player = Small::new(0);
-    while player.next(0).is_some() {}
-    player.push(&Note { pitch: 60, velocity: 80, step: 0.0, duration: 5.0 }, 0);
-    player.push(&Note { pitch: 60, velocity: 90, step: 1.0, duration: 1.0 }, 0);
+    let mut player = Small::new(START);
+    while player.next(START).is_some() {}
+    player.push(&Note { pitch: 60, velocity: 80, step: 0.0, duration: 5.0 }, START);
+    player.push(&Note { pitch: 60, velocity: 90, step: 1.0, duration: 1.0 }, START);
     let mut times = Vec::new();
     while let Some(now) = player.due() {
-        times.extend(std::iter::from_fn(|| player.next(now)).map(|message| (now, message.0)));
+        times.extend(std::iter::from_fn(|| player.next(now)).map(|message| (now, message)));
     }
-    let lead = Small::LEAD;
+    let after = |millis| START + Small::LEAD + Micros::from_millis(millis);
     let expected = [
-        (lead, [0x90, 60, 80]),
-        (lead + 1_000_000, [0x80, 60, 64]),
-        (lead + 1_000_000, [0x90, 60, 90]),
-        (lead + 2_000_000, [0x80, 60, 64]),
+        (after(0), Message::note_on(60, 80)),
+        (after(1_000), Message::note_off(60)),
+        (after(1_000), Message::note_on(60, 90)),
+        (after(2_000), Message::note_off(60)),
     ];
     assert_eq!(times, expected);
 }
 
 #[test]
 fn of_messages_due_together_ends_come_first() {
-    let mut player = Small::new(0);
-    while player.next(0).is_some() {}
-    player.push(&Note { pitch: 60, velocity: 80, step: 0.0, duration: 0.5 }, 0);
-    player.push(&Note { pitch: 61, velocity: 80, step: 0.5, duration: 0.5 }, 0);
+    let mut player = Small::new(START);
+    while player.next(START).is_some() {}
+    player.push(&Note { pitch: 60, velocity: 80, step: 0.0, duration: 0.5 }, START);
+    player.push(&Note { pitch: 61, velocity: 80, step: 0.5, duration: 0.5 }, START);
     let now = player.due().unwrap();
     assert_eq!(player.next(now).unwrap().started(), Some(60));
-    assert_eq!(player.next(now + 500_000).unwrap().ended(), Some(60));
-    assert_eq!(player.next(now + 500_000).unwrap().started(), Some(61));
+    assert_eq!(player.next(now + Micros::from_millis(500)).unwrap().ended(), Some(60));
+    assert_eq!(player.next(now + Micros::from_millis(500)).unwrap().started(), Some(61));
 }
 
 /// A board that takes 240 ms for a note of music that has seven a second.
 #[test]
 fn music_that_is_too_dense_slows_down_and_keeps_its_rhythm() {
-    const COST: Micros = 240_000;
+    const COST: Micros = Micros::from_millis(240);
     // Three notes together, then two apart.
     let steps = [0.2, 0.0, 0.0, 0.2, 0.4].into_iter().cycle();
     let notes = steps.zip((40..90).cycle()).take(400);
-    let mut player: Player = Player::new(0);
-    while player.next(0).is_some() {}
-    let (mut now, mut onsets) = (0, Vec::new());
+    let mut player: Player = Player::new(START);
+    while player.next(START).is_some() {}
+    let (mut now, mut onsets) = (START, Vec::<Instant>::new());
     for (step, pitch) in notes {
         let mut ready = now + COST;
         while !player.wants_note(ready) {
-            ready += 1000;
+            ready += Micros::from_millis(1);
         }
         // Messages are taken in time, also while a note is made up.
         while let Some(due) = player.due().filter(|&due| due <= ready) {
@@ -232,7 +236,8 @@ fn music_that_is_too_dense_slows_down_and_keeps_its_rhythm() {
         assert!(player.push(&Note { pitch, velocity: 80, step, duration: 0.1 }, now));
     }
     // Once it has found its tempo.
-    let gaps: Vec<f64> = onsets.windows(2).map(|pair| (pair[1] - pair[0]) as f64 / 1e6).collect();
+    let gaps: Vec<f64> =
+        onsets.windows(2).map(|pair| (pair[1] - pair[0]).as_micros() as f64 / 1e6).collect();
     let bars: Vec<&[f64]> = gaps[99..].chunks_exact(5).collect();
     assert!(bars.len() > 40);
     for bar in bars {

@@ -2,8 +2,7 @@
 //! as the positions of the board's knobs.
 
 use anyhow::Context;
-use pianola_firmware::Controls;
-use pianola_runtime::Model;
+use pianola_runtime::{Control, Controls, Model};
 use pianola_tests::stream::played;
 
 fn main() -> anyhow::Result<()> {
@@ -13,14 +12,15 @@ fn main() -> anyhow::Result<()> {
     let numbers = numbers.collect::<anyhow::Result<Vec<_>>>()?;
     let [seed, notes, temperature, density] = numbers[..] else { anyhow::bail!("four numbers") };
     let mut controls = Controls::default();
-    controls.set_temperature(u8::try_from(temperature)?);
-    controls.set_density(u8::try_from(density)?);
+    Control::Temperature.set(&mut controls, u8::try_from(temperature)?);
+    Control::Density.set(&mut controls, u8::try_from(density)?);
 
     let file = std::fs::read(path).with_context(|| path.clone())?;
     let model = Model::from_bytes(&file)?;
     for (time, message) in played(&model, seed.into(), notes as usize, &controls)? {
-        let [status, first, second] = message.0;
-        println!("{time} {status} {first} {second}");
+        let bytes = message.bytes();
+        let &[status, first, second] = bytes.from(0) else { anyhow::bail!("{message:?}") };
+        println!("{} {status} {first} {second}", time.as_micros());
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle, sleep};
@@ -22,6 +22,7 @@ use rustix::fs::{Mode, OFlags};
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::{root, tools};
 
@@ -34,30 +35,79 @@ pub struct Instrument {
     /// The end that the program opens.
     pub path: PathBuf,
     /// Kept open, so that the line stays when the program is gone.
-    _own_end: OwnedFd,
+    own_end: OwnedFd,
     received: Arc<Mutex<Vec<(Instant, u8)>>>,
     over: Arc<AtomicBool>,
+    /// Whether it sends back what it gets.
+    thru: Arc<AtomicBool>,
     receiver: Option<JoinHandle<()>>,
+}
+
+/// A line: the test's end, the path of the program's end, and that end, kept open.
+fn new_line() -> (OwnedFd, PathBuf, OwnedFd) {
+    // Programs that are started must not hold the line open.
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let line = openpt(flags).unwrap();
+    grantpt(&line).unwrap();
+    unlockpt(&line).unwrap();
+    let path = PathBuf::from(ptsname(&line, Vec::new()).unwrap().into_string().unwrap());
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let own_end = rustix::fs::open(&path, flags, Mode::empty()).unwrap();
+    (line, path, own_end)
 }
 
 impl Instrument {
     /// An instrument with a line of its own.
     pub fn plug_in() -> Self {
-        // Programs that are started must not hold the line open.
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let line = openpt(flags).unwrap();
-        grantpt(&line).unwrap();
-        unlockpt(&line).unwrap();
-        let path = PathBuf::from(ptsname(&line, Vec::new()).unwrap().into_string().unwrap());
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let own_end = rustix::fs::open(&path, flags, Mode::empty()).unwrap();
-        let (line, received, over) = (Arc::new(line), Arc::default(), Arc::default());
-        let receiver = thread::spawn({
-            let (line, received, over) =
-                (Arc::clone(&line), Arc::clone(&received), Arc::clone(&over));
-            move || receive(&line, &received, &over)
-        });
-        Self { line, path, _own_end: own_end, received, over, receiver: Some(receiver) }
+        let mut instrument = Self::unread();
+        let (line, received, over, thru) = (
+            Arc::clone(&instrument.line),
+            Arc::clone(&instrument.received),
+            Arc::clone(&instrument.over),
+            Arc::clone(&instrument.thru),
+        );
+        instrument.receiver = Some(thread::spawn(move || receive(&line, &received, &over, &thru)));
+        instrument
+    }
+
+    /// A line whose other end nobody reads.
+    pub fn unread() -> Self {
+        let (line, path, own_end) = new_line();
+        let (received, over, thru) = (Arc::default(), Arc::default(), Arc::default());
+        Self { line: Arc::new(line), path, own_end, received, over, thru, receiver: None }
+    }
+
+    /// How the program's end is set up, as text.
+    pub fn modes(&self) -> String {
+        let modes = rustix::termios::tcgetattr(&self.own_end).unwrap();
+        format!("{:?} {:?}", modes.local_modes, modes.input_modes)
+    }
+
+    /// Plays as much of something into the program as there is room for.
+    pub fn press_some(&self, bytes: &[u8]) {
+        let now = Some(&Timespec { tv_sec: 0, tv_nsec: 10_000_000 });
+        let room = poll(&mut [PollFd::new(&self.line, PollFlags::OUT)], now).unwrap() > 0;
+        if room {
+            let _ = rustix::io::write(&self.line, &bytes[..bytes.len().min(1000)]);
+        }
+    }
+
+    /// Sends back what it gets, from now on.
+    pub fn send_back(&self) {
+        self.thru.store(true, Ordering::Relaxed);
+    }
+
+    /// Bytes received so far.
+    pub fn bytes(&self) -> usize {
+        self.received.lock().unwrap().len()
+    }
+
+    /// The last value of a controller.
+    pub fn control(&self, wanted: u8) -> Option<u8> {
+        self.messages().into_iter().rev().find_map(|(_, message)| match message {
+            Message::Control { number, value, .. } if number == wanted => Some(value),
+            _ => None,
+        })
     }
 
     /// Plays something into the program.
@@ -69,8 +119,7 @@ impl Instrument {
     pub fn messages(&self) -> Vec<(Instant, Message)> {
         let mut parser = MidiParser::default();
         let received = self.received.lock().unwrap();
-        let messages = received.iter().filter_map(|&(time, byte)| Some((time, parser.feed(byte)?)));
-        messages.map(|(time, bytes)| (time, Message(bytes))).collect()
+        received.iter().filter_map(|&(time, byte)| Some((time, parser.feed(byte)?))).collect()
     }
 
     /// What was received, as text.
@@ -126,11 +175,18 @@ impl Instrument {
 impl Drop for Instrument {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
-        let _ = self.receiver.take().unwrap().join();
+        if let Some(receiver) = self.receiver.take() {
+            let _ = receiver.join();
+        }
     }
 }
 
-fn receive(line: &OwnedFd, received: &Mutex<Vec<(Instant, u8)>>, over: &AtomicBool) {
+fn receive(
+    line: &OwnedFd,
+    received: &Mutex<Vec<(Instant, u8)>>,
+    over: &AtomicBool,
+    thru: &AtomicBool,
+) {
     let mut buffer = [0; 4096];
     let patience = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
     while !over.load(Ordering::Relaxed) {
@@ -139,6 +195,9 @@ fn receive(line: &OwnedFd, received: &Mutex<Vec<(Instant, u8)>>, over: &AtomicBo
             let count = rustix::io::read(line, &mut buffer).unwrap();
             let now = Instant::now();
             received.lock().unwrap().extend(buffer[..count].iter().map(|&byte| (now, byte)));
+            if thru.load(Ordering::Relaxed) {
+                let _ = rustix::io::write(line, &buffer[..count]);
+            }
         }
     }
 }
@@ -158,16 +217,56 @@ pub struct Playing(Child);
 impl Playing {
     /// Starts it on a port, with the int4 model.
     pub fn on(port: impl AsRef<OsStr>, seed: u64, options: &[&str]) -> Self {
+        let mut command = Self::command(port, seed);
+        command.args(options).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self(command.spawn().unwrap())
+    }
+
+    /// Starts it with a terminal, which is another line.
+    pub fn in_terminal(terminal: &Instrument, mut command: Command) -> Self {
+        let end = || fs::OpenOptions::new().read(true).write(true).open(&terminal.path).unwrap();
+        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(end(), size).unwrap();
+        command.stdin(end()).stdout(end()).stderr(end());
+        Self(command.spawn().unwrap())
+    }
+
+    /// How it is started on a port, with the int4 model.
+    pub fn command(port: impl AsRef<OsStr>, seed: u64) -> Command {
         let mut command = tools();
         command.arg("play").arg("--port").arg(port).args(["--seed", &seed.to_string()]);
-        command.arg("--model").arg(root().join(MODEL)).args(options);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self(command.spawn().unwrap())
+        command.arg("--model").arg(root().join(MODEL));
+        command
     }
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         let _ = kill_process(Pid::from_child(&self.0), signal);
+    }
+
+    /// Whether it ends within a time.
+    pub fn ends_within(&mut self, patience: Duration) -> bool {
+        let start = Instant::now();
+        while start.elapsed() < patience {
+            if self.0.try_wait().unwrap().is_some() {
+                return true;
+            }
+            sleep(Duration::from_millis(5));
+        }
+        false
+    }
+
+    /// Memory that it takes up, in kB.
+    pub fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Kills it, without any last word.
+    pub fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
     }
 
     /// Whether it has been stopped, to go on later.
@@ -209,8 +308,9 @@ pub fn scheduled(seed: u64, notes: usize) -> Vec<Message> {
     let file = fs::read(root().join(MODEL)).unwrap();
     let model = Model::from_bytes(&file).unwrap();
     let mut generator = Generator::<MAX_LAYERS, MAX_HIDDEN>::from_model(&model, seed).unwrap();
-    let mut player: Player = Player::new(0);
-    let (mut messages, mut now, mut made) = (Vec::new(), 0, 0);
+    let start = pianola_runtime::Instant::START;
+    let mut player: Player = Player::new(start);
+    let (mut messages, mut now, mut made) = (Vec::new(), start, 0);
     loop {
         while made < notes && player.wants_note(now) {
             player.push(&generator.next_note(&dense()), now);

@@ -1,7 +1,6 @@
 //! The MIDI messages of a piece, each at its time: what a board must send.
 
-use pianola_firmware::Controls;
-use pianola_runtime::{Generator, Message, Micros, Model, ModelError, Player};
+use pianola_runtime::{Controls, Generator, Instant, Message, Model, ModelError, Player};
 
 /// Plays a piece on this machine, which is never late: all messages from power on until so many
 /// notes have started, and when each is due.
@@ -13,14 +12,14 @@ pub fn played(
     seed: u64,
     notes: usize,
     controls: &Controls,
-) -> Result<Vec<(Micros, Message)>, ModelError> {
+) -> Result<Vec<(Instant, Message)>, ModelError> {
     let mut generator = Generator::new(model, seed)?;
-    let mut player: Player = Player::new(0);
+    let mut player: Player = Player::new(Instant::START);
     let mut messages = Vec::new();
-    let (mut now, mut started) = (0, 0);
+    let (mut now, mut started) = (Instant::START, 0);
     while started < notes {
         while player.wants_note(now) {
-            player.push(&controls.shape(&generator.next_note(&controls.sampling)), now);
+            player.push(&controls.transpose(&generator.next_note(&controls.sampling)), now);
         }
         now = player.due().unwrap_or(now).max(now);
         while let Some(message) = player.next(now).filter(|_| started < notes) {

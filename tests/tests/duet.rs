@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use pianola_host::corpus::{Corpus, Set, Split};
 use pianola_host::midi_file::{Tracks, read_score};
-use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Model, Note, Sampling};
+use pianola_runtime::{
+    Generator, MAX_HIDDEN, MAX_LAYERS, Message, Model, Note, Sampling, controller,
+};
 use pianola_tests::instrument::{Instrument, MODEL, Playing, Signal, until};
 use pianola_tests::{data, root};
 
@@ -82,10 +84,13 @@ fn what_is_played_on_another_instrument_is_passed_on() {
     let playing = Playing::on(&piano.path, 1, &["--listen", path, "--gap", "0.15"]);
     piano.wait_until_open();
     keyboard.press(&[0x95, 50, 99, 0xc5, 3, 0xb5, 64, 127]);
-    let expected = [[0x90, 50, 99], [0xc0, 3, 0], [0xb0, 64, 127]];
-    let passed_on = || piano.messages().iter().any(|(_, message)| message.0 == expected[2]);
-    until("it is passed on", passed_on);
-    let messages: Vec<[u8; 3]> = piano.messages().iter().map(|(_, message)| message.0).collect();
+    let expected = [
+        Message::note_on(50, 99),
+        Message::Program { channel: 0, number: 3 },
+        Message::control(controller::SUSTAIN, 127),
+    ];
+    until("it is passed on", || piano.control(controller::SUSTAIN) == Some(127));
+    let messages: Vec<Message> = piano.messages().into_iter().map(|(_, message)| message).collect();
     assert!(messages.ends_with(&expected), "{messages:?}");
     keyboard.press(&[0x85, 50, 64]);
     piano.wait_for(5);
@@ -97,7 +102,7 @@ fn what_is_played_on_another_instrument_is_passed_on() {
     drop(keyboard);
     piano.wait_for(count + 5);
     // Nor is there a foot on the pedal any more.
-    assert!(piano.messages().iter().any(|(_, message)| message.0 == [0xb0, 64, 0]));
+    assert_eq!(piano.control(controller::SUSTAIN), Some(0));
     interrupt(playing);
     piano.must_be_silent();
 }
@@ -188,7 +193,7 @@ fn an_answer_keeps_to_the_scale_that_was_played() {
     assert!(share > 0.75, "{share}");
 }
 
-/// Controllers turn knobs by a file, and what both played is written when it ends.
+/// Controllers set controls by a file, and what both played is written when it ends.
 #[test]
 fn controllers_steer_and_both_are_recorded() {
     let folder = tempfile::tempdir().unwrap();

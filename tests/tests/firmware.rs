@@ -3,8 +3,10 @@
 
 use std::collections::VecDeque;
 
-use pianola_firmware::{Board, Controls, Knobs, blinks, run};
-use pianola_runtime::{Message, Micros, Model, ModelError};
+use pianola_firmware::{Board, Knobs, blinks, run};
+use pianola_runtime::{
+    Control, Controls, Instant, Message, MidiParser, Model, ModelError, controller,
+};
 use pianola_tests::stream::played;
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::Rng;
@@ -12,7 +14,10 @@ use rand_pcg::rand_core::Rng;
 const MODEL: &[u8] = include_bytes!("../../models/expressive-int4.safetensors");
 
 /// Messages of a player that has been powered on, before it plays.
-const SILENCING: usize = 130;
+const SILENCING: usize = 133;
+
+/// Microseconds since a board was powered on, and lengths of time in them.
+type Micros = u64;
 
 /// A board whose time passes as it is looked at.
 #[derive(Default)]
@@ -39,8 +44,8 @@ struct Mock {
     drained: Micros,
     /// What an idle turn of looking at the clock takes.
     pace: Micros,
-    /// Whether all that is sent comes back.
-    echoes: bool,
+    /// How long after it was sent all that is sent comes back, if it does.
+    echoes: Option<Micros>,
 }
 
 /// What a byte takes at 31,250 baud.
@@ -67,8 +72,14 @@ impl Mock {
 
     /// All messages sent, each with the time of its first byte.
     fn messages(&self) -> Vec<(Micros, Message)> {
-        let messages = self.sent.chunks_exact(3);
-        messages.map(|bytes| (bytes[0].0, Message([bytes[0].1, bytes[1].1, bytes[2].1]))).collect()
+        let mut parser = MidiParser::default();
+        let whole = self.sent.chunks_exact(3);
+        whole
+            .filter_map(|bytes| {
+                let messages = bytes.iter().filter_map(|&(_, byte)| parser.feed(byte));
+                Some((bytes[0].0, messages.last()?))
+            })
+            .collect()
     }
 
     /// Pitches that start, and when.
@@ -79,9 +90,9 @@ impl Mock {
 }
 
 impl Board for Mock {
-    fn now(&mut self) -> Micros {
+    fn now(&mut self) -> Instant {
         self.time += 2 + self.pace;
-        self.time
+        Instant::from_micros(self.time)
     }
 
     fn seed(&mut self) -> u64 {
@@ -96,8 +107,8 @@ impl Board for Mock {
         if open {
             self.drained += BYTE;
             self.sent.push((self.time, byte));
-            if self.echoes {
-                self.coming.push_back((self.drained, byte));
+            if let Some(latency) = self.echoes {
+                self.coming.push_back((self.drained + latency, byte));
             }
         }
         open
@@ -166,8 +177,10 @@ fn a_board_sends_what_the_host_plays() {
     assert!(count > 100, "{count} notes in a minute");
     let model = Model::from_bytes(MODEL).unwrap();
     let expected = played(&model, 42, count, &Controls::default()).unwrap();
+    let expected: Vec<(Micros, Message)> =
+        expected.into_iter().map(|(time, message)| (time.as_micros(), message)).collect();
     let bytes = |messages: &[(Micros, Message)]| -> Vec<_> {
-        messages.iter().map(|(_, message)| message.0).collect()
+        messages.iter().map(|(_, message)| *message).collect()
     };
     assert_eq!(bytes(&messages)[..expected.len()], bytes(&expected));
     // Each at its time, counted from the first, or once the port has room: chords end and begin together.
@@ -331,11 +344,6 @@ fn messages_start_stop_and_silence() {
         }
     }
 
-    // An instrument that sends everything back: it is silenced once, and then it plays.
-    let mut board = Mock::until(5 * SECOND);
-    board.echoes = true;
-    assert!(!board.runs().starts().is_empty());
-
     // Continue: it goes on.
     let board =
         Mock::until(10 * SECOND).receive_at(3 * SECOND, &[0xfc]).receive_at(5 * SECOND, &[0xfb]);
@@ -365,6 +373,38 @@ fn messages_start_stop_and_silence() {
     }
 }
 
+/// An instrument that sends everything back, at once or late.
+#[test]
+fn what_comes_back_changes_nothing() {
+    let sent = |echoes| {
+        let mut board = Mock::until(20 * SECOND);
+        board.echoes = echoes;
+        board.runs().messages().into_iter().map(|(_, message)| message).collect::<Vec<_>>()
+    };
+    let alone = sent(None);
+    assert!(alone.len() > SILENCING + 100);
+    for latency in [0, 20_000, 200_000] {
+        let looped = sent(Some(latency));
+        // Time passes as bytes are taken in: the last moment may differ.
+        let common = alone.len().min(looped.len());
+        assert!(common + 10 > alone.len() && looped[..common] == alone[..common], "{latency}");
+    }
+}
+
+/// Pads are no keys, and pedals that something has left down are lifted.
+#[test]
+fn pads_are_not_heard_and_pedals_are_lifted() {
+    let plain = Mock::until(10 * SECOND).runs();
+    let pads = Mock::until(10 * SECOND).receive_at(SECOND, &[0x99, 36, 90, 0x89, 36, 0]).runs();
+    assert_eq!(plain.starts().len(), pads.starts().len());
+    assert!(plain.starts().iter().zip(&pads.starts()).all(|(one, other)| one.1 == other.1));
+    for pedal in controller::PEDALS {
+        let lifted = Message::control(pedal, 0);
+        let first = plain.messages().iter().take(SILENCING).any(|(_, message)| *message == lifted);
+        assert!(first, "{pedal}");
+    }
+}
+
 #[test]
 fn controls_change_what_follows() {
     let plain = Mock::until(20 * SECOND).runs().starts();
@@ -372,26 +412,28 @@ fn controls_change_what_follows() {
         Mock::until(20 * SECOND).receive_at(0, &[0xb5, number, value]).runs().starts()
     };
 
-    let transposed = controlled(Controls::TRANSPOSITION, 64 + 5);
+    let transposed = controlled(Control::Transposition.number(), 64 + 5);
     assert_eq!(plain.len(), transposed.len());
     assert!(plain.iter().zip(&transposed).all(|(plain, up)| plain.1 + 5 == up.1));
 
-    let dense = controlled(Controls::DENSITY, 127);
-    // The same notes in half the time.
-    let last = plain.len() - 1;
-    let seconds = |starts: &[(Micros, u8)]| (starts[last].0 - starts[0].0) as f64 / 1e6;
-    let ratio = seconds(&plain) / seconds(&dense);
-    assert!((1.9..2.1).contains(&ratio), "{ratio}");
-    assert!(plain.iter().zip(&dense).all(|(plain, dense)| plain.1 == dense.1));
+    // Notes a second, an eighth of the value.
+    let rate = |value| {
+        let starts = controlled(Control::Density.number(), value);
+        let (first, last) = (starts[0].0, starts[starts.len() - 1].0);
+        (starts.len() - 1) as f64 / ((last - first) as f64 / 1e6)
+    };
+    let (slow, fast) = (rate(16), rate(96));
+    assert!((1.0..3.5).contains(&slow) && (9.0..15.0).contains(&fast), "{slow} {fast}");
 
     // C sharp major.
-    let scale = controlled(Controls::SCALE, 2);
+    let scale = controlled(Control::Scale.number(), 2);
     assert!(scale.len() > 20);
     assert!(scale.iter().all(|(_, pitch)| [0, 1, 3, 5, 6, 8, 10].contains(&(pitch % 12))));
 
-    let likeliest = controlled(Controls::TEMPERATURE, 0);
+    let likeliest = controlled(Control::Temperature.number(), 0);
     let other_seed = {
-        let mut board = Mock::until(20 * SECOND).receive_at(0, &[0xb0, Controls::TEMPERATURE, 0]);
+        let mut board =
+            Mock::until(20 * SECOND).receive_at(0, &[0xb0, Control::Temperature.number(), 0]);
         board.seed = 5;
         board.runs().starts()
     };
@@ -404,7 +446,7 @@ fn knobs_turn_what_controllers_turn() {
     let mut board = Mock::until(20 * SECOND);
     board.knobs = Knobs { temperature: Some(0), density: Some(127) };
     let turned = board.runs().starts();
-    let messages = [0xb0, Controls::TEMPERATURE, 0, Controls::DENSITY, 127];
+    let messages = [0xb0, Control::Temperature.number(), 0, Control::Density.number(), 127];
     let sent = Mock::until(20 * SECOND).receive_at(0, &messages).runs().starts();
     let pitches =
         |starts: &[(Micros, u8)]| -> Vec<u8> { starts.iter().map(|&(_, pitch)| pitch).collect() };

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, sleep};
 use std::time::Duration;
 
-use pianola_runtime::Message;
+use pianola_runtime::{Message, MidiParser};
 use pianola_tests::instrument::{DENSE, Playing, Signal, scheduled, until};
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::Rng;
@@ -65,7 +65,9 @@ impl Monitor {
                     let bytes = after.split(' ').take(3);
                     let bytes: Vec<u8> =
                         bytes.map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
-                    received.lock().unwrap().push(Message(bytes.try_into().unwrap()));
+                    let mut parser = MidiParser::default();
+                    let messages = bytes.into_iter().filter_map(|byte| parser.feed(byte));
+                    received.lock().unwrap().extend(messages);
                 }
             }
         });

@@ -19,7 +19,7 @@ use rand_pcg::rand_core::Rng;
 use rustix::termios::{Winsize, tcsetwinsize};
 
 /// Messages that silence whatever sounds, at the start and at the end.
-const SILENCING: usize = 130;
+const SILENCING: usize = 133;
 
 /// One test at a time: they measure time, and load the machine.
 fn alone() -> MutexGuard<'static, ()> {
@@ -284,7 +284,7 @@ fn the_first_byte_comes_soon() {
     assert!(times[0] < Duration::from_millis(100), "{times:?}");
 }
 
-/// JitterHistogram as the instrument sees it.
+/// Jitter as the instrument sees it.
 #[test]
 #[ignore = "measures this machine, which must be idle"]
 fn notes_are_on_time() {

@@ -1,5 +1,5 @@
 //! Pianola's tools: make music, show it, play it, pack models, measure them, put them on boards.
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 mod commands;
 mod live;

@@ -3,7 +3,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use pianola_runtime::Micros;
+use pianola_runtime::Instant;
 
 /// Addresses that differ between the two boards, and ticks of their clock in a microsecond.
 #[cfg(not(armv8m))]
@@ -95,8 +95,8 @@ impl Clock {
         Self { last: u32::MAX, ticks: 0 }
     }
 
-    /// Microseconds since the start; to be asked at least every two minutes.
-    pub fn now(&mut self) -> Micros {
+    /// The time since the start; to be asked at least every two minutes.
+    pub fn now(&mut self) -> Instant {
         let value = Self::VALUE.read();
         self.ticks += u64::from(self.last.wrapping_sub(value));
         self.last = value;
@@ -104,8 +104,8 @@ impl Clock {
     }
 
     /// What it showed last.
-    pub fn seen(&self) -> Micros {
-        self.ticks / u64::from(TICKS_PER_MICRO)
+    pub fn seen(&self) -> Instant {
+        Instant::from_micros(self.ticks / u64::from(TICKS_PER_MICRO))
     }
 }
 

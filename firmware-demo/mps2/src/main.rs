@@ -15,7 +15,7 @@ use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m_rt::{ExceptionFrame, entry, exception};
 use cortex_m_semihosting::debug::{self, EXIT_FAILURE, EXIT_SUCCESS};
 use pianola_firmware::{Board, Knobs, run};
-use pianola_runtime::{Micros, ModelError};
+use pianola_runtime::{Instant, ModelError};
 
 use devices::{Clock, Leds, Serial, TICKS_PER_MICRO};
 
@@ -26,7 +26,7 @@ struct Script {
     /// Notes to start before the emulation ends.
     notes: u32,
     /// Microseconds after which it ends in any case.
-    time: Micros,
+    time: Instant,
     /// How the knobs stand.
     knobs: Knobs,
 }
@@ -46,7 +46,7 @@ struct Mps2 {
 }
 
 impl Board for Mps2 {
-    fn now(&mut self) -> Micros {
+    fn now(&mut self) -> Instant {
         self.clock.now()
     }
 
@@ -61,7 +61,7 @@ impl Board for Mps2 {
             return false;
         }
         if byte >= 0x80 {
-            (self.now() as u32).to_le_bytes().into_iter().for_each(|byte| self.times.write(byte));
+            (self.now().as_micros() as u32).to_le_bytes().into_iter().for_each(|byte| self.times.write(byte));
             self.left = 3;
             self.notes += u32::from(byte & 0xf0 == 0x90);
         }
@@ -123,7 +123,7 @@ fn main() -> ! {
         script: Script {
             seed: word(0).into(),
             notes: word(1),
-            time: word(2).into(),
+            time: Instant::from_micros(word(2).into()),
             knobs: Knobs { temperature: knob(3), density: knob(4) },
         },
         notes: 0,

@@ -6,7 +6,7 @@ use cortex_m::peripheral::SYST;
 use cortex_m::peripheral::syst::SystClkSource;
 use embedded_hal::digital::{InputPin, OutputPin};
 use pianola_firmware::{Board, Knobs};
-use pianola_runtime::{Micros, ModelError};
+use pianola_runtime::{Instant, Micros, ModelError};
 use rp235x_hal::adc::{Adc, AdcChannel, AdcPin};
 use rp235x_hal::clocks::init_clocks_and_plls;
 use rp235x_hal::fugit::{HertzU32, MicrosDurationU32};
@@ -39,7 +39,7 @@ const CHECKING: MicrosDurationU32 = MicrosDurationU32::millis(8000);
 const PLAYING: MicrosDurationU32 = MicrosDurationU32::millis(250);
 
 /// From one measurement of the knobs to the next.
-const MEASURING: Micros = 10_000;
+const MEASURING: Micros = Micros::from_millis(10);
 
 type Contact<P> = Pin<P, FunctionSioInput, PullUp>;
 type Wiper<P> = AdcPin<Pin<P, FunctionSioInput, PullNone>>;
@@ -63,7 +63,7 @@ pub struct Pico2 {
     /// Temperature and density, once measured.
     knobs: (Option<Knob>, Option<Knob>),
     /// When they are to be measured again.
-    due: Micros,
+    due: Instant,
 }
 
 impl Pico2 {
@@ -116,7 +116,7 @@ impl Pico2 {
                 AdcPin::new(pins.gpio27.into_floating_input()).ok()?,
             ),
             knobs: (None, None),
-            due: 0,
+            due: Instant::START,
         })
     }
 
@@ -133,12 +133,12 @@ impl Pico2 {
 }
 
 impl Board for Pico2 {
-    fn now(&mut self) -> Micros {
-        self.timer.get_counter().ticks()
+    fn now(&mut self) -> Instant {
+        Instant::from_micros(self.timer.get_counter().ticks())
     }
 
     fn seed(&mut self) -> u64 {
-        self.random ^ self.now()
+        self.random ^ self.now().as_micros()
     }
 
     fn send(&mut self, byte: u8) -> bool {

@@ -3,14 +3,17 @@
 //! `midly`'s parser keeps bounds checks that could panic, and makes notes of messages cut short; on a
 //! board with a loose plug neither may happen.
 
+use crate::midi::message::Message;
+
 /// Puts bytes together to channel messages. Running status is understood; system messages but
 /// real-time ones are skipped.
 ///
 /// ```
-/// use pianola_runtime::MidiParser;
+/// use pianola_runtime::{Message, MidiParser};
 /// let mut parser = MidiParser::default();
 /// let messages = [0x90, 60, 80, 62, 80].map(|byte| parser.feed(byte));
-/// assert_eq!(messages, [None, None, Some([0x90, 60, 80]), None, Some([0x90, 62, 80])]);
+/// let [first, second] = [60, 62].map(|pitch| Some(Message::note_on(pitch, 80)));
+/// assert_eq!(messages, [None, None, first, None, second]);
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct MidiParser {
@@ -21,11 +24,11 @@ pub struct MidiParser {
 }
 
 impl MidiParser {
-    /// Takes a byte; returns the message it completes: status and data, those it does not have 0.
-    pub fn feed(&mut self, byte: u8) -> Option<[u8; 3]> {
+    /// Takes a byte; returns the message it completes, if any.
+    pub fn feed(&mut self, byte: u8) -> Option<Message> {
         match byte {
             // Real-time messages are a byte, and may stand in the middle of another message.
-            0xf8..=0xff => return Some([byte, 0, 0]),
+            0xf8..=0xff => return Message::from_parts(byte, 0, 0),
             0x80..=0xf7 => {
                 let channel = byte < 0xf0;
                 *self = Self { status: if channel { byte } else { 0 }, first: None };
@@ -34,11 +37,11 @@ impl MidiParser {
                 let single = matches!(self.status & 0xf0, 0xc0 | 0xd0);
                 match (self.status, self.first) {
                     (0, _) => {}
-                    (status, None) if single => return Some([status, data, 0]),
+                    (status, None) if single => return Message::from_parts(status, data, 0),
                     (_, None) => self.first = Some(data),
                     (status, Some(first)) => {
                         self.first = None;
-                        return Some([status, first, data]);
+                        return Message::from_parts(status, first, data);
                     }
                 }
             }
@@ -52,7 +55,7 @@ mod tests {
     use super::*;
     use std::vec::Vec;
 
-    fn messages(bytes: &[u8]) -> Vec<[u8; 3]> {
+    fn messages(bytes: &[u8]) -> Vec<Message> {
         let mut parser = MidiParser::default();
         bytes.iter().filter_map(|&byte| parser.feed(byte)).collect()
     }
@@ -60,13 +63,14 @@ mod tests {
     #[test]
     fn running_status_and_real_time_messages_are_understood() {
         let bytes = [0x90, 60, 80, 62, 0xfa, 81, 0xc0, 5, 6, 0x80, 60, 0];
+        let program = |number| Message::Program { channel: 0, number };
         let expected = [
-            [0x90, 60, 80],
-            [0xfa, 0, 0],
-            [0x90, 62, 81],
-            [0xc0, 5, 0],
-            [0xc0, 6, 0],
-            [0x80, 60, 0],
+            Message::note_on(60, 80),
+            Message::Start,
+            Message::note_on(62, 81),
+            program(5),
+            program(6),
+            Message::NoteOff { channel: 0, pitch: 60, velocity: 0 },
         ];
         assert_eq!(messages(&bytes), expected);
     }
@@ -75,6 +79,6 @@ mod tests {
     fn what_is_cut_short_or_not_for_us_is_skipped() {
         let exclusive = [0xf0, 1, 2, 3, 0xf7, 4, 5];
         assert!(messages(&exclusive).is_empty());
-        assert_eq!(messages(&[1, 2, 0x90, 60, 0x90, 61, 5]), [[0x90, 61, 5]]);
+        assert_eq!(messages(&[1, 2, 0x90, 60, 0x90, 61, 5]), [Message::note_on(61, 5)]);
     }
 }

@@ -5,38 +5,9 @@
 
 use heapless::Deque;
 
+use crate::midi::message::{Message, controller};
+use crate::midi::time::{Instant, Micros};
 use crate::note::Note;
-
-/// Microseconds on the caller's clock.
-pub type Micros = u64;
-
-/// A MIDI message of three bytes, on channel 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Message(pub [u8; 3]);
-
-impl Message {
-    fn note_on(pitch: u8, velocity: u8) -> Self {
-        Self([0x90, pitch, velocity])
-    }
-
-    fn note_off(pitch: u8) -> Self {
-        Self([0x80, pitch, 64])
-    }
-
-    fn control(number: u8, value: u8) -> Self {
-        Self([0xb0, number, value])
-    }
-
-    /// The pitch that this starts, if it is a note-on.
-    pub fn started(&self) -> Option<u8> {
-        (self.0[0] == 0x90).then_some(self.0[1])
-    }
-
-    /// The pitch that this ends, if it is a note-off.
-    pub fn ended(&self) -> Option<u8> {
-        (self.0[0] == 0x80).then_some(self.0[1])
-    }
-}
 
 /// Plays notes: from the order in which a model makes them up to MIDI messages, each at its time.
 ///
@@ -49,14 +20,15 @@ impl Message {
 /// - Ends are never dropped or delayed: what has started is ended, whatever happens.
 ///
 /// ```
-/// use pianola_runtime::{Note, Player};
-/// let mut player: Player = Player::new(0);
-/// while player.next(0).is_some() {} // it first silences what another has left sounding
-/// player.push(&Note { pitch: 60, velocity: 80, step: 0.0, duration: 0.5 }, 0);
+/// use pianola_runtime::{Instant, Message, Micros, Note, Player};
+/// let now = Instant::START;
+/// let mut player: Player = Player::new(now);
+/// while player.next(now).is_some() {} // it first silences what another has left sounding
+/// player.push(&Note { pitch: 60, velocity: 80, step: 0.0, duration: 0.5 }, now);
 /// let start = player.due().unwrap();
-/// assert_eq!(player.next(start).unwrap().0, [0x90, 60, 80]);
+/// assert_eq!(player.next(start), Some(Message::note_on(60, 80)));
 /// assert_eq!(player.next(start), None);
-/// assert_eq!(player.next(start + 500_000).unwrap().0, [0x80, 60, 64]);
+/// assert_eq!(player.next(start + Micros::from_millis(500)), Some(Message::note_off(60)));
 /// ```
 #[derive(Clone, Debug)]
 pub struct Player<const AHEAD: usize = 32, const VOICES: usize = 32> {
@@ -65,18 +37,20 @@ pub struct Player<const AHEAD: usize = 32, const VOICES: usize = 32> {
     /// Pitches that sound, and when each is to end.
     voices: [Option<Voice>; VOICES],
     /// Onset of the last note taken.
-    onset: Micros,
+    onset: Instant,
     /// How far the silencing of everything has come.
     silence: Option<Silence>,
     /// How long ahead of their time notes are wanted.
     look_ahead: Micros,
     /// What times are stretched by, from 1.
     stretch: f32,
+    /// Whether a note has started since everything was silenced.
+    started: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Upcoming {
-    onset: Micros,
+    onset: Instant,
     duration: Micros,
     pitch: u8,
     velocity: u8,
@@ -85,7 +59,7 @@ struct Upcoming {
 #[derive(Clone, Copy, Debug)]
 struct Voice {
     pitch: u8,
-    end: Micros,
+    end: Instant,
 }
 
 /// What is yet to be sent so that nothing sounds.
@@ -95,57 +69,60 @@ enum Silence {
     AllSoundOff,
     /// Controller 123, all notes off.
     AllNotesOff,
+    /// The pedals from this on, up: an instrument may hold notes by them whose keys are released.
+    Pedals(u8),
     /// A note-off for this and every higher pitch: not every instrument knows those controllers.
     From(u8),
 }
 
 impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
     /// Notes are wanted so long ahead of their time: a step that takes long then makes none late.
-    pub const LOOK_AHEAD: Micros = 1_000_000;
+    pub const LOOK_AHEAD: Micros = Micros::from_millis(1_000);
 
     /// The same once a note has come late: enough for the chords of a board that takes a quarter of
     /// a second for each note.
-    const LONG_LOOK_AHEAD: Micros = 4_000_000;
+    const LONG_LOOK_AHEAD: Micros = Micros::from_millis(4_000);
 
     /// Times are stretched by no more.
     const LONGEST_STRETCH: f32 = 8.0;
 
     /// From the first note taken to its earliest onset, so that a few are made up before.
-    pub const LEAD: Micros = 300_000;
+    pub const LEAD: Micros = Micros::from_millis(300);
 
     /// A note that comes or starts later than this delays those that follow.
-    pub const LATE: Micros = 10_000;
+    pub const LATE: Micros = Micros::from_millis(10);
 
     /// A player that first silences whatever may sound: it may have been reset in the middle of a
     /// piece, or its instrument been plugged in while a note was held.
-    pub fn new(now: Micros) -> Self {
+    pub fn new(now: Instant) -> Self {
         let mut player = Self {
             upcoming: Deque::new(),
             voices: [None; VOICES],
-            onset: 0,
+            onset: Instant::START,
             silence: None,
             look_ahead: Self::LOOK_AHEAD,
             stretch: 1.0,
+            started: false,
         };
         player.panic(now);
         player
     }
 
     /// Whether it is time to take another note.
-    pub fn wants_note(&self, now: Micros) -> bool {
+    pub fn wants_note(&self, now: Instant) -> bool {
         !self.upcoming.is_full() && self.onset < now + self.look_ahead
     }
 
     /// Takes a note, whose step counts from the onset of the note taken before. Returns whether
     /// there was room for it.
-    pub fn push(&mut self, note: &Note, now: Micros) -> bool {
+    pub fn push(&mut self, note: &Note, now: Instant) -> bool {
         let note = note.playable();
         self.keep_up(note.step, now);
-        let micros = |seconds: f32| (seconds * self.stretch * 1e6) as Micros;
-        let onset = (self.onset + micros(note.step)).max(now);
+        let stretched = |seconds: f32| Micros::from_seconds(seconds * self.stretch);
+        let onset = (self.onset + stretched(note.step)).max(now);
         let upcoming = Upcoming {
             onset,
-            duration: micros(note.duration),
+            duration: stretched(note.duration),
             pitch: note.pitch.min(127),
             velocity: note.velocity.clamp(1, 127),
         };
@@ -157,8 +134,8 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
     }
 
     /// Sets the stretch by how far ahead of its time the next note comes.
-    fn keep_up(&mut self, step: f32, now: Micros) {
-        let due = self.onset + (step * self.stretch * 1e6) as Micros;
+    fn keep_up(&mut self, step: f32, now: Instant) {
+        let due = self.onset + Micros::from_seconds(step * self.stretch);
         let late = now > due + Self::LATE;
         if late {
             self.look_ahead = Self::LONG_LOOK_AHEAD;
@@ -166,9 +143,9 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
         if self.look_ahead == Self::LOOK_AHEAD {
             return;
         }
-        let ahead = self.onset.saturating_sub(now);
+        let ahead = (self.onset - now).as_micros();
         // Short of notes, time goes slower by as much; it changes slowly, lest rhythms bend.
-        let wanted = self.look_ahead as f32 / ahead.max(1) as f32;
+        let wanted = self.look_ahead.as_micros() as f32 / ahead.max(1) as f32;
         let wanted = wanted.clamp(1.0, Self::LONGEST_STRETCH);
         self.stretch += (wanted - self.stretch) * 0.04;
         if self.stretch < 1.01 {
@@ -177,9 +154,9 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
     }
 
     /// When the next message is due; `None` if there is none to come.
-    pub fn due(&self) -> Option<Micros> {
+    pub fn due(&self) -> Option<Instant> {
         if self.silence.is_some() {
-            return Some(0);
+            return Some(Instant::START);
         }
         let ends = self.voices.iter().flatten().map(|voice| voice.end).min();
         let start = self.upcoming.front().map(|note| note.onset);
@@ -191,11 +168,11 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
 
     /// The next message if it is due. Ask again until there is none: of messages due together, ends
     /// come before starts.
-    pub fn next(&mut self, now: Micros) -> Option<Message> {
+    pub fn next(&mut self, now: Instant) -> Option<Message> {
         if let Some(message) = self.next_silencing() {
             return Some(message);
         }
-        let start = self.upcoming.front().map_or(Micros::MAX, |note| note.onset);
+        let start = self.upcoming.front().map_or(Instant::MAX, |note| note.onset);
         let soonest = self.soonest();
         if let Some(Voice { pitch, end }) = soonest.and_then(|index| self.voice(index))
             && end <= now
@@ -220,26 +197,28 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
         };
         *free = Some(Voice { pitch: note.pitch, end: note.onset + note.duration });
         self.upcoming.pop_front();
+        self.started = true;
         Some(Message::note_on(note.pitch, note.velocity))
     }
 
     /// Forgets the notes that wait; those that sound go on. The step of the note that follows counts
     /// from `onset`.
-    pub fn forget(&mut self, onset: Micros) {
+    pub fn forget(&mut self, onset: Instant) {
         self.upcoming.clear();
         self.onset = onset;
     }
 
     /// Forgets the notes that wait, and ends those that sound; notes that follow start anew.
-    pub fn stop(&mut self, now: Micros) {
+    pub fn stop(&mut self, now: Instant) {
         self.forget(now + Self::LEAD);
-        self.voices.iter_mut().flatten().for_each(|voice| voice.end = 0);
+        self.voices.iter_mut().flatten().for_each(|voice| voice.end = Instant::START);
     }
 
     /// As [`stop`](Self::stop), but silences whatever may sound, be it this player's or not.
-    pub fn panic(&mut self, now: Micros) {
+    pub fn panic(&mut self, now: Instant) {
         self.stop(now);
         self.voices = [None; VOICES];
+        self.started = false;
         self.silence = Some(Silence::AllSoundOff);
     }
 
@@ -248,8 +227,13 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
         self.silence.is_some()
     }
 
+    /// Whether a note has started since everything was silenced.
+    pub fn has_started(&self) -> bool {
+        self.started
+    }
+
     /// Onset of the last note taken, started or not.
-    pub fn onset(&self) -> Micros {
+    pub fn onset(&self) -> Instant {
         self.onset
     }
 
@@ -260,8 +244,21 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
 
     fn next_silencing(&mut self) -> Option<Message> {
         let (message, next) = match self.silence? {
-            Silence::AllSoundOff => (Message::control(120, 0), Some(Silence::AllNotesOff)),
-            Silence::AllNotesOff => (Message::control(123, 0), Some(Silence::From(0))),
+            Silence::AllSoundOff => {
+                (Message::control(controller::ALL_SOUND_OFF, 0), Some(Silence::AllNotesOff))
+            }
+            Silence::AllNotesOff => {
+                let pedals = Silence::Pedals(controller::SUSTAIN);
+                (Message::control(controller::ALL_NOTES_OFF, 0), Some(pedals))
+            }
+            Silence::Pedals(pedal) => {
+                let next = match pedal {
+                    controller::SUSTAIN => Silence::Pedals(controller::SOSTENUTO),
+                    controller::SOSTENUTO => Silence::Pedals(controller::SOFT),
+                    _ => Silence::From(0),
+                };
+                (Message::control(pedal, 0), Some(next))
+            }
             Silence::From(pitch) => {
                 let next = (pitch < 127).then_some(Silence::From(pitch + 1));
                 (Message::note_off(pitch), next)

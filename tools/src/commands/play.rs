@@ -1,26 +1,31 @@
-//! `tools play`: music made up live, on an instrument.
+//! `tools play`: music generated live, on an instrument.
 
 use std::fs::{self, File};
 use std::io::{self, IsTerminal};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::mpsc::{self, Sender};
-use std::thread;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use clap::{Args, ValueEnum};
-use pianola_runtime::Micros;
+use pianola_runtime::{Channels, Controls, Micros};
 
 use crate::live::composer::{Piece, compose};
-use crate::live::ear::Ear;
-use crate::live::mapping::Mapping;
+use crate::live::controller_map::ControllerMap;
+use crate::live::notices::Notices;
+use crate::live::outgoing::OutputChannels;
+use crate::live::performance::{Duet, Mode, Performance, Setup};
 use crate::live::port::{self, Direction, Port};
-use crate::live::reopen::{keep, listen, say};
-use crate::live::session::Session;
+use crate::live::queue::{Inbox, ModelQueue, lock};
+use crate::live::recording::Saving;
+use crate::live::reopen::{keep, listen};
+use crate::live::session::{Session, Stage, follow};
 #[cfg(unix)]
-use crate::live::suspend;
-use crate::live::timing::{Clock, Command, Duet, Mode, Reports, Timing};
+use crate::live::signals;
+use crate::live::timing::{Clock, Timing};
+use crate::live::transcriber::Transcriber;
 use crate::options::output::{ensure_apart, ensure_writable};
 use crate::options::source::Source;
 
@@ -53,13 +58,21 @@ pub struct Options {
     /// Pass what they play on to the port [default: on if it is of another instrument].
     #[arg(long, value_enum, requires = "listen")]
     echo: Option<Switch>,
-    /// Which controllers of theirs turn which controls, as docs/controls.toml has it [default: that].
+    /// Channels to listen to, 1 to 16, such as 1,2 [default: all but 10, which has percussion].
+    #[arg(long, value_name = "N,...", value_delimiter = ',', requires = "listen",
+        value_parser = clap::value_parser!(u8).range(1..=16))]
+    listen_channels: Option<Vec<u8>>,
+    /// MIDI controller map (TOML), as docs/controls.toml [default: that].
     #[arg(long, value_name = "FILE.toml", requires = "listen")]
     map: Option<PathBuf>,
-    /// Write what was played into a .mid file, at the end.
+    /// Channel to play on, 1 to 16; or two, such as 1,2: pitches from middle C up go to the first.
+    #[arg(long, value_name = "N[,N]", value_delimiter = ',', default_value = "1",
+        value_parser = clap::value_parser!(u8).range(1..=16))]
+    channel: Vec<u8>,
+    /// Record what was played into a .mid file, at the end.
     #[arg(long, value_name = "FILE.mid")]
     record: Option<PathBuf>,
-    /// Show no piano roll and controls, as is done in a terminal.
+    /// Disable the terminal view.
     #[arg(long)]
     no_view: bool,
     /// Notes to play [default: until stopped].
@@ -81,8 +94,8 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     }
     options.check()?;
     let seconds = options.source.seconds()?.unwrap_or(f64::INFINITY);
-    let mapping = options.map.as_deref().map(Mapping::read).transpose()?.unwrap_or_default();
-    let sampling = Mutex::new(options.source.controls.sampling()?);
+    let mut setup = options.setup()?;
+    let sampling = options.source.controls.sampling()?;
     let port = match (&options.port, &options.serial) {
         (_, Some(path)) => Port::Device(path.clone()),
         (Some(name), None) => Port::named(name, Direction::Output)?,
@@ -90,71 +103,146 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     };
     let other = options.listen.as_deref().map(|name| Port::named(name, Direction::Input));
     let other = other.transpose()?;
-    let duet = other.as_ref().map(|other| options.duet(&port, other));
-    let viewed = !options.no_view && io::stdout().is_terminal();
-    // A view has no room for words.
-    let say = if viewed { |_: &str| () } else { say };
+    setup.duet = other.as_ref().map(|other| options.duet(&port, other));
+    let duet = setup.duet;
 
-    let clock = Clock::start();
-    let (commands, inbox) = mpsc::channel();
-    let quit = commands.clone();
-    // Before anything can sound.
-    ctrlc::set_handler(move || drop(quit.send(Command::Quit))).context("cannot await Ctrl-C")?;
-    #[cfg(unix)]
-    suspend::silence_first(commands.clone()).context("cannot await Ctrl-Z")?;
-    let output = port.open_output()?;
-    if let Some(other) = other {
-        let (input, commands) = (other.open_input()?, commands.clone());
-        // It ends with the program: nothing but its next message would wake it.
-        thread::spawn(move || listen(&other, input, clock, &commands, say));
-    }
-    let (model, wanted) = mpsc::channel();
-    let (lost, losses) = mpsc::channel();
-    let (news, latest) = mpsc::channel();
-    let watched = viewed || options.record.is_some();
-    let reports = Reports { model, lost, news: watched.then_some(news) };
-    let timing = Timing::new(clock, output, reports, duet, mapping);
+    let stage = Stage {
+        clock: Clock::start(),
+        port: port.to_string(),
+        session: Arc::new(Mutex::new(Session::new(
+            options.is_viewed() || options.record.is_some(),
+        ))),
+        controls: Arc::new(Mutex::new(Controls { sampling, ..Controls::default() })),
+        inbox: Arc::default(),
+        notices: if options.is_viewed() { Notices::in_view() } else { Notices::on_stderr() },
+        records: options.record.is_some(),
+    };
+    let threads = Threads::start(options, &stage, port, other, setup)?;
+    let Stage { clock, session, controls, inbox, notices, .. } = &stage;
+    // Meanwhile the port is silenced.
     let seed = options.source.seed();
-    let (name, port, commands, sampling) = (&port.to_string(), &port, &commands, &sampling);
-    thread::scope(|scope| {
-        let performing = scope.spawn(move || timing.perform(&inbox));
-        scope.spawn(move || keep(port, &losses, commands, say));
-        let watching = scope.spawn(move || {
-            let _quit = viewed.then(|| QuitAtTheEnd(commands));
-            let mut session = Session::new(clock, name, sampling);
-            let show = || if viewed { session.show(&latest, commands) } else { Ok(()) };
-            let shown = catch_unwind(AssertUnwindSafe(show));
-            if !matches!(shown, Ok(Ok(()))) {
-                let _ = commands.send(Command::Quit);
-            }
-            // Whatever becomes of the view, the recording is kept.
-            session.follow(&latest);
-            let kept = options.record.as_deref().map(|path| session.write(path)).transpose();
-            shown.unwrap_or_else(|panic| resume_unwind(panic)).and(kept)
+    let composed = options.source.open(|source| {
+        let generator = source.generator(seed)?;
+        let notes = options.notes.unwrap_or(u64::MAX);
+        let piece = Piece { generator, primer: &source.primer, notes, seconds, seed };
+        if !options.is_viewed() {
+            notices.say(format!("playing on {}; Ctrl-C ends", stage.port));
+        }
+        let begin = |seed| lock(session).begin(seed, clock.now());
+        let transcriber = duet.map(|duet| Transcriber::new(duet.mode));
+        compose(piece, controls, transcriber, &threads.model, inbox, begin);
+        Ok(())
+    });
+    inbox.quit();
+    let ended = threads.end(options);
+    notices.flush();
+    composed?;
+    let seeds = lock(session).seeds();
+    ended.map(|played| format!("{played}\n{seeds}\n"))
+}
+
+/// The threads of a performance besides this one, which has the model.
+struct Threads {
+    timing: JoinHandle<thread::Result<String>>,
+    recorder: JoinHandle<anyhow::Result<bool>>,
+    view: Option<(Sender<()>, Receiver<anyhow::Result<()>>)>,
+    model: Arc<ModelQueue>,
+}
+
+impl Threads {
+    fn start(
+        options: &Options,
+        stage: &Stage,
+        port: Port,
+        other: Option<Port>,
+        setup: Setup,
+    ) -> anyhow::Result<Self> {
+        let Stage { clock, session, inbox, notices, .. } = stage;
+        let (clock, saving) = (*clock, Saving::default());
+        // Before anything can sound.
+        handle_signals(inbox, &saving)?;
+        let output = port.open_output()?;
+        let input = other.as_ref().map(Port::open_input).transpose()?;
+        if let (Some(other), Some(input)) = (other, input) {
+            let (inbox, notices) = (Arc::clone(inbox), notices.clone());
+            // It ends with the program: nothing but its next message would wake it.
+            thread::spawn(move || listen(&other, input, clock, &inbox, &notices));
+        }
+        let model = Arc::<ModelQueue>::default();
+        let (lost, losses) = mpsc::channel();
+        let (updates, latest) = mpsc::sync_channel(UPDATES);
+        let timing = Timing {
+            clock,
+            performance: Performance::new(setup, clock.now()),
+            port: Some(output),
+            inbox: Arc::clone(inbox),
+            model: Arc::clone(&model),
+            lost,
+            updates,
+        };
+        let timing = thread::spawn(move || Ok(format!("played {}", timing.perform()?)));
+        thread::spawn({
+            let (inbox, notices) = (Arc::clone(inbox), notices.clone());
+            move || keep(&port, &losses, &inbox, &notices)
         });
-        // Meanwhile the port is silenced.
-        let composed = {
-            let _quit = QuitAtTheEnd(commands);
-            let ear = duet.map(|duet| Ear::new(duet.mode));
-            options.source.open(|source| {
-                let generator = source.generator(seed)?;
-                let notes = options.notes.unwrap_or(u64::MAX);
-                let piece = Piece { generator, primer: &source.primer, notes, seconds, seed };
-                say(&format!("playing on {port}; Ctrl-C ends"));
-                compose(piece, sampling, ear, &wanted, commands);
+        let recorder = thread::spawn({
+            let (session, notices, record) =
+                (Arc::clone(session), notices.clone(), options.record.clone());
+            move || {
+                follow(&session, &latest, &notices);
+                let recording = lock(&session).recording().cloned().unwrap_or_default();
+                let keep = |path: PathBuf| recording.keep(&path, clock.now());
+                saving.during(|| record.map_or(Ok(false), keep))
+            }
+        });
+        let view = options.is_viewed().then(|| stage.clone().start());
+        Ok(Self { timing, recorder, view, model })
+    }
+
+    /// Waits for all that must end, and for nothing else; says what was played.
+    fn end(self, options: &Options) -> anyhow::Result<String> {
+        let performed = self.timing.join();
+        let kept = self.recorder.join();
+        let shown = self.view.map_or(Ok(()), |(over, shown)| {
+            drop(over);
+            shown.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+                abandon_terminal();
                 Ok(())
             })
-        };
-        let (performed, watched) = (performing.join(), watching.join());
-        composed?;
-        let Ok(Ok(jitter)) = performed else { bail!("the timing thread has panicked") };
-        let Ok(kept) = watched else { bail!("the view has panicked") };
-        let wrote = match (kept?, &options.record) {
-            (Some(true), Some(path)) => format!("wrote {}\n", path.display()),
-            _ => String::new(),
-        };
-        Ok(format!("played {jitter}\n{wrote}"))
-    })
+        });
+        let Ok(Ok(played)) = performed else { bail!("the timing thread has panicked") };
+        let kept = kept.map_err(|_| anyhow!("the recording thread has panicked"))??;
+        shown?;
+        let wrote = options.record.as_ref().filter(|_| kept);
+        let wrote = wrote.map_or(String::new(), |path| format!("\nwrote {}", path.display()));
+        Ok(played + &wrote)
+    }
+}
+
+/// What was sent and heard that the recording may be behind.
+const UPDATES: usize = 1 << 16;
+
+/// How long the end waits for a terminal that nobody reads, or for one that reads slowly.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Gives back a terminal that takes nothing, and ends the program without its last words if that goes on.
+fn abandon_terminal() {
+    let _ = ratatui::crossterm::terminal::disable_raw_mode();
+    thread::spawn(|| {
+        thread::sleep(PATIENCE);
+        std::process::exit(0);
+    });
+}
+
+#[cfg(unix)]
+fn handle_signals(inbox: &Arc<Inbox>, saving: &Saving) -> anyhow::Result<()> {
+    signals::handle(Arc::clone(inbox), saving.clone()).context("cannot await signals")
+}
+
+#[cfg(not(unix))]
+fn handle_signals(inbox: &Arc<Inbox>, _: &Saving) -> anyhow::Result<()> {
+    let inbox = Arc::clone(inbox);
+    ctrlc::set_handler(move || inbox.quit()).context("cannot await Ctrl-C")
 }
 
 impl Options {
@@ -164,8 +252,8 @@ impl Options {
         if let Some(path) = &self.record {
             self.source.ensure_apart(path)?;
             self.map.iter().try_for_each(|map| ensure_apart(path, map))?;
+            ensure_writable(path, &["mid", "midi"])?;
             // Before an hour is played that could not be written.
-            ensure_writable(path, &[])?;
             let new = !path.exists();
             File::options().append(true).create(true).open(path).with_context(|| {
                 format!("cannot write {}: give --record another path", path.display())
@@ -174,20 +262,26 @@ impl Options {
                 let _ = fs::remove_file(path);
             }
         }
+        ensure!(self.channel.len() <= 2, "--channel takes one channel, or one for each hand");
         Ok(())
+    }
+
+    fn is_viewed(&self) -> bool {
+        !self.no_view && io::stdout().is_terminal()
+    }
+
+    fn setup(&self) -> anyhow::Result<Setup> {
+        let map = self.map.as_deref().map(ControllerMap::read).transpose()?.unwrap_or_default();
+        let listen = self.listen_channels.as_ref().map_or(Channels::PITCHED, |channels| {
+            channels.iter().fold(Channels::NONE, |all, channel| all.with(channel - 1))
+        });
+        let right = self.channel.first().map_or(0, |channel| channel - 1);
+        let left = self.channel.get(1).map_or(right, |channel| channel - 1);
+        Ok(Setup { duet: None, map, listen, output: OutputChannels { right, left } })
     }
 
     fn duet(&self, port: &Port, other: &Port) -> Duet {
         let echo = self.echo.map_or(!port.is_same(other), |echo| echo == Switch::On);
-        Duet { mode: self.mode, gap: (self.gap * 1e6) as Micros, echo }
-    }
-}
-
-/// Has the timing thread fall silent and end, however this thread ends.
-struct QuitAtTheEnd<'a>(&'a Sender<Command>);
-
-impl Drop for QuitAtTheEnd<'_> {
-    fn drop(&mut self) {
-        let _ = self.0.send(Command::Quit);
+        Duet { mode: self.mode, gap: Micros::from_micros((self.gap * 1e6) as u64), echo }
     }
 }

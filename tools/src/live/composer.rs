@@ -1,15 +1,16 @@
-//! The model's side of a performance: makes up notes when they are wanted, and takes back those that
+//! The model's side of a performance: generates notes when they are wanted, and takes back those that
 //! never started.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
-use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Note, Sampling, Start};
+use pianola_runtime::{
+    Controls, Event, Generator, MAX_HIDDEN, MAX_LAYERS, Note, Sampling, Start, TransportCommand,
+};
 
-use crate::live::ear::Ear;
-use crate::live::mapping::Request;
-use crate::live::timing::{Command, Report};
+use crate::live::performance::{Input, ToModel};
+use crate::live::queue::{Inbox, ModelQueue, lock};
+use crate::live::transcriber::Transcriber;
 
 /// A piece as far as it has come: all that its next note depends on. A copy takes some 70 KB.
 #[derive(Clone)]
@@ -17,7 +18,7 @@ pub struct Piece<'a> {
     pub generator: Generator<'a, MAX_LAYERS, MAX_HIDDEN>,
     /// Notes to open with.
     pub primer: &'a [Note],
-    /// Notes to make up after those.
+    /// Notes to generate after those.
     pub notes: u64,
     /// Seconds after the primer in which notes may start.
     pub seconds: f64,
@@ -38,56 +39,60 @@ impl Piece<'_> {
         self.seconds -= f64::from(note.step);
         (self.seconds >= 0.0).then_some(note)
     }
+
+    fn restart(&mut self) {
+        self.seed = self.seed.wrapping_add(1);
+        let hands = self.generator.hands();
+        self.generator.restart(Start::new(self.seed).with_hands(hands));
+        self.primer = &[];
+    }
 }
 
-/// Makes up the notes that the timing thread wants, until that ends.
+/// Generates the notes that the timing thread wants, until that ends. Each piece's seed is told to
+/// `begin`.
 pub fn compose(
     mut piece: Piece,
-    sampling: &Mutex<Sampling>,
-    mut ear: Option<Ear>,
-    reports: &Receiver<Report>,
-    commands: &Sender<Command>,
+    controls: &Mutex<Controls>,
+    mut transcriber: Option<Transcriber>,
+    queue: &ModelQueue,
+    inbox: &Inbox,
+    begin: impl Fn(u64),
 ) {
+    begin(piece.seed);
     // The piece as it was before each of the notes that have not started yet.
     let mut before = VecDeque::new();
-    for report in reports {
-        match report {
-            Report::Wanted => {
+    while let Some(told) = queue.next() {
+        match told {
+            ToModel::Wanted => {
                 before.push_back(piece.clone());
-                let sampling = *current(sampling);
-                let command = piece.next(&sampling).map_or(Command::End, Command::Note);
-                if commands.send(command).is_err() {
-                    return;
-                }
+                let controls = *lock(controls);
+                let note = piece.next(&controls.sampling);
+                let answer = note.map_or(Input::End, |note| Input::Note(controls.transpose(&note)));
+                inbox.put(|arrived| arrived.answer = Some(answer));
             }
-            Report::Started(onset) => {
+            ToModel::Started(onset) => {
                 before.pop_front();
-                ear.iter_mut().for_each(|ear| ear.started(onset));
+                transcriber.iter_mut().for_each(|transcriber| transcriber.started(onset));
             }
-            Report::Forgotten => {
+            ToModel::Forgotten => {
                 if let Some(first) = before.pop_front() {
                     piece = first;
                 }
                 before.clear();
             }
-            Report::Asked(request, at) => match (request, &mut ear) {
-                (Request::Turn(knob, value), _) => knob.turn(&mut current(sampling), value),
-                (Request::Start, ear) => {
-                    piece.seed = piece.seed.wrapping_add(1);
-                    let hands = piece.generator.hands();
-                    piece.generator.restart(Start::new(piece.seed).with_hands(hands));
-                    piece.primer = &[];
-                    ear.iter_mut().for_each(Ear::restart);
+            ToModel::Event(Event::Set(control, value), _) => {
+                control.set(&mut lock(controls), value);
+            }
+            ToModel::Event(Event::Transport(TransportCommand::Start), _) => {
+                piece.restart();
+                transcriber.iter_mut().for_each(Transcriber::restart);
+                begin(piece.seed);
+            }
+            ToModel::Event(event, at) => {
+                if let Some(transcriber) = &mut transcriber {
+                    transcriber.take(event, at, |note| piece.generator.observe(note));
                 }
-                (_, Some(ear)) => ear.take(request, at, |note| piece.generator.observe(note)),
-                _ => {}
-            },
+            }
         }
     }
-}
-
-/// The controls as they stand.
-pub fn current(sampling: &Mutex<Sampling>) -> MutexGuard<'_, Sampling> {
-    // Whoever panicked has not left them half turned.
-    sampling.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use pianola_runtime::Micros;
+use pianola_runtime::{Instant, Micros};
 
 /// Note-ons by how late they were.
 pub struct JitterHistogram {
@@ -12,22 +12,22 @@ pub struct JitterHistogram {
 }
 
 /// Microseconds to a bin.
-const WIDTH: Micros = 10;
+const WIDTH: u64 = 10;
 
 /// Bins go up to a tenth of a second.
 const BINS: usize = 10_000;
 
 impl Default for JitterHistogram {
     fn default() -> Self {
-        Self { bins: vec![0; BINS], most: 0 }
+        Self { bins: vec![0; BINS], most: Micros::ZERO }
     }
 }
 
 impl JitterHistogram {
     /// Counts a note that was due at one time and sent at another.
-    pub fn record(&mut self, due: Micros, sent: Micros) {
-        let late = sent.saturating_sub(due);
-        let bin = BINS.min((late / WIDTH) as usize + 1) - 1;
+    pub fn record(&mut self, due: Instant, sent: Instant) {
+        let late = sent - due;
+        let bin = BINS.min((late.as_micros() / WIDTH) as usize + 1) - 1;
         self.bins[bin] += 1;
         self.most = self.most.max(late);
     }
@@ -37,7 +37,7 @@ impl JitterHistogram {
         self.bins.iter().sum()
     }
 
-    /// What a share of the notes was not later than, in microseconds: the upper end of its bin.
+    /// What a share of the notes was not later than: the upper end of its bin.
     pub fn quantile(&self, share: f64) -> Micros {
         let wanted = (share * self.notes() as f64).ceil() as u64;
         let mut seen = 0;
@@ -46,13 +46,13 @@ impl JitterHistogram {
             seen >= wanted
         });
         bin.filter(|bin| bin + 1 < BINS)
-            .map_or(self.most, |bin| self.most.min((bin as Micros + 1) * WIDTH))
+            .map_or(self.most, |bin| self.most.min(Micros::from_micros((bin as u64 + 1) * WIDTH)))
     }
 }
 
 impl fmt::Display for JitterHistogram {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let ms = |micros: Micros| micros as f64 / 1e3;
+        let ms = |late: Micros| late.as_micros() as f64 / 1e3;
         write!(
             f,
             "{} notes, late by {:.2} ms at the median, {:.2} ms at p99, {:.2} ms at most",
@@ -72,9 +72,10 @@ mod tests {
     fn quantiles_are_those_of_what_was_counted() {
         let mut jitter = JitterHistogram::default();
         assert!(jitter.to_string().starts_with("0 notes, late by 0.00 ms"));
-        (0..99).for_each(|late| jitter.record(1000, 1000 + 10 * late));
-        jitter.record(0, 5_000_000);
-        assert_eq!((jitter.quantile(0.5), jitter.quantile(0.99)), (500, 990));
-        assert_eq!((jitter.quantile(1.0), jitter.notes()), (5_000_000, 100));
+        let at = Instant::from_micros;
+        (0..99).for_each(|late| jitter.record(at(1000), at(1000 + 10 * late)));
+        jitter.record(at(0), at(5_000_000));
+        let quantiles = [0.5, 0.99, 1.0].map(|share| jitter.quantile(share).as_micros());
+        assert_eq!((quantiles, jitter.notes()), ([500, 990, 5_000_000], 100));
     }
 }

@@ -38,7 +38,13 @@ impl Output for RawOutput {
 
 impl RawInput {
     pub fn open(path: &Path) -> io::Result<Self> {
-        open(path, OFlags::RDONLY).map(Self)
+        let device = open(path, OFlags::RDONLY)?;
+        if is_memory_device(&device)? {
+            return Err(io::Error::other(
+                "no MIDI comes from it: name an instrument or a serial line",
+            ));
+        }
+        Ok(Self(device))
     }
 }
 
@@ -65,7 +71,7 @@ impl Input for RawInput {
 
 /// Opens a device; a serial line at MIDI's speed, eight bits without parity.
 fn open(path: &Path, direction: OFlags) -> io::Result<OwnedFd> {
-    // Whoever is at the other end of a terminal cannot end this program.
+    // What is at the other end of a terminal cannot end this program.
     let flags = direction | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let device = rustix::fs::open(path, flags, Mode::empty())?;
     let kind = FileType::from_raw_mode(rustix::fs::fstat(&device)?.st_mode);
@@ -81,6 +87,12 @@ fn open(path: &Path, direction: OFlags) -> io::Result<OwnedFd> {
         termios::tcsetattr(&device, OptionalActions::Now, &line)?;
     }
     Ok(device)
+}
+
+/// Whether a device is one like `/dev/null` or `/dev/zero`: it is always at its end, or never.
+fn is_memory_device(device: &OwnedFd) -> io::Result<bool> {
+    const MEMORY: u32 = 1;
+    Ok(cfg!(target_os = "linux") && rustix::fs::major(rustix::fs::fstat(device)?.st_rdev) == MEMORY)
 }
 
 /// The instruments' device nodes, each with a name.
@@ -161,6 +173,9 @@ mod tests {
         let file = tempfile::NamedTempFile::new()?;
         assert!(RawOutput::open(file.path()).is_err());
         assert!(RawOutput::open(Path::new("/dev/null"))?.send(&[0xf8])? == 1);
+        for endless in ["/dev/null", "/dev/zero"] {
+            assert!(RawInput::open(Path::new(endless)).is_err());
+        }
         Ok(())
     }
 }

@@ -1,16 +1,20 @@
 //! What two players play together, as a MIDI file.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use pianola_host::files::write_whole;
 use pianola_host::midi_file::{Instrument, Score, TimedNote, write_score};
-use pianola_runtime::{Keys, Micros};
+use pianola_runtime::{Instant, Keys, Message, Micros};
+
+use crate::live::queue::lock;
 
 /// Who plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Performer {
-    /// Whoever sits at the keys.
+    /// Someone who plays along.
     Person,
     Pianola,
 }
@@ -21,9 +25,9 @@ pub struct Played {
     pub performer: Performer,
     pub pitch: u8,
     pub velocity: u8,
-    pub start: Micros,
+    pub start: Instant,
     /// None while it sounds.
-    pub end: Option<Micros>,
+    pub end: Option<Instant>,
 }
 
 /// All notes of a session.
@@ -38,26 +42,53 @@ pub struct Recording {
 /// A note whose end is lost has been released by then.
 const LONGEST: Micros = Keys::LONGEST;
 
+/// Notes that are kept at most: a day of dense music, but no flood.
+const MOST: usize = 1_000_000;
+
+/// Held while a recording is saved, so that nothing ends the program meanwhile.
+#[derive(Clone, Default)]
+pub struct Saving(Arc<Mutex<()>>);
+
+impl Saving {
+    /// Does what saves something.
+    pub fn during<T>(&self, save: impl FnOnce() -> T) -> T {
+        let _saving = lock(&self.0);
+        save()
+    }
+
+    /// Waits until nothing is being saved.
+    pub fn wait(&self) {
+        drop(lock(&self.0));
+    }
+}
+
 impl Recording {
     /// Takes in a MIDI message that a performer has sent, whatever its channel; times never go back.
     /// A pitch that sounds is ended before it starts again.
-    pub fn take(&mut self, performer: Performer, message: [u8; 3], now: Micros) {
-        let [status, pitch, velocity] = message;
-        match status {
-            0x90..=0x9f if velocity > 0 => {
+    pub fn take(&mut self, performer: Performer, message: Message, now: Instant) {
+        match message {
+            Message::NoteOn { pitch, velocity, .. } => {
                 self.end(performer, now, |note| note.pitch == pitch);
-                self.sounding.push(self.notes.len());
-                self.notes.push(Played { performer, pitch, velocity, start: now, end: None });
+                if self.notes.len() < MOST {
+                    self.sounding.push(self.notes.len());
+                    self.notes.push(Played { performer, pitch, velocity, start: now, end: None });
+                }
             }
-            0x80..=0x9f => self.end(performer, now, |note| note.pitch == pitch),
-            // All sound off, all notes off.
-            0xb0..=0xbf if matches!(pitch, 120 | 123) => self.end(performer, now, |_| true),
+            Message::NoteOff { pitch, .. } => self.end(performer, now, |note| note.pitch == pitch),
+            _ if message.silences() => self.end(performer, now, |_| true),
             _ => {}
         }
     }
 
+    /// The notes that start from a moment on, as a recording of their own.
+    pub fn since_start(&self, moment: Instant) -> Self {
+        let first = self.notes.partition_point(|note| note.start < moment);
+        let notes = self.notes.get(first..).unwrap_or_default().to_vec();
+        Self { notes, sounding: Vec::new() }
+    }
+
     /// The notes that sound at some time after `moment`, those still sounding among them.
-    pub fn since(&self, moment: Micros) -> impl Iterator<Item = &Played> {
+    pub fn since(&self, moment: Instant) -> impl Iterator<Item = &Played> {
         // No note sounds for longer, so earlier ones are over.
         let first = self.notes.partition_point(|note| note.start + LONGEST < moment);
         let notes = self.notes.get(first..).unwrap_or_default();
@@ -66,11 +97,32 @@ impl Recording {
 
     /// Writes the session into a `.mid` file, a track for each performer; it starts with its first note.
     /// What still sounds ends now. Returns whether there was anything to write.
-    pub fn write(&self, path: &Path, now: Micros) -> anyhow::Result<bool> {
-        let Some(first) = self.notes.first() else { return Ok(false) };
+    pub fn write(&self, path: &Path, now: Instant) -> anyhow::Result<bool> {
+        let Some(bytes) = self.bytes(now) else { return Ok(false) };
+        write_whole(path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(true)
+    }
+
+    /// As [`write`](Self::write); but where no file can be written beside that one, into it, and where
+    /// that fails too, into the folder for temporary files: a recording is not to be lost.
+    pub fn keep(&self, path: &Path, now: Instant) -> anyhow::Result<bool> {
+        let Some(bytes) = self.bytes(now) else { return Ok(false) };
+        let Err(error) = write_whole(path, &bytes).or_else(|_| fs::write(path, &bytes)) else {
+            return Ok(true);
+        };
+        let cause = format!("cannot write {}: {error}", path.display());
+        let other: PathBuf =
+            std::env::temp_dir().join(format!("pianola-recording-{}.mid", std::process::id()));
+        write_whole(&other, &bytes).with_context(|| format!("{cause}, nor {}", other.display()))?;
+        anyhow::bail!("{cause}; the recording is in {}", other.display())
+    }
+
+    /// The session as a `.mid` file, if there is any note.
+    fn bytes(&self, now: Instant) -> Option<Vec<u8>> {
+        let first = self.notes.first()?;
         let instrument = |performer: Performer, name: &str| {
             let played = self.notes.iter().filter(|note| note.performer == performer);
-            let seconds = |micros: Micros| micros.saturating_sub(first.start) as f64 / 1e6;
+            let seconds = |moment: Instant| (moment - first.start).as_micros() as f64 / 1e6;
             let timed = played.map(|&Played { pitch, velocity, start, end, .. }| TimedNote {
                 start: seconds(start),
                 end: seconds(end.unwrap_or(now.min(start + LONGEST))),
@@ -84,14 +136,11 @@ impl Recording {
             instrument(Performer::Pianola, "Pianola"),
         ];
         instruments.retain(|instrument| !instrument.notes.is_empty());
-        let score = Score { instruments, pedal: Vec::new() };
-        write_whole(path, &write_score(&score))
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(true)
+        Some(write_score(&Score { instruments, pedal: Vec::new() }))
     }
 
     /// Ends the notes of a performer that sound, if they are meant.
-    fn end(&mut self, performer: Performer, now: Micros, meant: impl Fn(&Played) -> bool) {
+    fn end(&mut self, performer: Performer, now: Instant, meant: impl Fn(&Played) -> bool) {
         let notes = &mut self.notes;
         self.sounding.retain(|&index| {
             let ends =
@@ -111,7 +160,7 @@ mod tests {
     const PERFORMERS: [Performer; 2] = [Performer::Person, Performer::Pianola];
 
     /// What a recording reads like, written and read again.
-    fn read_back(recording: &Recording, now: Micros) -> anyhow::Result<Score> {
+    fn read_back(recording: &Recording, now: Instant) -> anyhow::Result<Score> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("session.mid");
         recording.write(&path, now)?;
@@ -123,19 +172,27 @@ mod tests {
         TimedNote { start: start as f64 / 1e3, end: end as f64 / 1e3, pitch, velocity }
     }
 
+    fn at(micros: u64) -> Instant {
+        Instant::from_micros(micros)
+    }
+
+    fn on(pitch: u8, velocity: u8) -> Message {
+        Message::note_on(pitch, velocity)
+    }
+
     #[test]
     fn each_performer_has_a_track_and_each_note_an_end() -> anyhow::Result<()> {
         let mut recording = Recording::default();
-        let second = 1_000_000;
-        recording.take(Performer::Person, [0x90, 60, 80], 3 * second);
-        recording.take(Performer::Pianola, [0x90, 60, 90], 4 * second);
-        recording.take(Performer::Person, [0x95, 60, 70], 5 * second); // struck again
-        recording.take(Performer::Person, [0x90, 60, 0], 6 * second);
-        recording.take(Performer::Person, [0x80, 60, 64], 7 * second); // ends nothing
-        recording.take(Performer::Person, [0x90, 64, 50], 8 * second); // its release is lost
-        recording.take(Performer::Pianola, [0xb0, 123, 0], 9 * second);
-        recording.take(Performer::Pianola, [0x90, 48, 60], 28 * second); // it sounds at the end
-        let score = read_back(&recording, 30 * second)?;
+        let second = |count: u64| at(count * 1_000_000);
+        recording.take(Performer::Person, on(60, 80), second(3));
+        recording.take(Performer::Pianola, on(60, 90), second(4));
+        recording.take(Performer::Person, on(60, 70).on_channel(5), second(5)); // struck again
+        recording.take(Performer::Person, Message::note_off(60), second(6));
+        recording.take(Performer::Person, Message::note_off(60), second(7)); // ends nothing
+        recording.take(Performer::Person, on(64, 50), second(8)); // its release is lost
+        recording.take(Performer::Pianola, Message::control(123, 0), second(9));
+        recording.take(Performer::Pianola, on(48, 60), second(28)); // it sounds at the end
+        let score = read_back(&recording, second(30))?;
         let [person, pianola] = &score.instruments[..] else { panic!("{score:?}") };
         assert_eq!((person.name.as_str(), pianola.name.as_str()), ("Person", "Pianola"));
         let first = [note((0, 2000), 60, 80), note((2000, 3000), 60, 70)];
@@ -149,21 +206,21 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("session.mid");
         let mut recording = Recording::default();
-        recording.take(Performer::Person, [0xb0, 64, 127], 0);
-        assert!(!recording.write(&path, 5)? && !path.exists());
-        recording.take(Performer::Person, [0x90, 60, 80], 0);
-        assert!(recording.write(&path, 5)? && path.exists());
-        assert!(recording.write(&folder.path().join("none/session.mid"), 5).is_err());
+        recording.take(Performer::Person, Message::control(64, 127), at(0));
+        assert!(!recording.write(&path, at(5))? && !path.exists());
+        recording.take(Performer::Person, on(60, 80), at(0));
+        assert!(recording.write(&path, at(5))? && path.exists());
+        assert!(recording.write(&folder.path().join("none/session.mid"), at(5)).is_err());
         Ok(())
     }
 
     #[test]
     fn what_is_over_is_not_shown() {
         let mut recording = Recording::default();
-        recording.take(Performer::Person, [0x90, 60, 80], 0);
-        recording.take(Performer::Person, [0x90, 64, 80], 1_000_000);
-        recording.take(Performer::Person, [0x80, 60, 80], 2_000_000);
-        let since = |moment| recording.since(moment).map(|note| note.pitch).collect::<Vec<_>>();
+        recording.take(Performer::Person, on(60, 80), at(0));
+        recording.take(Performer::Person, on(64, 80), at(1_000_000));
+        recording.take(Performer::Person, Message::note_off(60), at(2_000_000));
+        let since = |moment| recording.since(at(moment)).map(|note| note.pitch).collect::<Vec<_>>();
         assert_eq!(since(1_999_999), [60, 64]);
         assert_eq!(since(2_000_000), [64]);
         assert!(since(17_000_000).is_empty());
@@ -182,15 +239,18 @@ mod tests {
             let mut events = Vec::new();
             for (performer, pitch, velocity, step) in played {
                 now += step;
-                let status = if velocity == 0 && step % 2 == 0 { 0x80 } else { 0x90 };
-                recording.take(PERFORMERS[performer], [status, pitch, velocity], now);
+                let message = match velocity {
+                    0 => Message::note_off(pitch),
+                    _ => on(pitch, velocity),
+                };
+                recording.take(PERFORMERS[performer], message, at(now));
                 events.push((performer, pitch, velocity, now));
             }
             now += 2_000;
             let Some(&(.., first)) = events.iter().find(|(_, _, velocity, _)| *velocity > 0) else {
                 return Ok(());
             };
-            let score = read_back(&recording, now).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            let score = read_back(&recording, at(now)).map_err(|error| TestCaseError::fail(error.to_string()))?;
             let read: Vec<&TimedNote> =
                 score.instruments.iter().flat_map(|instrument| &instrument.notes).collect();
 
@@ -201,7 +261,7 @@ mod tests {
                     if by == performer && velocity > 0 {
                         let same = |event: &&(usize, u8, u8, u64)| event.0 == by && event.1 == pitch;
                         let next = events[index + 1..].iter().find(same);
-                        let end = next.map_or(now, |event| event.3).min(start + LONGEST);
+                        let end = next.map_or(now, |event| event.3).min(start + LONGEST.as_micros());
                         expected.push((start - first, end - first, pitch, velocity));
                     }
                 }

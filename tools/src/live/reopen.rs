@@ -1,22 +1,28 @@
 //! Ports that are lost, by a plug pulled or a program that ends, and opened again when they are back.
 
-use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use pianola_runtime::MidiParser;
+use pianola_runtime::{Message, MidiParser};
 
+use crate::live::notices::Notices;
 use crate::live::port::{Direction, Input, Port};
-use crate::live::timing::{Clock, Command, hurry};
+use crate::live::queue::Inbox;
+use crate::live::timing::{Clock, raise_priority};
 
 /// How often it is looked whether a port is there.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// The longest wait before a port that is lost again and again is opened once more.
+const LONGEST: Duration = Duration::from_secs(5);
+
 /// Looks after the port that is played on until the timing thread ends: tells it when the port is
 /// gone, unless it has found out, and hands it the port that is back.
-pub fn keep(port: &Port, lost: &Receiver<()>, commands: &Sender<Command>, say: fn(&str)) {
+pub fn keep(port: &Port, lost: &Receiver<()>, inbox: &Inbox, notices: &Notices) {
     let mut is_there = Some(port.watch(Direction::Output));
+    let mut absence = Absence::default();
     loop {
         let found_out = match lost.recv_timeout(LOOK) {
             Ok(()) => true,
@@ -26,66 +32,107 @@ pub fn keep(port: &Port, lost: &Receiver<()>, commands: &Sender<Command>, say: f
         match &mut is_there {
             Some(there) => {
                 if found_out || !there() {
-                    say(&format!("{port} is gone; waiting for it"));
+                    if absence.begins() {
+                        notices.say(format!("{port} is gone; waiting for it"));
+                    }
                     is_there = None;
                     if !found_out {
-                        let _ = commands.send(Command::Lost);
+                        inbox.put(|arrived| (arrived.lost, arrived.found) = (true, None));
                     }
                 }
             }
-            None => {
+            None if absence.is_to_be_tried() => {
                 if let Ok(output) = port.open_output() {
-                    say(&format!("{port} is back"));
+                    if absence.ends() {
+                        notices.say(format!("{port} is back"));
+                    }
                     is_there = Some(port.watch(Direction::Output));
-                    let _ = commands.send(Command::Found(output));
+                    inbox.put(|arrived| arrived.found = Some(output));
                 }
             }
+            None => {}
         }
     }
 }
 
-/// Passes on what comes in, until nobody takes it.
+/// Passes on what comes in, for as long as the program lasts.
 pub fn listen(
     port: &Port,
     mut input: Box<dyn Input>,
     clock: Clock,
-    commands: &Sender<Command>,
-    say: fn(&str),
+    inbox: &Arc<Inbox>,
+    notices: &Notices,
 ) {
-    hurry();
+    raise_priority();
     let mut parser = MidiParser::default();
+    let mut absence = Absence::default();
     loop {
-        match input.receive() {
-            Ok(bytes) => {
-                let now = clock.now();
-                for message in bytes.into_iter().filter_map(|byte| parser.feed(byte)) {
-                    // The clock and active sensing come all the time, and say nothing.
-                    if !matches!(message[0], 0xf8 | 0xfe)
-                        && commands.send(Command::Heard(message, now)).is_err()
-                    {
-                        return;
-                    }
-                }
+        if let Ok(bytes) = input.receive() {
+            let now = clock.now();
+            let messages = bytes.into_iter().filter_map(|byte| parser.feed(byte));
+            // The clock and active sensing come all the time, and say nothing.
+            let asking =
+                |message: &Message| !matches!(message, Message::Clock | Message::ActiveSensing);
+            inbox.put(|arrived| {
+                messages.filter(asking).for_each(|message| arrived.incoming.push(message, now));
+            });
+            continue;
+        }
+        inbox.put(|arrived| arrived.deaf = true);
+        if absence.begins() {
+            notices.say(format!("{port} is gone; waiting for it"));
+        }
+        input = loop {
+            sleep(LOOK);
+            if absence.is_to_be_tried()
+                && let Ok(input) = port.open_input()
+            {
+                break input;
             }
-            Err(_) => {
-                if commands.send(Command::Deaf).is_err() {
-                    return;
-                }
-                say(&format!("{port} is gone; waiting for it"));
-                input = loop {
-                    sleep(LOOK);
-                    if let Ok(input) = port.open_input() {
-                        break input;
-                    }
-                };
-                parser = MidiParser::default();
-                say(&format!("{port} is back"));
-            }
+        };
+        parser = MidiParser::default();
+        if absence.ends() {
+            notices.say(format!("{port} is back"));
         }
     }
 }
 
-/// Says something on standard error, if anybody reads that.
-pub fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+/// How often a port is lost and back: one that is lost as soon as it is open is tried ever more seldom,
+/// and without a word.
+struct Absence {
+    since: Instant,
+    opened: Instant,
+    wait: Duration,
+    told: bool,
+}
+
+impl Default for Absence {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self { since: now, opened: now, wait: Duration::ZERO, told: false }
+    }
+}
+
+impl Absence {
+    /// Above this a port was there.
+    const THERE: Duration = Duration::from_secs(2);
+
+    /// The port is lost; returns whether that is news.
+    fn begins(&mut self) -> bool {
+        let short = self.told && self.opened.elapsed() < Self::THERE;
+        self.since = Instant::now();
+        self.wait = if short { (2 * self.wait.max(LOOK)).min(LONGEST) } else { Duration::ZERO };
+        self.told = true;
+        !short
+    }
+
+    fn is_to_be_tried(&self) -> bool {
+        self.since.elapsed() >= self.wait
+    }
+
+    /// The port is back; returns whether that is news.
+    fn ends(&mut self) -> bool {
+        self.opened = Instant::now();
+        self.wait.is_zero()
+    }
 }

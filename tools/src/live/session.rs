@@ -1,133 +1,234 @@
 //! What is seen of a performance and kept of it.
 
-use std::path::Path;
-use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
-use anyhow::Context;
-use pianola_runtime::{Micros, Sampling};
+use anyhow::{Context, bail};
+use pianola_runtime::{Control, Controls, Event, Instant, Message, Micros, TransportCommand};
 
-use crate::live::composer::current;
-use crate::live::knobs::Knob;
-use crate::live::mapping::Request;
+use crate::live::keys::{Action, action, watch_keys};
+use crate::live::notices::Notices;
+use crate::live::performance::{Activity, Update};
+use crate::live::queue::{Inbox, lock};
 use crate::live::recording::{Performer, Played, Recording};
-use crate::live::timing::{Clock, Command, News};
-use crate::live::view::{Action, Doing, MEMORY, Scene, View};
+use crate::live::timing::Clock;
+use crate::live::view::{MEMORY, Scene, View};
 
 /// What has been played so far, and what is about to be.
-pub struct Session<'a> {
-    clock: Clock,
-    port: &'a str,
-    sampling: &'a Mutex<Sampling>,
-    /// The controls as they were at the start.
-    initial: Sampling,
-    recording: Recording,
+pub struct Session {
+    /// `None` where nobody asks for it.
+    recording: Option<Recording>,
     ahead: Vec<Played>,
-    doing: Doing,
+    activity: Activity,
     count: usize,
     late: Micros,
-    chosen: Knob,
+    /// Seeds of the pieces so far, and when the last one began.
+    seeds: Vec<u64>,
+    began: Instant,
+}
+
+impl Session {
+    /// A session that keeps what is played, or not.
+    pub fn new(keeps: bool) -> Self {
+        Self {
+            recording: keeps.then(Recording::default),
+            ahead: Vec::new(),
+            activity: Activity::Paused,
+            count: 0,
+            late: Micros::ZERO,
+            seeds: Vec::new(),
+            began: Instant::START,
+        }
+    }
+
+    /// A piece begins.
+    pub fn begin(&mut self, seed: u64, now: Instant) {
+        self.seeds.push(seed);
+        self.began = now;
+    }
+
+    /// The seeds of all pieces, as they are printed.
+    pub fn seeds(&self) -> String {
+        let seeds: Vec<String> = self.seeds.iter().map(u64::to_string).collect();
+        let word = if seeds.len() == 1 { "seed" } else { "seeds" };
+        format!("{word} {}", seeds.join(", "))
+    }
+
+    /// What both have played.
+    pub fn recording(&self) -> Option<&Recording> {
+        self.recording.as_ref()
+    }
+
+    /// Takes what has happened.
+    pub fn take(&mut self, update: Update, notices: &Notices) {
+        match update {
+            Update::Sent(message, at) => {
+                self.count += usize::from(message.started().is_some());
+                self.record(Performer::Pianola, message, at);
+            }
+            Update::Heard(message, at) => self.record(Performer::Person, message, at),
+            Update::Ahead(note) => {
+                self.ahead.retain(|other| other.end.is_some_and(|end| end > note.start));
+                self.ahead.push(note);
+            }
+            Update::Forgotten => self.ahead.clear(),
+            Update::Late(late) => self.late = self.late.max(late),
+            Update::Activity(activity) => self.activity = activity,
+            Update::Echoing => notices
+                .say("the port sends back what it gets: Pianola ignores its own messages".into()),
+        }
+    }
+
+    fn record(&mut self, performer: Performer, message: Message, at: Instant) {
+        if let Some(recording) = &mut self.recording {
+            recording.take(performer, message, at);
+        }
+    }
+
+    /// Saves the last piece beside the program's working folder; returns where.
+    fn save(&self, now: Instant) -> anyhow::Result<PathBuf> {
+        let Some(seed) = self.seeds.last() else { bail!("there is nothing to save yet") };
+        let names = (1..1000).map(|number| match number {
+            1 => format!("pianola-{seed}.mid"),
+            _ => format!("pianola-{seed}-{number}.mid"),
+        });
+        let path = names.map(PathBuf::from).find(|path| !path.exists());
+        let path = path.context("there are too many files of this seed")?;
+        let piece = self.recording.as_ref().map(|recording| recording.since_start(self.began));
+        if !piece.unwrap_or_default().write(&path, now)? {
+            bail!("there is nothing to save yet");
+        }
+        Ok(path)
+    }
+}
+
+/// Takes all updates until the performance ends.
+pub fn follow(session: &Mutex<Session>, updates: &Receiver<Update>, notices: &Notices) {
+    for update in updates {
+        lock(session).take(update, notices);
+    }
+}
+
+/// A session, and what it takes to show it in a terminal.
+#[derive(Clone)]
+pub struct Stage {
+    pub clock: Clock,
+    pub port: String,
+    pub session: Arc<Mutex<Session>>,
+    pub controls: Arc<Mutex<Controls>>,
+    pub inbox: Arc<Inbox>,
+    pub notices: Notices,
+    /// Whether the recording is kept by itself.
+    pub records: bool,
 }
 
 /// From one picture to the next.
 const FRAME: Duration = Duration::from_millis(33);
 
-impl<'a> Session<'a> {
-    pub fn new(clock: Clock, port: &'a str, sampling: &'a Mutex<Sampling>) -> Self {
-        Self {
-            clock,
-            port,
-            sampling,
-            initial: *current(sampling),
-            recording: Recording::default(),
-            ahead: Vec::new(),
-            doing: Doing::Stopped,
-            count: 0,
-            late: 0,
-            chosen: Knob::Temperature,
-        }
+/// How long a notice is shown.
+const NOTICE: Micros = Micros::from_millis(6_000);
+
+impl Stage {
+    /// Shows it on a thread of its own until the first end is dropped; the second says when the terminal
+    /// has been given back, which a terminal that nobody reads may prevent.
+    pub fn start(self) -> (Sender<()>, Receiver<anyhow::Result<()>>) {
+        let (over, is_over) = channel();
+        let (result, shown) = channel();
+        thread::spawn(move || {
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.show(&is_over)));
+            self.inbox.quit();
+            let _ = result.send(outcome.unwrap_or_else(|_| bail!("the view has panicked")));
+        });
+        (over, shown)
     }
 
-    /// Follows a performance to its end.
-    pub fn follow(&mut self, news: &Receiver<News>) {
-        news.iter().for_each(|one| self.take(one));
-    }
-
-    /// Shows a performance until it ends, and does what keys ask for.
-    pub fn show(
-        &mut self,
-        news: &Receiver<News>,
-        commands: &Sender<Command>,
-    ) -> anyhow::Result<()> {
-        let view = &mut View::open().context("cannot show anything here: use --no-view")?;
+    /// Shows a performance until `over` has a message or is gone, and does what keys ask for.
+    fn show(&self, over: &Receiver<()>) -> anyhow::Result<()> {
+        let mut view = View::open().context("cannot show anything here: use --no-view")?;
+        let keys = watch_keys();
+        let initial = *lock(&self.controls);
+        let mut chosen = Control::Temperature;
+        let mut notice: Option<(String, Instant)> = None;
         loop {
-            loop {
-                match news.try_recv() {
-                    Ok(one) => self.take(one),
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => return Ok(()),
+            if over.try_recv() != Err(TryRecvError::Empty) {
+                return Ok(());
+            }
+            let now = self.clock.now();
+            if let Some(line) = self.notices.take() {
+                notice = Some((line, now + NOTICE));
+            }
+            notice = notice.filter(|(_, until)| *until > now);
+            let line = notice.as_ref().map(|(line, _)| line.as_str());
+            self.draw(&mut view, chosen, line)?;
+            view.check()?;
+            match keys.recv_timeout(FRAME) {
+                Ok(key) => {
+                    if let Some(action) = action(key, chosen) {
+                        self.act(action, &mut chosen, &initial);
+                    }
                 }
-            }
-            self.draw(view)?;
-            if let Some(command) =
-                view.wait(FRAME, self.chosen)?.and_then(|action| self.act(action))
-            {
-                // It may have ended meanwhile.
-                let _ = commands.send(command);
+                Err(RecvTimeoutError::Timeout) => {}
+                // No keys will come; the picture goes on.
+                Err(RecvTimeoutError::Disconnected) => thread::sleep(FRAME),
             }
         }
     }
 
-    /// Writes what both have played; returns whether there was anything.
-    pub fn write(&self, path: &Path) -> anyhow::Result<bool> {
-        self.recording.write(path, self.clock.now())
-    }
-
-    fn take(&mut self, news: News) {
-        match news {
-            News::Sent(message, at) => {
-                self.count += usize::from(message[0] == 0x90);
-                self.recording.take(Performer::Pianola, message, at);
-            }
-            News::Heard(message, at) => self.recording.take(Performer::Person, message, at),
-            News::Ahead(note) => {
-                let now = self.clock.now();
-                self.ahead.retain(|note| note.start > now);
-                self.ahead.push(note);
-            }
-            News::Forgotten => self.ahead.clear(),
-            News::Late(late) => self.late = self.late.max(late),
-            News::Doing(doing) => self.doing = doing,
-        }
-    }
-
-    fn draw(&mut self, view: &mut View) -> anyhow::Result<()> {
+    fn draw(&self, view: &mut View, chosen: Control, notice: Option<&str>) -> std::io::Result<()> {
         let now = self.clock.now();
-        let past = self.recording.since(now.saturating_sub(MEMORY));
-        let ahead = self.ahead.iter().filter(|note| note.start > now);
-        let notes: Vec<Played> = past.chain(ahead).copied().collect();
-        let sampling = *current(self.sampling);
-        let &mut Self { port, doing, count, late, chosen, .. } = self;
-        let scene =
-            Scene { port, doing, now, notes: &notes, count, late, sampling: &sampling, chosen };
-        Ok(view.show(&scene)?)
+        let controls = *lock(&self.controls);
+        // What is drawn is copied: the terminal may take its time, which nobody is to wait for.
+        let (notes, activity, count, late, seed, began) = {
+            let session = lock(&self.session);
+            let past = session.recording.iter().flat_map(|all| all.since(now - MEMORY));
+            let ahead = session.ahead.iter().filter(|note| note.start > now);
+            let notes: Vec<Played> = past.chain(ahead).copied().collect();
+            let Session { activity, count, late, began, .. } = *session;
+            (notes, activity, count, late, session.seeds.last().copied(), began)
+        };
+        let Self { port, records, .. } = self;
+        let elapsed = now - began;
+        view.show(&Scene {
+            port,
+            activity,
+            now,
+            notes: &notes,
+            count,
+            late,
+            seed,
+            elapsed,
+            records: *records,
+            controls: &controls,
+            chosen,
+            notice,
+        })
     }
 
-    /// Turns knobs; returns what else is asked for.
-    fn act(&mut self, action: Action) -> Option<Command> {
+    /// Does what a key asks for.
+    fn act(&self, action: Action, chosen: &mut Control, initial: &Controls) {
+        let ask = |command| self.inbox.ask(Event::Transport(command));
         match action {
-            Action::Choose(knob) => self.chosen = knob,
-            Action::Step(knob, steps) => knob.step(&mut current(self.sampling), steps),
-            Action::Reset(knob) => knob.copy(&mut current(self.sampling), &self.initial),
-            Action::Start => return Some(Command::Asked(Request::Start)),
-            Action::Pause if self.doing == Doing::Stopped => {
-                return Some(Command::Asked(Request::Continue));
+            Action::Choose(control) => *chosen = control,
+            Action::Step(control, steps) => control.step(&mut lock(&self.controls), steps),
+            Action::Reset(control) => control.copy(&mut lock(&self.controls), initial),
+            Action::Start => ask(TransportCommand::Start),
+            Action::Pause if lock(&self.session).activity == Activity::Paused => {
+                ask(TransportCommand::Continue);
             }
-            Action::Pause => return Some(Command::Asked(Request::Stop)),
-            Action::Panic => return Some(Command::Asked(Request::Panic)),
-            Action::Quit => return Some(Command::Quit),
+            Action::Pause => ask(TransportCommand::Stop),
+            Action::Panic => ask(TransportCommand::Panic),
+            Action::Save => {
+                let saved = lock(&self.session).save(self.clock.now());
+                self.notices.say(match saved {
+                    Ok(path) => format!("saved {}", path.display()),
+                    Err(error) => format!("cannot save: {error:#}"),
+                });
+            }
+            Action::Quit => self.inbox.quit(),
         }
-        None
     }
 }

@@ -1,110 +1,48 @@
-//! What is seen of a session in a terminal, and the keys that play with it.
-//!
-//! A view draws what a [`Scene`] says and waits for keys; whoever plays notes goes on poll, on a
-//! thread of its own.
+//! What is seen of a session in a terminal. Only the view's own thread waits for that.
 
 use std::io::{self, IsTerminal};
 use std::mem::ManuallyDrop;
-use std::time::Duration;
 
-use pianola_runtime::{Micros, Sampling};
+use pianola_runtime::{Control, Controls, Instant, Micros};
 use ratatui::buffer::Buffer;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::{DefaultTerminal, Frame};
 
-use crate::live::knobs::Knob;
+use crate::live::keys::HINTS;
+use crate::live::performance::Activity;
 use crate::live::recording::{Performer, Played};
+use crate::live::shown::shown;
 use crate::live::waterfall;
 
 /// How far back notes are seen, on the highest terminals.
-pub const MEMORY: Micros = 30_000_000;
+pub const MEMORY: Micros = Micros::from_millis(30_000);
 
 /// What there is to see.
 #[derive(Clone, Debug)]
 pub struct Scene<'a> {
     /// Name of the port.
     pub port: &'a str,
-    pub doing: Doing,
-    pub now: Micros,
+    pub activity: Activity,
+    pub now: Instant,
     /// Those since [`MEMORY`], and what is about to be played.
     pub notes: &'a [Played],
     /// How many notes Pianola has played.
     pub count: usize,
     /// How late the latest of them came.
     pub late: Micros,
-    pub sampling: &'a Sampling,
+    /// Seed of the piece, once it has begun.
+    pub seed: Option<u64>,
+    /// Since the piece began.
+    pub elapsed: Micros,
+    /// Whether it will be recorded in a file.
+    pub records: bool,
+    pub controls: &'a Controls,
     /// The control that arrow keys turn.
-    pub chosen: Knob,
-}
-
-/// What Pianola is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doing {
-    /// A person plays.
-    Listening,
-    /// What follows is the answer.
-    Answering,
-    /// Nobody is waited for.
-    Playing,
-    Stopped,
-    /// The port is gone; it may come back.
-    PortLost,
-}
-
-/// What a key asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Let arrow keys turn this control.
-    Choose(Knob),
-    /// Move a control by so many steps.
-    Step(Knob, i16),
-    /// Set a control as it was at the start.
-    Reset(Knob),
-    /// Start another piece.
-    Start,
-    /// Play no more, or go on.
-    Pause,
-    /// Silence everything, and play no more.
-    Panic,
-    Quit,
-}
-
-/// The keys, and what they do.
-const HELP: [(&str, &str); 7] = [
-    ("↑↓", "choose"),
-    ("←→", "turn"),
-    ("0", "reset"),
-    ("space", "pause"),
-    ("n", "new piece"),
-    ("esc", "silence"),
-    ("q", "quit"),
-];
-
-/// What a key asks for, while a control is chosen.
-pub fn action(key: KeyEvent, chosen: Knob) -> Option<Action> {
-    if key.kind == KeyEventKind::Release {
-        return None;
-    }
-    let neighbour = |steps: isize| {
-        let place = Knob::ALL.iter().position(|&knob| knob == chosen)?;
-        Knob::ALL.get(place.checked_add_signed(steps)?).copied().map(Action::Choose)
-    };
-    match key.code {
-        KeyCode::Up => neighbour(-1),
-        KeyCode::Down => neighbour(1),
-        KeyCode::Left => Some(Action::Step(chosen, -1)),
-        KeyCode::Right => Some(Action::Step(chosen, 1)),
-        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(Action::Quit),
-        KeyCode::Char('0') => Some(Action::Reset(chosen)),
-        KeyCode::Char(' ') => Some(Action::Pause),
-        KeyCode::Char('n') => Some(Action::Start),
-        KeyCode::Char('q') => Some(Action::Quit),
-        KeyCode::Esc => Some(Action::Panic),
-        _ => None,
-    }
+    pub chosen: Control,
+    /// What there is to say, in the place of the keys.
+    pub notice: Option<&'a str>,
 }
 
 /// A terminal that shows scenes. It is as it was before once this is dropped, or if anything panics.
@@ -128,17 +66,9 @@ impl View {
         self.0.draw(|frame| draw(frame, scene)).map(drop)
     }
 
-    /// Waits for a key, and no longer than asked; returns what it asks for while a control is chosen. A
-    /// terminal of another size ends the wait too.
-    pub fn wait(&mut self, longest: Duration, chosen: Knob) -> io::Result<Option<Action>> {
-        let longest = wait_for_input(longest)?;
-        if !event::poll(longest)? {
-            return Ok(None);
-        }
-        Ok(match event::read()? {
-            Event::Key(key) => action(key, chosen),
-            _ => None,
-        })
+    /// An error if the terminal is gone: nothing that is drawn there would say so.
+    pub fn check(&self) -> io::Result<()> {
+        check_input()
     }
 }
 
@@ -153,29 +83,24 @@ impl Drop for View {
     }
 }
 
-/// Waits for something to read, where that can be told; returns how long is left to wait. An error means that the
-/// terminal is gone: crossterm would look for its keys for ever.
 #[cfg(unix)]
-fn wait_for_input(longest: Duration) -> io::Result<Duration> {
+fn check_input() -> io::Result<()> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let input = io::stdin();
-    if !input.is_terminal() {
-        return Ok(longest);
+    if input.is_terminal() {
+        let mut descriptors = [PollFd::new(&input, PollFlags::IN)];
+        let _ = poll(&mut descriptors, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        let [input] = &descriptors;
+        if input.revents().intersects(PollFlags::HUP | PollFlags::ERR) {
+            return Err(io::Error::new(io::ErrorKind::NotConnected, "the terminal is gone"));
+        }
     }
-    let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(longest.subsec_nanos()) };
-    let mut descriptors = [PollFd::new(&input, PollFlags::IN)];
-    // A signal may be that of another size.
-    let _ = poll(&mut descriptors, Some(&timeout));
-    let [input] = &descriptors;
-    if input.revents().intersects(PollFlags::HUP | PollFlags::ERR) {
-        return Err(io::ErrorKind::NotConnected.into());
-    }
-    Ok(Duration::ZERO)
+    Ok(())
 }
 
 #[cfg(not(unix))]
-fn wait_for_input(longest: Duration) -> io::Result<Duration> {
-    Ok(longest)
+fn check_input() -> io::Result<()> {
+    Ok(())
 }
 
 /// Colour of what explains.
@@ -193,7 +118,7 @@ pub fn draw(frame: &mut Frame, scene: &Scene) {
     let area = frame.area();
     let buffer = frame.buffer_mut();
     let columns = (area.width / CONTROL).clamp(1, 3);
-    let all = Knob::ALL.len().div_ceil(columns.into()) as u16;
+    let all = Control::ALL.len().div_ceil(columns.into()) as u16;
     let controls = if area.height >= all + LOWEST_ROLL + 2 { all } else { 1 };
 
     // From the edges inwards: what there is no room for has no height.
@@ -203,9 +128,27 @@ pub fn draw(frame: &mut Frame, scene: &Scene) {
     draw_status(buffer, status, scene);
     waterfall::draw(buffer, roll, scene.notes, scene.now);
     draw_controls(buffer, panel, columns, scene);
-    let keys =
-        HELP.map(|(key, does)| [format!(" {key} ").into(), Span::styled(does, FAINT), " ".into()]);
-    write(buffer, help, &Line::from(keys.concat()));
+    let line = match scene.notice {
+        Some(notice) => Line::from(format!(" {notice}")),
+        None => hints(help.width),
+    };
+    write(buffer, help, &line);
+}
+
+/// The keys that there is room for; the last are the last to go.
+fn hints(width: u16) -> Line<'static> {
+    let hints = HINTS.map(|(key, does)| {
+        Line::from(vec![format!(" {key} ").into(), Span::styled(does, FAINT), " ".into()])
+    });
+    let mut room = usize::from(width);
+    let fitting = hints.into_iter().rev().take_while(|hint| {
+        let fits = hint.width() <= room;
+        room = room.saturating_sub(hint.width());
+        fits
+    });
+    let mut fitting: Vec<Line> = fitting.collect();
+    fitting.reverse();
+    Line::from(fitting.into_iter().flat_map(|hint| hint.spans).collect::<Vec<Span>>())
 }
 
 /// So many rows of an area, and those below.
@@ -215,35 +158,47 @@ fn split(area: Rect, height: u16) -> (Rect, Rect) {
     (Rect { height, ..area }, below)
 }
 
-/// What is going on at the left; where there is room, who plays, how much and how well, at the right.
+/// What goes on at the left; at the right, where there is room, the piece, how much was played and how
+/// well.
 fn draw_status(buffer: &mut Buffer, area: Rect, scene: &Scene) {
     let of = |performer| Style::new().fg(waterfall::color(performer, 3));
     let (person, pianola) = (of(Performer::Person), of(Performer::Pianola));
-    let (doing, style) = match scene.doing {
-        Doing::Listening => ("listening", person),
-        Doing::Answering => ("answering", pianola),
-        Doing::Playing => ("playing", pianola),
-        Doing::Stopped => ("stopped", FAINT),
-        Doing::PortLost => ("port lost", Style::new().fg(Color::Red)),
+    let red = Style::new().fg(Color::Red);
+    let (activity, style) = match scene.activity {
+        Activity::Listening => ("listening", person),
+        Activity::Answering => ("answering", pianola),
+        Activity::Playing => ("playing", pianola),
+        Activity::Paused => ("paused", FAINT),
+        Activity::PortLost => ("port lost", red),
     };
     let left = Line::from(vec![
-        Span::styled(format!(" ● {doing}  "), style),
+        Span::styled(format!(" ● {activity}  "), style),
         Span::styled(scene.port, Modifier::BOLD),
     ]);
-    let notes = if scene.count == 1 { "note" } else { "notes" };
-    let late = scene.late as f64 / 1e3;
-    let right = Line::from(vec![
-        Span::styled("  ■ ", person),
-        Span::styled("you", FAINT),
-        Span::styled("  ■ ", pianola),
-        Span::styled(
-            format!("Pianola: {} {notes}, {late:.1} ms late at most ", scene.count),
-            FAINT,
-        ),
-    ]);
-    write(buffer, area, &left);
+    let seconds = scene.elapsed.as_micros() / 1_000_000;
+    let seed = scene.seed.map_or(String::new(), |seed| format!("  seed {seed}"));
+    let record = if scene.records { "  ● rec " } else { " " };
+    let piece = [
+        Span::styled(seed, FAINT),
+        format!("  {}:{:02}", seconds / 60, seconds % 60).into(),
+        Span::styled(record, red),
+    ];
+    let late = scene.late.as_micros() as f64 / 1e3;
+    let performers = |count: String| {
+        vec![
+            Span::styled("  ■ ", person),
+            Span::styled("you", FAINT),
+            Span::styled("  ■ ", pianola),
+            Span::styled(format!("Pianola{count}"), FAINT),
+        ]
+    };
+    let counted = format!(" {}", scene.count);
+    let measured = format!(" {}, {late:.1} ms late at most", scene.count);
     let room = usize::from(area.width).saturating_sub(left.width());
-    if right.width() <= room {
+    let first = [performers(measured), performers(counted), performers(String::new()), vec![]];
+    let rights = first.into_iter().map(|first| Line::from([&first[..], &piece].concat()));
+    write(buffer, area, &left);
+    if let Some(right) = rights.into_iter().find(|right| right.width() <= room) {
         let width = right.width() as u16;
         write(buffer, Rect { x: area.right() - width, width, ..area }, &right);
     }
@@ -254,18 +209,19 @@ fn draw_controls(buffer: &mut Buffer, area: Rect, columns: u16, scene: &Scene) {
     if area.is_empty() {
         return;
     }
-    let knobs = Knob::ALL.into_iter().filter(|&knob| area.height > 1 || knob == scene.chosen);
-    for (place, knob) in (0..).zip(knobs) {
+    let fits = |control: &Control| area.height > 1 || *control == scene.chosen;
+    let controls = Control::ALL.into_iter().filter(fits);
+    for (place, control) in (0..).zip(controls) {
         let (column, row) = (place / area.height, place % area.height);
         let x = area.x + column * (area.width / columns);
         let width = CONTROL.min(area.right() - x);
-        let (mark, style) = if knob == scene.chosen {
+        let (mark, style) = if control == scene.chosen {
             ("▸", Modifier::REVERSED)
         } else {
             (" ", Modifier::empty())
         };
-        let value = knob.shown(scene.sampling);
-        let text = format!("{mark}{:<NAME$}{value}", knob.name());
+        let value = shown(control, scene.controls);
+        let text = format!("{mark}{:<NAME$}{value}", control.name());
         let line = Line::styled(format!("{text:<0$}", usize::from(CONTROL)), style);
         write(buffer, Rect { x, y: area.y + row, width, height: 1 }, &line);
     }
@@ -286,11 +242,12 @@ mod tests {
 
     use super::*;
 
-    const SECOND: Micros = 1_000_000;
+    fn at(seconds: f64) -> Instant {
+        Instant::from_micros((seconds * 1e6).round() as u64)
+    }
 
     fn note(performer: Performer, pitch: u8, velocity: u8, start: f64, end: Option<f64>) -> Played {
-        let micros = |seconds: f64| (seconds * 1e6).round() as Micros;
-        Played { performer, pitch, velocity, start: micros(start), end: end.map(micros) }
+        Played { performer, pitch, velocity, start: at(start), end: end.map(at) }
     }
 
     /// A person has played a scale, and Pianola answers with chords.
@@ -308,22 +265,26 @@ mod tests {
         scale.chain(chord).chain(held).chain(ahead).collect()
     }
 
-    fn scene<'a>(notes: &'a [Played], sampling: &'a Sampling) -> Scene<'a> {
+    fn scene<'a>(notes: &'a [Played], controls: &'a Controls) -> Scene<'a> {
         Scene {
             port: "Digital Piano",
-            doing: Doing::Answering,
-            now: 10 * SECOND,
+            activity: Activity::Answering,
+            now: at(10.0),
             notes,
             count: 312,
-            late: 430,
-            sampling,
-            chosen: Knob::Density,
+            late: Micros::from_micros(430),
+            seed: Some(42),
+            elapsed: Micros::from_millis(83_900),
+            records: true,
+            controls,
+            chosen: Control::Density,
+            notice: None,
         }
     }
 
     fn seen(width: u16, height: u16, change: impl Fn(&mut Scene)) -> Terminal<TestBackend> {
-        let (notes, sampling) = (notes(), Sampling::default());
-        let mut scene = scene(&notes, &sampling);
+        let (notes, controls) = (notes(), Controls::default());
+        let mut scene = scene(&notes, &controls);
         change(&mut scene);
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         terminal.draw(|frame| draw(frame, &scene)).unwrap();
@@ -333,7 +294,7 @@ mod tests {
     #[test]
     fn a_session_is_seen() {
         let expected = [
-            " ● answering  Digital Piano    ■ you  ■ Pianola: 312 notes, 0.4 ms late at most ",
+            " ● answering  Digital Piano          ■ you  ■ Pianola 312  seed 42  1:23  ● rec ",
             "           ┊           ┊           ┊           ▄ ▀         ┊           ┊        ",
             "           ┊           ┊           ┊           █           ┊           ┊        ",
             "           ┊           ┊           ┊           ┊           ┊           ┊        ",
@@ -355,8 +316,8 @@ mod tests {
             " pitch-temperature    1.00               highest              G9                ",
             " time-temperature     1.00               scale                every pitch       ",
             " velocity-temperature 1.00               polyphony            no limit          ",
-            "▸density              as the model means                                        ",
-            " ↑↓ choose  ←→ turn  0 reset  space pause  n new piece  esc silence  q quit     ",
+            "▸density              the model's own    transposition        none              ",
+            " ↑↓ choose  ←→ turn  0 reset  n new  s save  esc silence  space pause  q quit   ",
         ];
         let seen = seen(80, 24, |_| ()).backend().to_string();
         let lines: Vec<&str> = seen.lines().map(|line| line.trim_matches('"')).collect();
@@ -365,7 +326,7 @@ mod tests {
 
     #[test]
     fn performers_have_colours_of_their_own_and_loud_notes_are_brighter() {
-        let terminal = seen(80, 24, |scene| scene.now = 86 * SECOND / 10);
+        let terminal = seen(80, 24, |scene| scene.now = at(8.6));
         let buffer = terminal.backend().buffer();
         let colors = |x: u16| {
             let column = (4..18).map(move |y| &buffer[(x, y)]);
@@ -380,11 +341,11 @@ mod tests {
 
     #[test]
     fn keys_that_sound_are_lit() {
-        let lit = |now: Micros| {
+        let lit = |now: Instant| {
             let terminal = seen(80, 24, |scene| scene.now = now);
             terminal.backend().buffer()[(43 - 25, 4)].bg
         };
-        let (before, after) = (lit(94 * SECOND / 10), lit(96 * SECOND / 10));
+        let (before, after) = (lit(at(9.4)), lit(at(9.6)));
         assert_ne!(before, after);
         assert_eq!(after, waterfall::color(Performer::Pianola, 5));
     }
@@ -399,13 +360,13 @@ mod tests {
         // Notes may last for ever, and lie beyond the keys.
         let endless = [
             note(Performer::Person, 0, 127, 0.0, None),
-            Played { end: Some(Micros::MAX), ..note(Performer::Pianola, 60, 127, 0.0, None) },
-            Played { start: Micros::MAX, ..note(Performer::Pianola, 127, 1, 0.0, None) },
+            Played { end: Some(Instant::MAX), ..note(Performer::Pianola, 60, 127, 0.0, None) },
+            Played { start: Instant::MAX, ..note(Performer::Pianola, 127, 1, 0.0, None) },
         ];
-        for now in [0, Micros::MAX] {
+        for now in [Instant::START, Instant::MAX] {
             let mut terminal = Terminal::new(TestBackend::new(100, 30)).unwrap();
-            let sampling = Sampling::default();
-            let mut scene = scene(&endless, &sampling);
+            let controls = Controls::default();
+            let mut scene = scene(&endless, &controls);
             scene.now = now;
             terminal.draw(|frame| draw(frame, &scene)).unwrap();
             // As it goes on when the terminal has become smaller.
@@ -417,11 +378,11 @@ mod tests {
 
     #[test]
     fn controls_show_where_they_stand() {
-        let mut sampling = Sampling::default();
-        Knob::Scale.turn(&mut sampling, 19);
+        let mut controls = Controls::default();
+        Control::Scale.set(&mut controls, 19);
         let notes = notes();
-        let mut scene = scene(&notes, &sampling);
-        (scene.chosen, scene.doing) = (Knob::Scale, Doing::PortLost);
+        let mut scene = scene(&notes, &controls);
+        (scene.chosen, scene.activity) = (Control::Scale, Activity::PortLost);
         let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
         terminal.draw(|frame| draw(frame, &scene)).unwrap();
         let text = terminal.backend().to_string();
@@ -432,23 +393,15 @@ mod tests {
     }
 
     #[test]
-    fn keys_ask_for_something() {
-        let key = |code| action(KeyEvent::new(code, KeyModifiers::NONE), Knob::Density);
-        assert_eq!(key(KeyCode::Up), Some(Action::Choose(Knob::VelocityTemperature)));
-        assert_eq!(key(KeyCode::Down), Some(Action::Choose(Knob::Lowest)));
-        assert_eq!(key(KeyCode::Left), Some(Action::Step(Knob::Density, -1)));
-        assert_eq!(key(KeyCode::Right), Some(Action::Step(Knob::Density, 1)));
-        assert_eq!(key(KeyCode::Char('0')), Some(Action::Reset(Knob::Density)));
-        assert_eq!(key(KeyCode::Char(' ')), Some(Action::Pause));
-        assert_eq!(key(KeyCode::Char('n')), Some(Action::Start));
-        assert_eq!(key(KeyCode::Esc), Some(Action::Panic));
-        assert_eq!(key(KeyCode::Char('q')), Some(Action::Quit));
-        assert_eq!(key(KeyCode::Char('c')), None);
-        let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-        assert_eq!(action(interrupt, Knob::Density), Some(Action::Quit));
-        // At the ends there is nothing further, and letting go of a key asks for nothing.
-        let up = KeyEvent::new(KeyCode::Up, KeyModifiers::NONE);
-        assert_eq!(action(up, Knob::ALL[0]), None);
-        assert_eq!(action(KeyEvent { kind: KeyEventKind::Release, ..up }, Knob::Density), None);
+    fn narrow_terminals_keep_what_matters() {
+        let seen = seen(60, 24, |scene| scene.activity = Activity::Paused).backend().to_string();
+        let lines: Vec<&str> = seen.lines().map(|line| line.trim_matches('"')).collect();
+        assert!(lines[23].contains("q quit") && lines[23].contains("space pause"), "{seen}");
+        assert!(
+            lines[0].contains("● paused") && lines[0].contains("seed 42  1:23  ● rec"),
+            "{seen}"
+        );
+        let wide = self::seen(120, 24, |_| ()).backend().to_string();
+        assert!(wide.contains("Pianola 312, 0.4 ms late at most"), "{wide}");
     }
 }

@@ -1,16 +1,16 @@
 //! A moving piano roll for terminals: pitches lie across as on a keyboard, and time flows down. What is
 //! about to be played falls on the keys; what was played leaves below them, as the paper of a pianola.
 
-use pianola_runtime::Micros;
+use pianola_runtime::{Instant, Micros};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 
-use crate::live::knobs::pitch_name;
 use crate::live::recording::{Performer, Played};
+use crate::live::shown::pitch_name;
 
 /// Time that half a row takes.
-const SLOT: Micros = 100_000;
+const SLOT: Micros = Micros::from_millis(100);
 /// Most rows above the keys: notes are made up no more than a second ahead.
 const MOST_AHEAD: u16 = 5;
 /// The keys of a piano, from A0 to C8.
@@ -79,14 +79,15 @@ impl Layout {
 }
 
 /// Draws what was played lately, and what is about to be.
-pub fn draw(buffer: &mut Buffer, area: Rect, notes: &[Played], now: Micros) {
+pub fn draw(buffer: &mut Buffer, area: Rect, notes: &[Played], now: Instant) {
     let area = area.intersection(buffer.area);
     if area.is_empty() {
         return;
     }
     let layout = Layout::new(area);
     // Slots are whole, so that notes keep their length while they move.
-    let present = now / SLOT;
+    let slot_of = |moment: Instant| moment.as_micros() / SLOT.as_micros();
+    let present = slot_of(now);
     // Colours of half rows, from the top down, and in each from the lowest key up. The present is the
     // first below the keys.
     let halves = 2 * u64::from(area.height - layout.keys);
@@ -98,8 +99,8 @@ pub fn draw(buffer: &mut Buffer, area: Rect, notes: &[Played], now: Micros) {
     for note in notes {
         let Some(key) = layout.key(note.pitch).map(usize::from) else { continue };
         let loudness = loudness(note.velocity);
-        let first = note.start / SLOT;
-        let last = note.end.map_or(present, |end| (end / SLOT).saturating_sub(1)).max(first);
+        let first = slot_of(note.start);
+        let last = note.end.map_or(present, |end| slot_of(end).saturating_sub(1)).max(first);
         for slot in first.max(oldest)..=last.min(newest) {
             let loudness = match slot {
                 _ if note.start > now => 0,

@@ -1,10 +1,10 @@
-//! Model files: the bundled one, and others mapped from disk.
+//! Model files: the bundled one, and others read from disk.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use memmap2::Mmap;
 use pianola_runtime::{Model, ModelError};
 
 /// The bundled model, for those who only want to listen; on a boundary of cache lines, where kernels
@@ -15,10 +15,50 @@ static BUNDLED: &Aligned<[u8]> =
 #[repr(align(64))]
 struct Aligned<T: ?Sized>(T);
 
-/// The bytes of a model file.
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// The largest file that is read: ten times the largest model that fits the buffers.
+const MOST: u64 = 1 << 28;
+
+/// The bytes of a model file. They are read, not mapped: nothing that becomes of the file later, such as
+/// another model copied over it, reaches a performance that plays from them.
 pub enum ModelFile {
     Bundled,
-    Mapped { map: Mmap, name: String },
+    Read { bytes: AlignedBytes, name: String },
+}
+
+/// Bytes that start on a boundary of cache lines.
+pub struct AlignedBytes {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl AlignedBytes {
+    /// Reads all there is, about `length` bytes.
+    fn read(mut file: impl Read, length: usize) -> std::io::Result<Self> {
+        let mut bytes: Vec<u8> = Vec::with_capacity(length + LINE);
+        loop {
+            // Where a file is longer than announced, its bytes move, and with them the boundary.
+            let start = bytes.as_ptr().align_offset(LINE);
+            if bytes.is_empty() {
+                bytes.resize(start, 0);
+                file.read_to_end(&mut bytes)?;
+            }
+            if bytes.as_ptr().align_offset(LINE) == start {
+                return Ok(Self { bytes, start });
+            }
+            let mut moved: Vec<u8> = Vec::with_capacity(bytes.len() + LINE);
+            let to = moved.as_ptr().align_offset(LINE);
+            moved.resize(to, 0);
+            moved.extend_from_slice(bytes.get(start..).unwrap_or_default());
+            bytes = moved;
+        }
+    }
+
+    fn get(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
 }
 
 impl ModelFile {
@@ -31,18 +71,18 @@ impl ModelFile {
             "{name} is a folder; `tools export {name}` makes a model file of a run"
         );
         let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
-        // SAFETY: the map is only read. Another program that shortens the file while it is mapped
-        // could end this process with a bus error, as it could any program that maps a file.
-        #[allow(unsafe_code)]
-        let map = unsafe { Mmap::map(&file) }.with_context(|| format!("cannot read {name}"))?;
-        Ok(Self::Mapped { map, name })
+        let length = file.metadata().map_or(0, |about| about.len());
+        ensure!(length < MOST, "{name} is too large to be a model file");
+        let bytes = AlignedBytes::read(file.take(MOST), length as usize)
+            .with_context(|| format!("cannot read {name}"))?;
+        Ok(Self::Read { bytes, name })
     }
 
     /// What to call it.
     pub fn name(&self) -> &str {
         match self {
             Self::Bundled => "expressive-int8 (bundled)",
-            Self::Mapped { name, .. } => name,
+            Self::Read { name, .. } => name,
         }
     }
 
@@ -50,7 +90,7 @@ impl ModelFile {
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Bundled => &BUNDLED.0,
-            Self::Mapped { map, .. } => map,
+            Self::Read { bytes, .. } => bytes.get(),
         }
     }
 
@@ -62,5 +102,22 @@ impl ModelFile {
     /// Says which file was refused and why.
     pub fn refused(&self, error: ModelError) -> anyhow::Error {
         anyhow::Error::new(error).context(self.name().to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_length_is_announced_the_bytes_are_whole_and_aligned() -> anyhow::Result<()> {
+        let file: Vec<u8> = (0..100_000u32).map(|byte| byte as u8).collect();
+        for announced in [0, 1, 1000, file.len(), 2 * file.len()] {
+            let read = AlignedBytes::read(&file[..], announced)?;
+            assert_eq!(read.get(), file);
+            assert_eq!(read.get().as_ptr().align_offset(LINE), 0, "{announced}");
+        }
+        assert!(AlignedBytes::read(&[][..], 0)?.get().is_empty());
+        Ok(())
     }
 }

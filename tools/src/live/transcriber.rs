@@ -1,24 +1,23 @@
-//! What the model hears of whoever plays along.
+//! From the keys of someone who plays along to the notes that the model hears.
 
-use pianola_runtime::{Keys, Micros, Note};
+use pianola_runtime::{Event, Instant, Keys, Micros, Note, TransportCommand};
 
-use crate::live::mapping::Request;
-use crate::live::timing::Mode;
+use crate::live::performance::Mode;
 
 /// Turns keys into notes, which count their steps from the note before, whoever played that.
-pub struct Ear {
+pub struct Transcriber {
     mode: Mode,
     keys: Keys,
     /// Onset of the last note of both.
-    last: Option<Micros>,
+    last: Option<Instant>,
     /// Mean duration of the other's last notes, in seconds.
     typical: f32,
 }
 
 /// Notes that the mean duration goes over.
-const MEMORY: f32 = 8.0;
+const NOTES: f32 = 8.0;
 
-impl Ear {
+impl Transcriber {
     pub fn new(mode: Mode) -> Self {
         Self { mode, keys: Keys::default(), last: None, typical: 0.3 }
     }
@@ -29,44 +28,44 @@ impl Ear {
     }
 
     /// Pianola has started a note.
-    pub fn started(&mut self, onset: Micros) {
+    pub fn started(&mut self, onset: Instant) {
         self.last = Some(onset);
         self.keys.count_from(onset);
     }
 
-    /// Takes what a message asks for, and hands each note to `hear`: when its key is released, or if
-    /// Pianola plays on poll, when it is pressed. It is not known then how long it will be; it is heard to be as
-    /// long as those before.
-    pub fn take(&mut self, request: Request, at: Micros, mut hear: impl FnMut(&Note)) {
-        match request {
-            Request::Press(pitch, velocity) => {
+    /// Takes what a message asks for, and hands each note to `observe`: when its key is released, or if
+    /// Pianola accompanies, when it is pressed. How long it will be is not known then; it is taken to be
+    /// as long as those before.
+    pub fn take(&mut self, event: Event, at: Instant, mut observe: impl FnMut(&Note)) {
+        match event {
+            Event::Press(pitch, velocity) => {
                 if self.keys.is_full() {
                     // Under a key that is held for long: it is heard as long as it has lasted.
-                    self.keys.flush(at).iter().for_each(|note| self.end(note, &mut hear));
+                    self.keys.flush(at).iter().for_each(|note| self.end(note, &mut observe));
                 }
-                let step = self.last.map_or(0, |last| at.saturating_sub(last));
+                let step = self.last.map_or(Micros::ZERO, |last| at - last);
                 self.last = Some(at);
                 self.keys.press(pitch, velocity, at);
                 if self.mode == Mode::Accompany {
-                    let (step, duration) = (step as f32 / 1e6, self.typical);
-                    hear(&Note { pitch, velocity, step, duration });
+                    let (step, duration) = (step.as_seconds(), self.typical);
+                    observe(&Note { pitch, velocity, step, duration });
                 }
             }
-            Request::Release(pitch) => self.keys.release(pitch, at),
+            Event::Release(pitch) => self.keys.release(pitch, at),
             _ => {}
         }
         // All are released when everything is silenced.
-        let all = request == Request::Panic;
+        let all = event == Event::Transport(TransportCommand::Panic);
         while let Some(note) = if all { self.keys.flush(at) } else { self.keys.next(at) } {
-            self.end(&note, &mut hear);
+            self.end(&note, &mut observe);
         }
     }
 
     /// Takes a note that is over.
-    fn end(&mut self, note: &Note, hear: &mut impl FnMut(&Note)) {
+    fn end(&mut self, note: &Note, observe: &mut impl FnMut(&Note)) {
         match self.mode {
-            Mode::Answer => hear(note),
-            Mode::Accompany => self.typical += (note.duration - self.typical) / MEMORY,
+            Mode::Answer => observe(note),
+            Mode::Accompany => self.typical += (note.duration - self.typical) / NOTES,
         }
     }
 }
@@ -77,17 +76,17 @@ mod tests {
 
     /// What is heard of two notes half a second apart, the first after one of Pianola's.
     fn heard(mode: Mode) -> Vec<Note> {
-        let mut ear = Ear::new(mode);
+        let mut transcriber = Transcriber::new(mode);
         let mut notes = Vec::new();
-        ear.started(1_000_000);
-        for (request, at) in [
-            (Request::Press(60, 70), 1_250_000),
-            (Request::Press(64, 80), 1_750_000),
-            (Request::Release(64), 2_000_000),
-            (Request::Release(60), 2_250_000),
-            (Request::Press(67, 90), 2_500_000),
+        transcriber.started(Instant::from_micros(1_000_000));
+        for (event, micros) in [
+            (Event::Press(60, 70), 1_250_000),
+            (Event::Press(64, 80), 1_750_000),
+            (Event::Release(64), 2_000_000),
+            (Event::Release(60), 2_250_000),
+            (Event::Press(67, 90), 2_500_000),
         ] {
-            ear.take(request, at, |note| notes.push(*note));
+            transcriber.take(event, Instant::from_micros(micros), |note| notes.push(*note));
         }
         notes
     }

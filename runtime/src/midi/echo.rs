@@ -1,0 +1,153 @@
+//! Messages that come back: a soft thru, a local echo or a cable from OUT to IN returns what was sent.
+
+use heapless::Deque;
+
+use crate::midi::message::Message;
+use crate::midi::time::{Instant, Micros};
+
+/// The last messages sent, up to `N` of them, by which those that come back are known.
+///
+/// Each message sent accounts for one that comes back within [`WINDOW`](Self::WINDOW), whatever its
+/// channel and, of a release, its velocity. One that would be missed if it was someone's, such as a release of
+/// a key that they hold, counts as theirs until messages of its kind are known to come back.
+///
+/// ```
+/// use pianola_runtime::{Instant, Message, SentMessages};
+/// let now = Instant::START;
+/// let mut sent = SentMessages::<16>::default();
+/// sent.record(Message::note_on(60, 80), now);
+/// assert!(!sent.returns(Message::note_on(60, 81), false, now));
+/// assert!(sent.returns(Message::note_on(60, 80), false, now));
+/// assert!(!sent.returns(Message::note_on(60, 80), false, now)); // it was sent once
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct SentMessages<const N: usize> {
+    /// In the order in which they were sent.
+    sent: Deque<Sent, N>,
+    /// Releases and other messages that have come back.
+    returned: [u16; 2],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    /// What it is known by; [`RETURNED`] once it has come back.
+    key: [u8; 3],
+    /// The low bits of the moment, in microseconds: an hour, of which only the window is used.
+    at: u32,
+}
+
+/// No message is known by this.
+const RETURNED: [u8; 3] = [0; 3];
+
+impl<const N: usize> SentMessages<N> {
+    /// How long after it was sent a message may come back: a serial line's buffer of 4 KB takes 1.3 s.
+    pub const WINDOW: Micros = Micros::from_millis(1_500);
+
+    /// Messages that have come back before it is taken as certain that they do.
+    const CERTAIN: u16 = 3;
+
+    /// Remembers a message that has been sent; of too many, the oldest is forgotten.
+    #[inline(never)] // boards have no flash for a copy at every call
+    pub fn record(&mut self, message: Message, now: Instant) {
+        self.forget_old(now);
+        if self.sent.is_full() {
+            self.sent.pop_front();
+        }
+        let _ = self.sent.push_back(Sent { key: key(message), at: low(now) });
+    }
+
+    /// Whether a message that comes in is one that was sent; `missed` says whether it would be missed if it
+    /// was someone's: it releases a key that they hold, or silences what sounds.
+    #[inline(never)]
+    pub fn returns(&mut self, message: Message, missed: bool, now: Instant) -> bool {
+        self.forget_old(now);
+        let release = message.ended().is_some();
+        if missed && !self.is_certain(release) {
+            return false;
+        }
+        let key = key(message);
+        let Some(sent) = self.sent.iter_mut().find(|sent| sent.key == key) else { return false };
+        sent.key = RETURNED;
+        let [releases, others] = &mut self.returned;
+        let count = if release { releases } else { others };
+        *count = count.saturating_add(1);
+        true
+    }
+
+    /// Whether messages come back, by those that have.
+    pub fn is_echoing(&self) -> bool {
+        self.is_certain(true) || self.is_certain(false)
+    }
+
+    fn is_certain(&self, release: bool) -> bool {
+        let [releases, others] = self.returned;
+        (if release { releases } else { others }) >= Self::CERTAIN
+    }
+
+    #[inline(never)]
+    fn forget_old(&mut self, now: Instant) {
+        let now = low(now);
+        let old = |sent: &Sent| {
+            sent.key == RETURNED || now.wrapping_sub(sent.at) > Self::WINDOW.as_micros() as u32
+        };
+        while self.sent.front().is_some_and(old) {
+            self.sent.pop_front();
+        }
+    }
+}
+
+fn low(moment: Instant) -> u32 {
+    moment.as_micros() as u32
+}
+
+/// The bytes of a message without its channel and, of a release, its velocity.
+fn key(message: Message) -> [u8; 3] {
+    let [status, first, second] = message.bytes().padded();
+    match status {
+        0x80..=0x8f => [0x80, first, 0],
+        ..0xf0 => [status & 0xf0, first, second],
+        _ => [status, first, second],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::START + Micros::from_millis(millis)
+    }
+
+    #[test]
+    fn what_is_late_does_not_come_back() {
+        let mut sent = SentMessages::<4>::default();
+        sent.record(Message::control(123, 0), at(0));
+        assert!(!sent.returns(Message::control(123, 0), false, at(1_501)));
+        sent.record(Message::control(123, 0), at(2_000));
+        assert!(sent.returns(Message::control(123, 0).on_channel(5), false, at(3_500)));
+    }
+
+    #[test]
+    fn a_release_of_a_held_key_is_the_players_until_releases_come_back() {
+        let mut sent = SentMessages::<16>::default();
+        let release = Message::NoteOff { channel: 2, pitch: 60, velocity: 0 };
+        sent.record(Message::note_off(60), at(0));
+        assert!(!sent.returns(release, true, at(1)));
+        assert!(sent.returns(release, false, at(1)));
+        for pitch in [61, 62, 60] {
+            sent.record(Message::note_off(pitch), at(2));
+        }
+        assert!(sent.returns(Message::note_off(61), false, at(3)));
+        assert!(sent.returns(Message::note_off(62), false, at(3)));
+        assert!(sent.is_echoing() && sent.returns(release, true, at(3)));
+    }
+
+    #[test]
+    fn the_oldest_makes_room() {
+        let mut sent = SentMessages::<2>::default();
+        (60..63).for_each(|pitch| sent.record(Message::note_on(pitch, 80), at(0)));
+        let back =
+            [60, 61, 62].map(|pitch| sent.returns(Message::note_on(pitch, 80), false, at(1)));
+        assert_eq!(back, [false, true, true]);
+    }
+}

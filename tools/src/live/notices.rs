@@ -1,0 +1,70 @@
+//! What is said while music plays: in the view, or on standard error. Nobody who says something waits
+//! until it is read.
+
+use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use crate::live::queue::lock;
+
+/// Where notices go.
+#[derive(Clone)]
+pub enum Notices {
+    /// To what shows them: the last one.
+    View(Arc<Mutex<Option<String>>>),
+    /// To standard error.
+    Stderr(SyncSender<String>, Arc<Mutex<Receiver<()>>>),
+}
+
+/// Notices that wait at most.
+const MOST: usize = 64;
+
+/// How long the end waits for what has been said.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+impl Notices {
+    /// Notices for a view.
+    pub fn in_view() -> Self {
+        Self::View(Arc::default())
+    }
+
+    /// Notices on standard error, written by a thread that may wait for whoever reads it.
+    pub fn on_stderr() -> Self {
+        let (notices, said) = sync_channel::<String>(MOST);
+        let (end, ended) = sync_channel(1);
+        thread::spawn(move || {
+            for line in said {
+                if line.is_empty() {
+                    let _ = end.send(());
+                } else {
+                    let _ = writeln!(io::stderr(), "{line}");
+                }
+            }
+        });
+        Self::Stderr(notices, Arc::new(Mutex::new(ended)))
+    }
+
+    /// Says something.
+    pub fn say(&self, line: String) {
+        match self {
+            Self::View(last) => *lock(last) = Some(line),
+            Self::Stderr(notices, _) => drop(notices.try_send(line)),
+        }
+    }
+
+    /// The last notice for a view, once.
+    pub fn take(&self) -> Option<String> {
+        if let Self::View(last) = self { lock(last).take() } else { None }
+    }
+
+    /// Waits a moment until all has been said.
+    pub fn flush(&self) {
+        if let Self::Stderr(notices, ended) = self
+            && notices.try_send(String::new()).is_ok()
+        {
+            let _ = lock(ended).recv_timeout(PATIENCE);
+        }
+    }
+}

@@ -1,0 +1,480 @@
+//! A performance: who plays, what is sent and when. It knows no clock, port or thread: its caller says
+//! what time it is and what has come in, and takes what is to go out.
+
+use std::collections::VecDeque;
+use std::mem::take;
+
+use pianola_runtime::{
+    Channels, Event, Instant, Keys, Message, Micros, Note, Player, Transport, TransportCommand,
+    TransportState,
+};
+
+use crate::live::controller_map::ControllerMap;
+use crate::live::jitter::JitterHistogram;
+use crate::live::outgoing::{Outgoing, OutputChannels};
+use crate::live::pitches::{bit, pitches};
+use crate::live::recording::{Performer, Played};
+
+/// What happens to a performance.
+pub enum Input {
+    /// The note that was wanted.
+    Note(Note),
+    /// There is no further note.
+    End,
+    /// A message has come in, at a time.
+    Heard(Message, Instant),
+    /// Someone asks for something by other means.
+    Asked(Event),
+    /// The listening port is gone, or more came than could be taken: no release may be counted on.
+    Deaf,
+    /// The port is gone.
+    Lost,
+    /// The port is back.
+    Found,
+}
+
+/// What the model is told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ToModel {
+    /// It is time for another note.
+    Wanted,
+    /// The first of the notes that wait has started, at a time.
+    Started(Instant),
+    /// The notes that waited will never start.
+    Forgotten,
+    /// Someone has asked for something, at a time.
+    Event(Event, Instant),
+}
+
+/// What those who watch are told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Update {
+    /// A message has been sent.
+    Sent(Message, Instant),
+    /// A message of someone who plays along has come in.
+    Heard(Message, Instant),
+    /// A note is to start.
+    Ahead(Played),
+    /// The notes that were to start will not.
+    Forgotten,
+    /// A note was so late.
+    Late(Micros),
+    /// What goes on from now on.
+    Activity(Activity),
+    /// The port sends back what it gets.
+    Echoing,
+}
+
+/// What goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// Someone else plays, or is to.
+    Listening,
+    /// What follows is the answer.
+    Answering,
+    /// Nobody is waited for.
+    Playing,
+    Paused,
+    /// The port is gone; it may come back.
+    PortLost,
+}
+
+/// How the music of Pianola and of another follow one another.
+#[derive(Clone, Copy, Debug)]
+pub struct Duet {
+    pub mode: Mode,
+    /// How long no key must have been held before Pianola goes on.
+    pub gap: Micros,
+    /// Whether what is played is passed on to the output.
+    pub echo: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Mode {
+    /// Pianola goes on when the other pauses, and stops when they play.
+    Answer,
+    /// Pianola goes on under what the other plays.
+    Accompany,
+}
+
+/// What a performance is set up by.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub duet: Option<Duet>,
+    pub map: ControllerMap,
+    /// The channels that are listened to.
+    pub listen: Channels,
+    pub output: OutputChannels,
+}
+
+/// When the first note after a break is to start.
+#[derive(Clone, Copy)]
+enum Cue {
+    /// After the player's lead, so that some notes are there before.
+    Lead,
+    /// At once.
+    Now,
+    /// By its step, or at once if it should have started already.
+    InTime,
+}
+
+/// The keys of someone who plays along.
+#[derive(Default)]
+struct Partner {
+    held: u128,
+    /// When the last of them was pressed.
+    pressed: Instant,
+    /// When they are to be answered, once no key is held.
+    answer: Option<Instant>,
+}
+
+/// The note that the model has been asked for.
+struct Wanted {
+    /// Whether one is on its way.
+    asked: bool,
+    /// Whether that is no longer wanted.
+    stale: bool,
+    /// Whether there is no further note.
+    ended: bool,
+    cue: Option<Cue>,
+}
+
+/// A message under way: of the player, with when its note was due; or passed on.
+#[derive(Clone, Copy)]
+enum UnderWay {
+    Own(Option<Instant>),
+    Thru,
+}
+
+pub struct Performance {
+    player: Player,
+    transport: Transport,
+    duet: Option<Duet>,
+    map: ControllerMap,
+    listen: Channels,
+    partner: Partner,
+    wanted: Wanted,
+    connected: bool,
+    outgoing: Outgoing,
+    under_way: UnderWay,
+    /// Where the player has put a note that came too late, and where it should have been.
+    behind: Option<(Instant, Instant)>,
+    activity: Option<Activity>,
+    echo_told: bool,
+    to_model: VecDeque<ToModel>,
+    updates: VecDeque<Update>,
+    pub jitter: JitterHistogram,
+}
+
+/// How long it sleeps at most.
+const NAP: Micros = Micros::from_millis(20);
+
+impl Performance {
+    /// A performance that first silences whatever may sound.
+    pub fn new(setup: Setup, now: Instant) -> Self {
+        // What answers waits for something to answer to.
+        let answers = setup.duet.is_some_and(|duet| duet.mode == Mode::Answer);
+        let rest = if answers { TransportState::Waiting } else { TransportState::Playing };
+        Self {
+            player: Player::new(now),
+            transport: Transport::new(rest),
+            duet: setup.duet,
+            map: setup.map,
+            listen: setup.listen,
+            partner: Partner::default(),
+            wanted: Wanted { asked: false, stale: false, ended: false, cue: Some(Cue::Lead) },
+            connected: true,
+            outgoing: Outgoing::new(setup.output),
+            under_way: UnderWay::Thru,
+            behind: None,
+            activity: None,
+            echo_told: false,
+            to_model: VecDeque::new(),
+            updates: VecDeque::new(),
+            jitter: JitterHistogram::default(),
+        }
+    }
+
+    /// Takes what has happened.
+    pub fn handle(&mut self, input: Input, now: Instant) {
+        match input {
+            Input::Note(note) => {
+                self.wanted.asked = false;
+                if !take(&mut self.wanted.stale) {
+                    self.accept(note, now);
+                }
+            }
+            Input::End => {
+                self.wanted.asked = false;
+                self.wanted.ended = !take(&mut self.wanted.stale);
+            }
+            Input::Heard(message, at) => self.hear(message, at, now),
+            Input::Asked(event) => self.apply(event, now, now),
+            Input::Deaf => {
+                self.release_keys(now);
+                self.outgoing.lift_pedals();
+            }
+            Input::Lost => {
+                self.connected = false;
+                self.outgoing.lose();
+            }
+            Input::Found => {
+                self.connected = true;
+                self.player.panic(now);
+                self.forget(Cue::Lead);
+            }
+        }
+    }
+
+    /// Does what is due besides sending: asks for notes, takes its turn.
+    pub fn advance(&mut self, now: Instant) {
+        if self.partner.held != 0 && now > self.partner.pressed + Keys::LONGEST {
+            // As the model takes it, too: the release may never come.
+            self.release_keys(now);
+        }
+        if self.partner.held == 0 && self.partner.answer.is_some_and(|answer| answer <= now) {
+            self.partner.answer = None;
+            self.transport.set(TransportState::Playing);
+            self.wanted.cue = Some(Cue::Now);
+        }
+        let open = self.connected && self.transport.is_playing() && !self.wanted.ended;
+        if open && !self.wanted.asked && self.player.wants_note(now) {
+            self.wanted.asked = true;
+            self.to_model.push_back(ToModel::Wanted);
+        }
+        let activity = self.activity();
+        if self.activity != Some(activity) {
+            self.activity = Some(activity);
+            self.updates.push_back(Update::Activity(activity));
+        }
+    }
+
+    /// When there is something to do next, if nothing happens before.
+    pub fn wake(&self, now: Instant) -> Instant {
+        let due = self.player.due().filter(|_| self.connected).unwrap_or(Instant::MAX);
+        let answer = self.partner.answer.filter(|_| self.partner.held == 0);
+        due.min(answer.unwrap_or(Instant::MAX)).min(now + NAP)
+    }
+
+    /// Whether there are no more notes, and all has been sent.
+    pub fn is_over(&self) -> bool {
+        self.wanted.ended && self.is_quiet()
+    }
+
+    /// Whether all has been sent.
+    pub fn is_quiet(&self) -> bool {
+        self.outgoing.is_empty() && self.player.due().is_none()
+    }
+
+    /// The bytes that are to be sent by now; empty if there are none.
+    pub fn bytes(&mut self, now: Instant) -> &[u8] {
+        if self.connected && self.outgoing.rest().is_empty() {
+            self.next_message(now);
+        }
+        self.outgoing.rest()
+    }
+
+    /// So many of these bytes have been sent.
+    pub fn sent(&mut self, count: usize, now: Instant) {
+        let own = matches!(self.under_way, UnderWay::Own(_));
+        if self.outgoing.took(count, own, now)
+            && let UnderWay::Own(Some(due)) = self.under_way
+        {
+            self.jitter.record(due, now);
+            self.updates.push_back(Update::Late(now - due));
+        }
+    }
+
+    /// What the model is to be told next.
+    pub fn to_model(&mut self) -> Option<ToModel> {
+        self.to_model.pop_front()
+    }
+
+    /// What those who watch are to be told next.
+    pub fn update(&mut self) -> Option<Update> {
+        self.updates.pop_front()
+    }
+
+    /// Ends all that is known to sound, and forgets what waits: before a pause of the process or its end.
+    pub fn fall_silent(&mut self, now: Instant) {
+        self.release_keys(now);
+        self.outgoing.release();
+        self.player.stop(now);
+        self.forget(Cue::Lead);
+    }
+
+    /// Silences whatever may sound, known or not.
+    pub fn silence_all(&mut self, now: Instant) {
+        self.player.panic(now);
+    }
+
+    fn next_message(&mut self, now: Instant) {
+        let due = self.player.due();
+        // First the player's: what it ends may be a key that was pressed just now.
+        let Some(message) = self.player.next(now) else {
+            if let Some(message) = self.outgoing.next_thru() {
+                self.under_way = UnderWay::Thru;
+                self.outgoing.put(message);
+            }
+            return;
+        };
+        self.outgoing.put(message);
+        self.updates.push_back(Update::Sent(message, now));
+        let due = due.filter(|_| message.started().is_some());
+        self.under_way = UnderWay::Own(due.map(|due| {
+            // A port that stalled delays what follows, too.
+            let late = now > due + Player::<32, 32>::LATE;
+            self.to_model.push_back(ToModel::Started(if late { now } else { due }));
+            // It is the model that was late.
+            let behind = self.behind.take_if(|(start, _)| *start == due);
+            behind.map_or(due, |(_, due)| due)
+        }));
+    }
+
+    /// Takes the note that was asked for.
+    fn accept(&mut self, mut note: Note, now: Instant) {
+        let step = Micros::from_seconds(note.step);
+        match self.wanted.cue.take() {
+            Some(Cue::Lead) => self.player.forget(now + Player::<32, 32>::LEAD),
+            Some(Cue::InTime) if self.player.onset() + step > now => {}
+            Some(Cue::Now | Cue::InTime) => {
+                note.step = 0.0;
+                self.player.forget(now);
+            }
+            None => {}
+        }
+        let due = self.player.onset() + Micros::from_seconds(note.step);
+        self.player.push(&note, now);
+        let start = self.player.onset();
+        if due < now && start == now {
+            self.behind = Some((start, due));
+        }
+        self.updates.push_back(Update::Ahead(Played {
+            performer: Performer::Pianola,
+            pitch: note.pitch,
+            velocity: note.velocity,
+            start,
+            end: Some(start + Micros::from_seconds(note.duration)),
+        }));
+    }
+
+    /// Takes a message that has come in, unless it is one of our own.
+    fn hear(&mut self, message: Message, at: Instant, now: Instant) {
+        if !self.listen.contain(message) {
+            return;
+        }
+        let pitch = message.started().or(message.ended());
+        let held = pitch.is_some_and(|pitch| self.partner.held & bit(pitch) != 0);
+        let missed =
+            message.ended().is_some() && held || message.silences() && self.player.has_started();
+        let returns = self.outgoing.returns(message, missed, held, now);
+        if self.outgoing.is_echoing() && !self.echo_told {
+            self.echo_told = true;
+            self.updates.push_back(Update::Echoing);
+        }
+        if !returns {
+            self.take_message(message, at, now);
+        }
+    }
+
+    /// Takes a message of someone who plays along.
+    fn take_message(&mut self, message: Message, at: Instant, now: Instant) {
+        self.updates.push_back(Update::Heard(message, at));
+        if let Some(event) = self.map.event(message) {
+            // Some instruments send "all notes off" with the last release: it is answered all the same.
+            let panic = event == Event::Transport(TransportCommand::Panic);
+            let answer = self.partner.answer.filter(|_| panic && !self.transport.is_playing());
+            self.apply(event, at, now);
+            self.partner.answer = self.partner.answer.or(answer);
+        }
+        if self.duet.is_some_and(|duet| duet.echo) && self.connected {
+            self.outgoing.pass_on(message);
+        }
+    }
+
+    /// Takes the keys that are held as released: their releases will not come.
+    fn release_keys(&mut self, now: Instant) {
+        for pitch in pitches(self.partner.held) {
+            self.take_message(Message::note_off(pitch), now, now);
+        }
+    }
+
+    /// Does what someone asks for, then tells the model.
+    fn apply(&mut self, event: Event, at: Instant, now: Instant) {
+        match (event, self.duet) {
+            (Event::Press(pitch, _), Some(duet)) => self.press(pitch, duet, at, now),
+            (Event::Release(pitch), Some(duet)) => {
+                self.partner.held &= !bit(pitch);
+                if self.partner.answer.is_some() {
+                    self.await_pause(at + duet.gap);
+                }
+            }
+            (Event::Transport(command), _) => self.command(command, now),
+            _ => {}
+        }
+        self.to_model.push_back(ToModel::Event(event, at));
+    }
+
+    fn press(&mut self, pitch: u8, duet: Duet, at: Instant, now: Instant) {
+        self.partner.held |= bit(pitch);
+        self.partner.pressed = at;
+        match duet.mode {
+            Mode::Answer if self.transport.is_playing() => {
+                self.player.stop(now);
+                self.transport.set(TransportState::Waiting);
+                self.forget(Cue::Now);
+            }
+            Mode::Accompany if self.transport.state() != TransportState::Stopped => {
+                self.transport.set(TransportState::Playing);
+                self.player.forget(at);
+                self.forget(Cue::InTime);
+            }
+            _ => {}
+        }
+        self.await_pause(at + duet.gap);
+    }
+
+    fn command(&mut self, command: TransportCommand, now: Instant) {
+        if self.transport.command(command, &mut self.player, now) {
+            self.partner.answer = None;
+            self.forget(Cue::Lead);
+        }
+        if matches!(command, TransportCommand::Start | TransportCommand::Panic) {
+            self.partner.held = 0;
+        }
+        if command == TransportCommand::Panic {
+            self.outgoing.release();
+        }
+    }
+
+    /// Answers when no key has been held until then, if answering is asked for.
+    fn await_pause(&mut self, until: Instant) {
+        let answers = self.duet.is_some_and(|duet| duet.mode == Mode::Answer);
+        if answers && self.transport.state() != TransportState::Stopped {
+            self.partner.answer = Some(until);
+        }
+    }
+
+    /// The notes that wait are no longer wanted, nor is the one on its way.
+    fn forget(&mut self, cue: Cue) {
+        let asked = self.wanted.asked;
+        self.wanted = Wanted { asked, stale: asked, ended: false, cue: Some(cue) };
+        self.to_model.push_back(ToModel::Forgotten);
+        self.updates.push_back(Update::Forgotten);
+    }
+
+    fn activity(&self) -> Activity {
+        let answers = self.duet.is_some_and(|duet| duet.mode == Mode::Answer);
+        match self.transport.state() {
+            _ if !self.connected => Activity::PortLost,
+            TransportState::Playing if answers => Activity::Answering,
+            TransportState::Playing => Activity::Playing,
+            TransportState::Waiting if self.duet.is_some() => Activity::Listening,
+            _ => Activity::Paused,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "performance_tests.rs"]
+mod tests;

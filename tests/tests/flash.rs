@@ -1,4 +1,4 @@
-//! `tools flash`: what the real `tools` writes, read back by another UF2 reader.
+//! `pianola flash`: what the real `tools` writes, read back by another UF2 reader.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;

@@ -10,4 +10,5 @@ pub mod export;
 pub mod files;
 pub mod midi_file;
 pub mod originality;
+pub mod score_writer;
 pub mod statistics;

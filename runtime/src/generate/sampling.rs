@@ -46,11 +46,12 @@ pub struct Sampling {
     pub velocity: SamplingParams,
     /// Draw only pitches of this scale.
     pub scale: Scale,
-    /// Lowest pitch to draw.
+    /// Lowest pitch to draw; by default that of a piano.
     pub lowest: u8,
-    /// Highest pitch to draw.
+    /// Highest pitch to draw; by default that of a piano.
     pub highest: u8,
-    /// Most pitches that sound at once: the next waits until another ends. 0 for no limit.
+    /// Most pitches that sound at once: where all voices are in use, a note ends as the next one starts, and no
+    /// more notes start together. 0 for no limit.
     pub polyphony: u8,
     /// Notes a second that are aimed at: steps and durations are drawn shorter the farther the piece is behind,
     /// and longer the farther ahead, with fewer notes to a chord. 0 for as many as the model means.
@@ -65,6 +66,9 @@ pub struct Sampling {
 }
 
 impl Sampling {
+    /// Lowest and highest pitch of a piano with 88 keys: A0 and C8.
+    pub const PIANO: (u8, u8) = (21, 108);
+
     /// All parts at one temperature.
     pub const fn with_temperature(temperature: f32) -> Self {
         let freedom = SamplingParams::with_temperature(temperature);
@@ -73,8 +77,8 @@ impl Sampling {
             time: freedom,
             velocity: freedom,
             scale: Scale::CHROMATIC,
-            lowest: 0,
-            highest: 127,
+            lowest: Self::PIANO.0,
+            highest: Self::PIANO.1,
             polyphony: 0,
             density: 0.0,
             loop_guard: false,
@@ -89,7 +93,12 @@ impl Sampling {
 
     /// Whether every register is welcome.
     pub(crate) fn is_wide(&self) -> bool {
-        self.lowest == 0 && self.highest >= 127
+        self.is_piano() || self.lowest == 0 && self.highest >= 127
+    }
+
+    /// Whether the register is that of a piano, the default.
+    pub(crate) fn is_piano(&self) -> bool {
+        (self.lowest, self.highest) == Self::PIANO
     }
 
     /// Whether scale and register have a pitch.

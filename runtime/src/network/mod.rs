@@ -269,6 +269,11 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
         &self.history
     }
 
+    /// Notes down that the last note ends earlier than it was heard to.
+    pub(crate) fn cut_last(&mut self, duration: f32) {
+        self.history.cut_last(duration);
+    }
+
     /// What the next part of the next note is expected to be, given the parts before it.
     ///
     /// The report's heads expect each part as if the others were not known.

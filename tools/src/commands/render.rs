@@ -1,4 +1,4 @@
-//! `tools render`: a piece as it sounds, into a `.wav` or `.ogg` file.
+//! `pianola render`: a piece as it sounds, into a `.wav` or `.ogg` file.
 
 use std::path::{Path, PathBuf};
 
@@ -6,26 +6,26 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use pianola_host::midi_file::{TimedNote, read_score};
 
-use crate::options::output::{ensure_apart, ensure_writable};
+use crate::options::output::{self, ensure_apart, ensure_writable, verb};
 use crate::sound::audio::{Audio, RATE};
 use crate::sound::{soundfont, strings, tone};
 
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  tools render piece.mid
-  tools render piece.mid --soundfont piano.sf2 --out concert.wav")]
+  pianola render piece.mid
+  pianola render piece.mid --soundfont piano.sf2 --out concert.wav")]
 pub struct Options {
-    /// Piece to play.
+    /// .mid file to render.
     #[arg(value_name = "FILE.mid")]
     file: PathBuf,
-    /// Sound to write; .ogg takes a build with `--features ogg` [default: FILE.wav beside the piece].
-    #[arg(long, value_name = "FILE.wav|FILE.ogg")]
+    /// Audio file to write, - for standard output [default: FILE.wav beside the piece].
+    #[arg(long, value_name = "FILE.wav|FILE.ogg", value_parser = output::path)]
     out: Option<PathBuf>,
-    /// SoundFont to play it with [default: one that is installed, or else a plain piano tone].
+    /// SoundFont [default: an installed one, or else the built-in tone].
     #[arg(long, value_name = "FILE.sf2")]
     soundfont: Option<PathBuf>,
-    /// Play it with the plain piano tone, whatever is installed.
+    /// Use the built-in tone.
     #[arg(long, conflicts_with = "soundfont")]
     plain: bool,
 }
@@ -51,12 +51,13 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         ensure_apart(&out, input)?;
     }
     let audio = render(&strings::sounding(&score), soundfont.as_deref()).with_context(name)?;
+    let verb = verb(&out);
     write(&audio, &out)?;
     let with = match soundfont {
         Some(path) => path.display().to_string(),
         None => "a plain piano tone; --soundfont FILE.sf2 sounds better".into(),
     };
-    Ok(format!("wrote {}: {:.1} s, with {with}\n", out.display(), audio.seconds()))
+    Ok(format!("{verb} {}: {:.1} s, with {with}\n", output::name(&out), audio.seconds()))
 }
 
 /// What writes a file of the kind that its name says.

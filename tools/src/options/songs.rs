@@ -15,7 +15,7 @@ pub struct CorpusOptions {
     /// Folder of .mid files.
     #[arg(long, value_name = "DIR")]
     pub corpus: PathBuf,
-    /// Tab-separated file with the columns `split` and `file` [default: a random split].
+    /// Split file: tab-separated columns `split` and `file` [default: a random split].
     #[arg(long, value_name = "FILE")]
     pub split: Option<PathBuf>,
     /// Seed of the random split.
@@ -28,7 +28,9 @@ impl CorpusOptions {
     pub fn open(&self, tracks: Tracks) -> anyhow::Result<(Corpus, Split)> {
         let (corpus, split, report) =
             Corpus::open(&self.corpus, tracks, self.split.as_deref(), self.split_seed)?;
-        eprint!("{report}");
+        if !report.is_empty() {
+            crate::program::say(&report);
+        }
         Ok((corpus, split))
     }
 
@@ -73,7 +75,10 @@ pub fn read_pieces(paths: &[PathBuf], tracks: Tracks) -> anyhow::Result<Vec<Piec
     for path in paths {
         if path.is_dir() {
             let folder = Corpus::read(path, tracks)?;
-            eprint!("{}", folder.skipped_report());
+            let skipped = folder.skipped_report();
+            if !skipped.is_empty() {
+                crate::program::say(&skipped);
+            }
             pieces.extend(folder.songs.iter().map(|song| Piece::of(path, song)));
         } else {
             let notes = read_piece(path, tracks)?;

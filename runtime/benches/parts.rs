@@ -1,6 +1,6 @@
 //! What the parts of a note take, by precision and instruction set: `cargo bench`.
 //!
-//! `tools bench` measures whole notes beside the machine's bandwidth; this tells where they go.
+//! `pianola bench` measures whole notes beside the machine's bandwidth; this tells where they go.
 #![allow(clippy::unwrap_used, reason = "the bundled models open")]
 
 use std::sync::LazyLock;

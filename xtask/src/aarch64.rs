@@ -47,7 +47,7 @@ fn cargo_under(processor: &str) -> anyhow::Result<Command> {
     Ok(cargo)
 }
 
-/// The file that `tools` writes when a `cargo` runs it.
+/// The file that `pianola` writes when a `cargo` runs it.
 fn piece(cargo: &mut Command) -> anyhow::Result<Vec<u8>> {
     let file = root().join("target/aarch64.mid");
     fs::create_dir_all(root().join("target"))?;

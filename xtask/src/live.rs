@@ -1,4 +1,4 @@
-//! `tools play` beyond what needs only Rust: on ports of a JACK server, and how punctual it is.
+//! `pianola play` beyond what needs only Rust: on ports of a JACK server, and how punctual it is.
 
 use crate::shell::{cargo, install, program, root, run as start, succeeds};
 

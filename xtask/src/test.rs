@@ -58,7 +58,7 @@ fn installed() -> anyhow::Result<()> {
     need("zsh", "zsh")?;
     need("fish", "fish")?;
     need("systemd-analyze", "systemd")?;
-    // A small one; the tests look in the folders that `tools render` does.
+    // A small one; the tests look in the folders that `pianola render` does.
     if !Path::new("/usr/share/sounds/sf2").exists() {
         install(&["timgm6mb-soundfont"]);
     }

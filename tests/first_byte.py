@@ -1,5 +1,5 @@
 """How long a command takes from its start to the first MIDI byte that it writes to a serial line, and
-to the first note: python3 tests/first_byte.py tools play --serial {}
+to the first note: python3 tests/first_byte.py pianola play --serial {}
 
 The line is a pseudo-terminal, whose name stands for {}; it takes bytes as fast as they come. Medians of
 five starts, in milliseconds."""

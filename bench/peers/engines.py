@@ -175,13 +175,13 @@ class Pianola(Peer):
         call([*build, "-p", "pianola-tests", "--example", "predictions"], "cargo")
         self.weights, self.folder = weights, folder
         target = Path(os.environ.get("CARGO_TARGET_DIR", "target"), "release")
-        self.tools, self.predictor = target / "tools", target / "examples/predictions"
+        self.pianola, self.predictor = target / "pianola", target / "examples/predictions"
 
     def start(self, precision, threads):
         model = self.folder / f"{precision}.pianola.safetensors"
         if not model.exists():
             quantize = "none" if precision == "fp32" else precision
-            export = [self.tools, "export", self.weights, "--quantize", quantize, "--out", model]
+            export = [self.pianola, "export", self.weights, "--quantize", quantize, "--out", model]
             call(export, "export")
         return PianolaModel(self, model, threads)
 
@@ -193,7 +193,7 @@ class PianolaModel:
 
     def __init__(self, engine, model, threads):
         self.engine, self.model, self.threads = engine, model, threads
-        self.version = call([engine.tools, "--version"], "tools").split()[-1]
+        self.version = call([engine.pianola, "--version"], "pianola").split()[-1]
 
     def predictions(self):
         lines = "".join(f"{pitch} {step} {duration}\n" for pitch, step, duration in NOTES)
@@ -201,9 +201,9 @@ class PianolaModel:
         return [json.loads(line) for line in printed.splitlines()][1:]
 
     def time(self, warm, notes):
-        """The median alone: `tools bench` warms up by itself and keeps its notes to itself."""
-        bench = [self.engine.tools, "bench", "--model", self.model, "--notes", notes]
-        printed = call([*bench, "--threads", self.threads, "--json"], "tools bench")
+        """The median alone: `pianola bench` warms up by itself and keeps its notes to itself."""
+        bench = [self.engine.pianola, "bench", "--model", self.model, "--notes", notes]
+        printed = call([*bench, "--threads", self.threads, "--json"], "pianola bench")
         return [json.loads(printed)["microseconds"]["median"]]
 
     def close(self):

@@ -162,7 +162,7 @@ impl<'scope, 'm: 'scope, const LAYERS: usize, const HIDDEN: usize>
     pub fn next_note(&mut self, sampling: &Sampling) -> Note {
         let note = self.generator.draw(sampling, || {});
         self.advance(note);
-        note
+        self.generator.cut(note, sampling, || {})
     }
 
     /// Whether the helper still runs.

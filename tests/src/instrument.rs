@@ -1,4 +1,4 @@
-//! An instrument made of software, and `tools play` that plays on it.
+//! An instrument made of software, and `pianola play` that plays on it.
 //!
 //! What goes wrong here fails the test: all of it panics.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)]

@@ -1,5 +1,6 @@
 //! What tests that cross crates share: the real binaries and the corpora.
 
+pub mod elf;
 #[cfg(target_os = "linux")]
 pub mod instrument;
 pub mod script;
@@ -15,13 +16,13 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
-/// The `tools` binary, built as the tests are.
+/// The program `pianola`, built as the tests are.
 ///
 /// # Panics
 /// If it does not build.
 pub fn tools() -> Command {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    Command::new(PATH.get_or_init(|| build("pianola-tools", "tools")))
+    Command::new(PATH.get_or_init(|| build("pianola-tools", "pianola")))
 }
 
 /// Builds a binary of the workspace in the profile of the tests and returns its path; with the features
@@ -66,16 +67,17 @@ pub fn succeed(command: &mut Command) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Runs a command that must refuse its input: exit code 1 and one line that starts with `error:`,
-/// which is returned.
+/// Runs a command that must refuse its input: exit code 1, or 2 for its options, and one line that starts with
+/// `error:`, which is returned.
 ///
 /// # Panics
 /// If it succeeds, panics, or says more or less than one line.
 pub fn refuse(command: &mut Command) -> String {
     let output = run(command);
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{command:?}: {errors}");
-    let said: Vec<&str> = errors.lines().filter(|line| !line.starts_with("seed ")).collect();
+    assert!(matches!(output.status.code(), Some(1 | 2)), "{command:?}: {errors}");
+    let beside = |line: &&str| line.starts_with("seed ") || line.starts_with("continuing ");
+    let said: Vec<&str> = errors.lines().filter(|line| !beside(line)).collect();
     assert!(said.len() == 1 && said[0].starts_with("error: "), "{command:?}: {errors}");
     said[0].to_string()
 }

@@ -1,4 +1,4 @@
-//! The command line of `tools` as shells see it: what completes it, the commands that its help and the
+//! The command line of `pianola` as shells see it: what completes it, the commands that its help and the
 //! README give, and what starts it at boot.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
@@ -9,13 +9,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use pianola_host::midi_file::{Tracks, read};
+use pianola_runtime::Model;
+use pianola_runtime::guard::Filter;
+use pianola_tests::elf::{FLASH, elf};
 use pianola_tests::soundfont::soundfont;
-use pianola_tests::{root, run, succeed, tools};
+use pianola_tests::{refuse, root, run, succeed, tools};
 use tempfile::tempdir;
 
 /// The script for a shell, in a file.
 fn completions(shell: &str, folder: &Path) -> PathBuf {
-    let path = folder.join(format!("tools.{shell}"));
+    let path = folder.join(format!("pianola.{shell}"));
     fs::write(&path, succeed(tools().args(["completions", shell]))).unwrap();
     path
 }
@@ -30,20 +34,20 @@ fn bash_completes_commands_and_options() {
     let folder = tempdir().unwrap();
     let path = completions("bash", folder.path());
     succeed(Command::new("bash").arg("-n").arg(&path));
-    // As bash does at a tab: the function that is registered for `tools` gets the last two words.
+    // As bash does at a tab: the function that is registered for `pianola` gets the last two words.
     let complete = |words: &str| {
         let script = format!(
             r#"source "$1"
             words=({words}); COMP_WORDS=("${{words[@]}}"); COMP_CWORD=$((${{#words[@]}} - 1))
-            [[ $(complete -p tools) =~ -F\ ([^ ]+) ]] || exit 1
-            "${{BASH_REMATCH[1]}}" tools "${{words[-1]}}" "${{words[-2]}}"
+            [[ $(complete -p pianola) =~ -F\ ([^ ]+) ]] || exit 1
+            "${{BASH_REMATCH[1]}}" pianola "${{words[-1]}}" "${{words[-2]}}"
             echo "${{COMPREPLY[@]}}""#
         );
         shell("bash", &script, &path).trim().to_string()
     };
-    assert_eq!(complete("tools gen"), "generate");
-    assert_eq!(complete("tools render --sou"), "--soundfont");
-    assert_eq!(complete("tools export run --quantize int"), "int8 int4");
+    assert_eq!(complete("pianola gen"), "generate");
+    assert_eq!(complete("pianola render --sou"), "--soundfont");
+    assert_eq!(complete("pianola export run --quantize int"), "int8 int4");
 }
 
 #[test]
@@ -59,7 +63,7 @@ fn every_shell_has_a_script() {
 fn zsh_and_fish_complete_commands() {
     let folder = tempdir().unwrap();
     let fish = completions("fish", folder.path());
-    let complete = "source $argv[2]; complete -C 'tools gen'; complete -C 'tools render --sou'";
+    let complete = "source $argv[2]; complete -C 'pianola gen'; complete -C 'pianola render --sou'";
     let completed = shell("fish", complete, &fish);
     let words: Vec<_> = completed.lines().filter_map(|line| line.split('\t').next()).collect();
     assert_eq!(words, ["generate", "--soundfont"]);
@@ -70,17 +74,17 @@ fn zsh_and_fish_complete_commands() {
         zpty -b z zsh -f
         zpty -w z 'PROMPT=; autoload -Uz compinit && compinit -u -D; source '$1'; echo re''ady'
         zpty -r z line '*ready*'
-        zpty -w -n z $'tools gene\\t'
-        zpty -r z line '*tools generate*' && print -r -- $line
+        zpty -w -n z $'pianola gene\\t'
+        zpty -r z line '*pianola generate*' && print -r -- $line
         zpty -d z";
     // A terminal in which nothing completes would be waited for in vain.
     let mut zsh_for_a_minute = Command::new("timeout");
     zsh_for_a_minute.args(["60", "zsh", "-c", complete, "zsh"]).arg(&zsh);
     let completed = succeed(&mut zsh_for_a_minute);
-    assert!(completed.contains("tools generate"), "{completed}");
+    assert!(completed.contains("pianola generate"), "{completed}");
 }
 
-/// The commands that `tools` has, as its help lists them.
+/// The commands that `pianola` has, as its help lists them.
 fn commands() -> Vec<String> {
     let help = succeed(tools().arg("--help"));
     let list = help.split_once("Commands:\n").unwrap().1.split("\n\n").next().unwrap();
@@ -110,32 +114,175 @@ fn workplace() -> tempfile::TempDir {
     fs::copy(&weights, at("runs/mine/weights.safetensors")).unwrap();
     succeed(tools().arg("export").arg(&weights).arg("--out").arg(at("mine.safetensors")));
     fs::write(at("piano.sf2"), soundfont()).unwrap();
+    fs::write(at("firmware.elf"), elf(&[(FLASH, b"start")])).unwrap();
     folder
 }
 
-/// Types a line into bash, in a folder that is also the user's own. One that takes an instrument or a
-/// board is only asked for its help, which the line must be right for.
+/// Types a line into bash, in a folder that is also the user's own, and checks what comes of it. What takes an
+/// instrument or a board gets a pseudo-terminal, and a file in place of the board's drive.
 fn type_in(line: &str, folder: &Path) {
-    let hardware = line.starts_with("tools play") || line.starts_with("tools flash");
-    let line = if hardware { format!("{line} --help") } else { line.to_string() };
+    let line = line.split(" #").next().unwrap().trim();
+    if line.contains("pianola play") && !line.ends_with("--list") {
+        return play(line, folder);
+    }
+    let line = match line.contains("pianola flash") {
+        true if line.contains("--out") => format!("{line} --firmware firmware.elf"),
+        true => format!("{line} --firmware firmware.elf --out flash.uf2"),
+        false => line.replace("models/small", &format!("{}/models/small", root().display())),
+    };
+    let line = line.replace(" models/", &format!(" {}/models/", root().display()));
+    let printed = succeed(&mut bash(&line, folder));
+    check(&line, &printed, folder);
+}
+
+fn bash(line: &str, folder: &Path) -> Command {
     let program = PathBuf::from(tools().get_program());
     let mut path = OsString::from(program.parent().unwrap());
     path.push(":");
     path.push(env::var_os("PATH").unwrap_or_default());
     let mut bash = Command::new("bash");
-    bash.args(["-c", &line]).current_dir(folder).env("PATH", path).env("HOME", folder);
-    succeed(&mut bash);
+    bash.args(["-c", line]).current_dir(folder).env("PATH", path).env("HOME", folder);
+    bash
+}
+
+/// Plays on a pseudo-terminal, which must get the notes that the program says it has played.
+#[cfg(target_os = "linux")]
+fn play(line: &str, folder: &Path) {
+    let instrument = pianola_tests::instrument::Instrument::plug_in();
+    let port = instrument.path.to_str().unwrap();
+    let line = match line {
+        line if line.contains("--port Piano") => {
+            line.replace("--port Piano", &format!("--port {port}"))
+        }
+        line if line.contains("/dev/ttyAMA0") => line.replace("/dev/ttyAMA0", port),
+        line => format!("{line} --port {port}"),
+    };
+    let printed = succeed(&mut bash(&format!("{line} --no-view --notes 4 --seed 1"), folder));
+    assert!(printed.starts_with("played 4 notes"), "{line}: {printed}");
+    assert_eq!(instrument.wait_for(4).len(), 4, "{line}");
+}
+
+#[cfg(not(target_os = "linux"))]
+fn play(line: &str, folder: &Path) {
+    succeed(&mut bash(&format!("{line} --help"), folder));
+}
+
+/// The value of an option on a command line.
+fn option<'l>(line: &'l str, name: &str) -> Option<&'l str> {
+    let mut words = line.split_whitespace().skip_while(|word| *word != name);
+    words.nth(1)
+}
+
+/// Checks what a command has printed and written.
+fn check(line: &str, printed: &str, folder: &Path) {
+    let bytes = |name: &str| fs::read(folder.join(name)).unwrap();
+    let command = line.split("pianola ").nth(1).unwrap().split([' ', ')']).next().unwrap();
+    // The file that the report names: `wrote FILE: ...`.
+    let named = printed.split_whitespace().nth(1).unwrap_or_default().trim_end_matches(':');
+    let says = |part: &str| assert!(printed.contains(part), "{line}: {part} in {printed}");
+    match command {
+        "generate" => check_pieces(line, printed, folder),
+        "plot" => check_picture(&bytes(named)),
+        "render" => {
+            let seconds = check_wav(&bytes(named));
+            says(&format!("{seconds:.1} s, with"));
+        }
+        "export" => {
+            let file = bytes(option(line, "--out").unwrap_or("runs/mine/model-int8.safetensors"));
+            let model = Model::from_bytes(&file).unwrap();
+            says(&format!("checksum {:08x}", model.checksum()));
+            let precision = option(line, "--quantize").unwrap_or("int8");
+            assert_eq!(model.precision().name(), precision, "{line}");
+        }
+        "evaluate" | "compare" => {
+            says(if command == "evaluate" { "nats per note" } else { "mean ratio" });
+            if let Some(picture) = option(line, "--picture") {
+                check_picture(&bytes(picture));
+            }
+        }
+        "originality" => says("12 notes"),
+        "filter" => {
+            let file = bytes(option(line, "--out").unwrap());
+            let filter = Filter::from_bytes(&file).unwrap();
+            says(&format!("{} passages of {} notes", filter.windows(), filter.notes()));
+        }
+        "bench" => says("median"),
+        "inspect" if line.contains(".mid") => says("notes"),
+        "inspect" => says("plays here: yes"),
+        "flash" => {
+            let uf2 = bytes(option(line, "--out").unwrap());
+            assert!(uf2.starts_with(b"UF2\n") && uf2.len().is_multiple_of(512), "{line}");
+            says("program 5 bytes");
+        }
+        "completions" if line.contains('>') => {
+            let script = bytes(line.split("> ~/").nth(1).unwrap());
+            assert!(String::from_utf8(script).unwrap().contains("complete -c pianola"), "{line}");
+        }
+        "completions" => assert!(printed.is_empty(), "{line}: {printed}"),
+        "man" => {
+            let page = format!("{}/pianola-generate.1", option(line, "--out").unwrap());
+            let page = String::from_utf8(bytes(&page.replace("~/", ""))).unwrap();
+            assert!(page.contains(".TH pianola-generate 1") && page.contains("seed"), "{page}");
+        }
+        "play" => assert!(!printed.is_empty(), "{line}"),
+        other => panic!("{other}: nothing is known of what it writes"),
+    }
+}
+
+/// The pieces are there, with as many notes as the report says, and sound where it is asked for.
+fn check_pieces(line: &str, printed: &str, folder: &Path) {
+    let notes = |path: PathBuf| read(&fs::read(path).unwrap(), Tracks::All).unwrap().len();
+    let words: Vec<&str> = printed.split_whitespace().collect();
+    if let Some(count) = option(line, "--count") {
+        assert_eq!(words[1..3], [count, "pieces"], "{line}: {printed}");
+        let pieces = folder.join(option(line, "--out").unwrap());
+        for seed in 1..=count.parse().unwrap() {
+            assert_eq!(notes(pieces.join(format!("piece-{seed}.mid"))), 500, "{line}");
+        }
+        return;
+    }
+    let file = words[1].trim_end_matches(':');
+    let counted = notes(folder.join(file));
+    assert_eq!(words[2], counted.to_string(), "{line}: {printed}");
+    match (option(line, "--notes"), option(line, "--out")) {
+        (Some(notes), _) => assert_eq!(notes, words[2], "{line}"),
+        (None, out) => assert_eq!(out.unwrap_or(file), file, "{line}"),
+    }
+    if let Some(wav) = option(line, "--wav") {
+        assert!(check_wav(&fs::read(folder.join(wav)).unwrap()) > 5.0, "{line}");
+    }
+}
+
+/// Seconds of a sound file that is not silent.
+fn check_wav(bytes: &[u8]) -> f64 {
+    let mut wav = hound::WavReader::new(bytes).unwrap();
+    let seconds = f64::from(wav.duration()) / f64::from(wav.spec().sample_rate);
+    assert!(wav.samples::<i16>().any(|sample| sample.unwrap().abs() > 1000));
+    seconds
+}
+
+/// A PNG of the usual width, or an SVG with something in it.
+fn check_picture(bytes: &[u8]) {
+    if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+        let width = u32::from_be_bytes(bytes[16..20].try_into().unwrap());
+        let height = u32::from_be_bytes(bytes[20..24].try_into().unwrap());
+        assert!(width == 1600 && height > 100, "{width} x {height}");
+    } else {
+        let svg = std::str::from_utf8(bytes).unwrap();
+        assert!(svg.contains("<svg") && svg.trim_end().ends_with("</svg>") && svg.len() > 1000);
+    }
 }
 
 #[test]
 fn the_examples_of_the_help_run() {
     let folder = workplace();
     for command in commands() {
-        let help = succeed(tools().arg(&command).arg("--help"));
+        // As installed: through the path.
+        let help = succeed(&mut bash(&format!("pianola {command} --help"), folder.path()));
         let examples = help.split_once("Examples:\n").map_or("", |(_, examples)| examples);
         let examples: Vec<_> = examples.lines().map(str::trim).collect();
         assert!((2..=3).contains(&examples.len()), "{command}: {examples:?}");
-        assert!(examples.iter().any(|line| line.contains(&format!("tools {command}"))));
+        assert!(examples.iter().any(|line| line.contains(&format!("pianola {command}"))));
         examples.iter().for_each(|line| type_in(line, folder.path()));
     }
 }
@@ -145,9 +292,50 @@ fn the_commands_of_the_readme_run() {
     let folder = workplace();
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let lines = readme.lines().filter_map(|line| line.strip_prefix("cargo run --release -- "));
-    let lines: Vec<_> = lines.map(|line| format!("tools {line}")).collect();
+    let lines: Vec<_> = lines.map(|line| format!("pianola {line}")).collect();
     assert!(lines.len() > 10, "{lines:?}");
     lines.iter().for_each(|line| type_in(line, folder.path()));
+}
+
+/// Help and hints name the program as it was started.
+#[test]
+fn hints_can_be_typed() {
+    let folder = tempdir().unwrap();
+    let piece = ["generate", "--notes", "5", "--seed", "1", "--out", "a b.mid"];
+    let line = "pianola generate --notes 5 --seed 1 --out 'a b.mid'";
+    let printed = succeed(&mut bash(line, folder.path()));
+    assert!(printed.contains("`pianola render 'a b.mid'`"), "{printed}");
+    assert!(printed.starts_with("wrote a b.mid: 5 notes, "), "{printed}");
+    let mut through_cargo = tools();
+    through_cargo.args(piece).current_dir(folder.path());
+    through_cargo.env("CARGO_MANIFEST_DIR", root().join("tools"));
+    let printed = succeed(&mut through_cargo);
+    assert!(printed.contains("`cargo run --release -- render 'a b.mid'`"), "{printed}");
+    assert!(printed.starts_with("replaced a b.mid: 5 notes, "), "{printed}");
+    let mut through_cargo = tools();
+    through_cargo.args(["plot", "--help"]).env("CARGO_MANIFEST_DIR", root().join("tools"));
+    let help = succeed(&mut through_cargo);
+    assert!(help.contains("  cargo run --release -- plot piece.mid\n"), "{help}");
+    assert!(help.contains("Usage: cargo run --release -- plot"), "{help}");
+    fs::write(folder.path().join("text"), "a long text that is no model at all").unwrap();
+    let said = refuse(&mut bash("pianola generate --model text", folder.path()));
+    assert!(said.contains("`pianola export` makes one"), "{said}");
+}
+
+/// What is wrong with options is said in one line, with what is meant where that can be told.
+#[test]
+fn option_errors_take_one_line() {
+    for (line, part) in [
+        ("pianola generate --sed 3", "'--seed'"),
+        ("pianola generate --notes many", "'many'"),
+        ("pianola generate --hands left", "both, right"),
+        ("pianola render", "<FILE.mid>"),
+        ("pianola genrate", "'generate'"),
+        ("pianola generate --only-new", "--prime"),
+    ] {
+        let said = refuse(&mut bash(line, Path::new("/")));
+        assert!(said.contains(part) && said.contains("--help"), "{line}: {said}");
+    }
 }
 
 #[test]
@@ -155,7 +343,7 @@ fn the_commands_of_the_readme_run() {
 fn the_unit_for_systemd_is_valid() {
     let folder = tempdir().unwrap();
     let unit = fs::read_to_string(root().join("docs/pianola.service")).unwrap();
-    let (installed, here) = ("/usr/local/bin/tools", tools().get_program().to_owned());
+    let (installed, here) = ("/usr/local/bin/pianola", tools().get_program().to_owned());
     assert!(unit.contains(&format!("ExecStart={installed} play ")));
     // A program that is not there would be an error.
     let path = folder.path().join("pianola.service");

@@ -1,4 +1,4 @@
-//! `tools play --listen`: in turns with a player, and under what they play.
+//! `pianola play --listen`: in turns with a player, and under what they play.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 

@@ -68,8 +68,8 @@ fn many_pieces_are_those_of_their_seeds() {
     command.arg("generate").arg("--model").arg(&model).args(["--count", "2", "--seed", "1"]);
     command.args(["--notes", "9", "--pitch-temperature", "0", "--out"]).arg(&many);
     let output = command.output().unwrap();
-    assert!(String::from_utf8_lossy(&output.stderr).contains("every seed makes the same piece"));
-    let piece = |name| fs::read(many.join(name)).unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("every seed gives the same piece"));
+    let piece = |name| notes(&many.join(name));
     assert!(piece("piece-1.mid") == piece("piece-2.mid"));
 }
 
@@ -91,9 +91,90 @@ fn a_primer_opens_the_piece_and_steers_it() {
     let high: Vec<Note> = (80..90).map(note).collect();
     let (after_low, after_high) = (generate(&low), generate(&high));
     let opening: Vec<u8> = after_low[..4].iter().map(|note| note.pitch).collect();
-    assert_eq!(opening, [40, 41, 42, 43]);
+    assert_eq!(opening, [46, 47, 48, 49], "the last four are heard");
     let rest = |piece: &[Note]| piece[4..].iter().map(|note| note.pitch).collect::<Vec<_>>();
     assert_ne!(rest(&after_low), rest(&after_high));
+}
+
+/// The whole file is heard, and the piece goes on from its end; a line says what was heard.
+#[test]
+fn a_primer_is_heard_to_its_end() {
+    let folder = tempdir().unwrap();
+    let recording = folder.path().join("recording.mid");
+    // A minute: more than a hundred notes, half a second each.
+    let step = |note: u8| Note { pitch: 48 + note % 24, velocity: 64, step: 0.5, duration: 0.4 };
+    let played: Vec<Note> = (0..120).map(step).collect();
+    fs::write(&recording, write(&played)).unwrap();
+    let generate = |more: &[&str]| {
+        let out = folder.path().join("out.mid");
+        let mut command = tools();
+        command.args(["generate", "--seed", "1", "--notes", "20"]).args(more);
+        command.arg("--prime").arg(&recording).arg("--out").arg(&out);
+        let output = run(&mut command);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        (notes(&out), said)
+    };
+    let pitches = |notes: &[Note]| notes.iter().map(|note| note.pitch).collect::<Vec<_>>();
+    let (whole, said) = generate(&[]);
+    assert!(said.contains("heard all 120 notes, 59 s"), "{said}");
+    assert_eq!(whole.len(), 140);
+    assert_eq!(pitches(&whole[..120]), pitches(&notes(&recording)));
+    let (new, _) = generate(&["--only-new"]);
+    assert_eq!(pitches(&new), pitches(&whole[120..]));
+    assert_eq!(new[0].step, 0.0);
+    let (last, said) = generate(&["--prime-notes", "7"]);
+    assert!(said.contains("heard the last 7 of 120 notes"), "{said}");
+    assert_eq!(pitches(&last[..7]), pitches(&whole[113..120]));
+    let (from, said) = generate(&["--prime-from", "0:50"]);
+    assert!(said.contains("heard the last 20 of 120 notes"), "{said}");
+    assert_eq!(from.len(), 40);
+}
+
+/// Options of the music: what is asked for is there.
+#[test]
+fn music_is_as_asked_for() {
+    let folder = tempdir().unwrap();
+    let generate = |more: &[&str]| {
+        let out = folder.path().join("out.mid");
+        let mut command = tools();
+        command.args(["generate", "--seed", "5", "--out"]).arg(&out).args(more);
+        succeed(&mut command);
+        read(&fs::read(&out).unwrap(), Tracks::All).unwrap()
+    };
+    // D minor in German: no pitch is outside.
+    let in_d_minor = |note: &TimedNote| [2, 4, 5, 7, 9, 10, 0].contains(&(note.pitch % 12));
+    assert!(generate(&["--notes", "60", "--scale", "d-Moll"]).iter().all(in_d_minor));
+    let (home, up) =
+        (generate(&["--notes", "60"]), generate(&["--notes", "60", "--transpose", "12"]));
+    let raised = home.iter().zip(&up);
+    let raised = raised.filter(|(home, up)| home.pitch + 12 == up.pitch).count();
+    assert!(raised > 50, "{raised}");
+    assert!(home.iter().all(|note| (21..=108).contains(&note.pitch)));
+    let minute = generate(&["--seconds", "0:08"]);
+    assert!(minute.last().is_some_and(|last| (6.0..=8.0).contains(&last.start)));
+    // One voice, as fast as it is meant to be.
+    let voice = generate(&["--notes", "100", "--polyphony", "1", "--density", "10"]);
+    let pace = 100.0 / voice.last().unwrap().start;
+    assert!(pace > 6.0, "{pace} notes a second");
+    assert!(voice.windows(2).all(|notes| notes[0].end <= notes[1].start + 1e-3));
+}
+
+#[test]
+fn many_pieces_have_a_sound_file_each() {
+    let folder = tempdir().unwrap();
+    let mut command = tools();
+    command.args(["generate", "--count", "2", "--seed", "8", "--notes", "10"]);
+    command.args(["--out", "pieces", "--wav", "sound"]).current_dir(folder.path());
+    let printed = succeed(&mut command);
+    assert!(printed.starts_with("wrote 2 pieces to pieces, their audio to sound"), "{printed}");
+    for seed in [8, 9] {
+        let wav = folder.path().join(format!("sound/piece-{seed}.wav"));
+        assert!(hound::WavReader::open(wav).unwrap().duration() > 44_100);
+        assert_eq!(notes(&folder.path().join(format!("pieces/piece-{seed}.mid"))).len(), 10);
+    }
+    let said = refuse(command.args(["--wav", "sound.wav"]).current_dir(folder.path()));
+    assert!(said.contains("--wav"), "{said}");
 }
 
 /// A melody goes on from the melody of a piece.
@@ -107,7 +188,7 @@ fn the_right_hand_alone_is_primed_by_the_right_hand() {
     };
     let score = Score { instruments: vec![hand(72..76), hand(40..44)], pedal: Vec::new() };
     fs::write(&prime, write_score(&score)).unwrap();
-    for (hands, opening) in [("right", [72, 73, 74, 75]), ("both", [40, 72, 41, 73])] {
+    for (hands, opening) in [("right", [72, 73, 74, 75]), ("both", [42, 74, 43, 75])] {
         let mut command = tools();
         command.args(["generate", "--seed", "1", "--notes", "1", "--hands", hands]);
         command.args(["--prime-notes", "4", "--prime"]).arg(&prime).arg("--out").arg(&out);
@@ -299,7 +380,7 @@ fn bad_input_is_refused_in_one_line_and_leaves_nothing() {
         assert!(said.contains(says) && said.contains(name), "{said}");
     }
     let said = generate(&["--model", golden_weights().to_str().unwrap()]);
-    assert!(said.contains("tools export"), "{said}");
+    assert!(said.contains("pianola export"), "{said}");
     let said = generate(&["--model", at("nowhere").to_str().unwrap()]);
     assert!(said.contains("nowhere") && said.contains("No such file"), "{said}");
 
@@ -316,7 +397,7 @@ fn bad_input_is_refused_in_one_line_and_leaves_nothing() {
     let said = generate(&["--temperature", "-1"]);
     assert!(said.contains("--temperature must be"), "{said}");
     let said = refuse(tools().args(["generate", "--notes", "5", "--out"]).arg(at("a.wav")));
-    assert!(said.contains("a.wav") && said.contains("--wav writes sound"), "{said}");
+    assert!(said.contains("a.wav") && said.contains("--wav writes audio"), "{said}");
     let said = generate(&["--wav", at("a.mp3").to_str().unwrap()]);
     assert!(said.contains("a.mp3") && said.contains(".wav"), "{said}");
 
@@ -327,7 +408,10 @@ fn bad_input_is_refused_in_one_line_and_leaves_nothing() {
     let said = refuse(tools().arg("export").arg(at("bad.mid")));
     assert!(said.contains("bad.mid") && said.contains("safetensors"), "{said}");
     let said = refuse(tools().arg("inspect").arg(at("bad.mid")));
-    assert!(said.contains("bad.mid") && said.contains("is no safetensors file"), "{said}");
+    assert!(said.contains("bad.mid"), "{said}");
+    fs::write(at("bad"), "text").unwrap();
+    let said = refuse(tools().arg("inspect").arg(at("bad")));
+    assert!(said.contains("bad") && said.contains("neither a .safetensors"), "{said}");
     let said = refuse(tools().arg("export").arg(folder.path()));
     assert!(said.contains("not a training run") && said.contains("trainer fit"), "{said}");
     let said = generate(&["--register", "61", "61", "--scale", "c-major"]);

@@ -1,4 +1,4 @@
-//! `tools flash`: what the real `tools` writes, read back by another UF2 reader.
+//! `pianola flash`: what the real `tools` writes, read back by another UF2 reader.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -10,34 +10,13 @@ use ndarray::ArrayD;
 use pianola_host::export::pack;
 use pianola_host::export::weights::{FloatWeights, Shape};
 use pianola_runtime::Precision;
+use pianola_tests::elf::elf;
 use pianola_tests::{refuse, root, succeed, tools};
 use tempfile::{TempDir, tempdir};
 
 /// Where a program starts, and where the model does.
 const FLASH: u32 = 0x1000_0000;
 const MODEL: u32 = 0x1002_0000;
-
-/// The smallest ELF file of a program for Arm: a segment for each address and its bytes, all
-/// meant to run from RAM.
-fn elf(segments: &[(u32, &[u8])]) -> Vec<u8> {
-    let mut file = b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
-    let halves = |values: &[u16]| values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    let words = |values: &[u32]| values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    let mut add = |bytes: Vec<u8>| file.extend(bytes);
-    // An executable for Arm; its headers of segments follow, and there are none of sections.
-    add(halves(&[2, 40]));
-    add(words(&[1, FLASH + 1, 52, 0, 0x0500_0400]));
-    add(halves(&[52, 32, segments.len() as u16, 40, 0, 0]));
-    let mut offset = 52 + 32 * segments.len() as u32;
-    for &(address, bytes) in segments {
-        let size = bytes.len() as u32;
-        let memory = size + 64;
-        add(words(&[1, offset, 0x2000_0000, address, size, memory, 7, 4]));
-        offset += size;
-    }
-    segments.iter().for_each(|(_, bytes)| file.extend(*bytes));
-    file
-}
 
 /// A folder with firmware in it: code, and data to be copied to RAM.
 struct Bench {

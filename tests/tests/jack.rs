@@ -1,4 +1,4 @@
-//! `tools play` on the ports of a JACK server, with its `jack` feature: `cargo xtask live`.
+//! `pianola play` on the ports of a JACK server, with its `jack` feature: `cargo xtask live`.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -1,4 +1,4 @@
-//! `tools play` at the other end of a serial line: what arrives there, and when.
+//! `pianola play` at the other end of a serial line: what arrives there, and when.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! `tools plot` through the real binary: pieces drawn as piano rolls; what it says to bad input.
+//! `pianola plot` through the real binary: pieces drawn as piano rolls; what it says to bad input.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! `tools render` through the real binary: what is heard, when, with a SoundFont and without; and
+//! `pianola render` through the real binary: what is heard, when, with a SoundFont and without; and
 //! what it says to bad input.
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! The firmware of real boards, built for `tools flash`.
+//! The firmware of real boards, built for `pianola flash`.
 
 use std::path::PathBuf;
 

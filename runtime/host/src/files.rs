@@ -1,14 +1,25 @@
 //! Writing files whole or not at all.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::Path;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Writes a file under a temporary name beside its own and renames it: a crash or a full disk
+use tempfile::{Builder, NamedTempFile};
+
+/// The path that means standard output, also on systems without such a file.
+pub const STANDARD_OUTPUT: &str = "/dev/stdout";
+
+/// Writes a file under a temporary name in its folder and renames it: a crash or a full disk
 /// leaves the old file, or none, but never a part of the new one.
 ///
-/// What a link points to is replaced, not the link; a device or a pipe, which cannot be renamed
-/// over, is written to.
+/// - A link stays, and the file that it points to is written. If there is none, it is created there.
+/// - A file that is replaced keeps its mode and owner. Where that takes writing into the file itself
+///   (it has several hard links, its owner cannot be set, or its folder is read-only), it is written in
+///   place, which a crash may interrupt.
+/// - A read-only file is refused, even if the user is privileged.
+/// - A device or a pipe is written to. What a file descriptor such as [`STANDARD_OUTPUT`] or `/dev/fd/3`
+///   refers to is appended to.
 ///
 /// # Errors
 /// What the system says; the temporary file is removed.
@@ -16,7 +27,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_whole_with(path, |file| file.write_all(bytes))
 }
 
-/// As [`write_whole`], for what is too large for memory: `write` writes it bit by bit.
+/// As [`write_whole`], for what is too large for memory: `write` writes it part by part.
 ///
 /// # Errors
 /// What `write` or the system says; the temporary file is removed.
@@ -24,19 +35,200 @@ pub fn write_whole_with(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
-    if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
-        return write(&mut File::options().write(true).open(path)?);
+    match Target::of(path)? {
+        Target::StandardOutput => {
+            let mut stdout = io::stdout().lock();
+            write(&mut stdout)?;
+            stdout.flush()
+        }
+        Target::Descriptor(path) => write(&mut OpenOptions::new().append(true).open(path)?),
+        Target::Device(path) => write(&mut OpenOptions::new().write(true).open(path)?),
+        Target::New(path) => {
+            let mut temporary = Temporary::beside(&path)?;
+            temporary.fill(write)?;
+            temporary.rename(&path)
+        }
+        Target::File(path, there) => replace(&path, &there, write),
     }
-    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.into());
-    let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?.to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
-    let write = || {
-        let mut file = File::create(&temporary)?;
-        write(&mut file)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
+}
+
+/// Whether a path names standard output: [`STANDARD_OUTPUT`] or another name of it.
+pub fn is_standard_output(path: &Path) -> bool {
+    matches!(Target::of(path), Ok(Target::StandardOutput))
+}
+
+/// Whether a path names a device, a pipe or a file descriptor rather than a file.
+pub fn is_stream(path: &Path) -> bool {
+    let target = Target::of(path);
+    matches!(target, Ok(Target::StandardOutput | Target::Descriptor(_) | Target::Device(_)))
+}
+
+/// Removes the temporary files of [`write_whole`] that exist now. While the guard lives, no other is created:
+/// a signal handler holds it until the process ends.
+pub fn remove_temporaries() -> impl Sized {
+    let temporaries = temporaries();
+    for path in temporaries.iter() {
+        let _ = fs::remove_file(path);
+    }
+    temporaries
+}
+
+/// What a path leads to.
+enum Target {
+    StandardOutput,
+    /// Another open file of this process, by its path in the folder of descriptors.
+    Descriptor(PathBuf),
+    Device(PathBuf),
+    File(PathBuf, Metadata),
+    New(PathBuf),
+}
+
+impl Target {
+    /// Most links from one to the next, as on Linux.
+    const MOST_LINKS: usize = 40;
+
+    fn of(path: &Path) -> io::Result<Self> {
+        if path == Path::new(STANDARD_OUTPUT) {
+            return Ok(Self::StandardOutput);
+        }
+        let mut path = path.to_path_buf();
+        for _ in 0..Self::MOST_LINKS {
+            match descriptor(&path) {
+                Some(1) => return Ok(Self::StandardOutput),
+                Some(_) => return Ok(Self::Descriptor(path)),
+                None => {}
+            }
+            match fs::symlink_metadata(&path) {
+                Ok(there) if there.is_symlink() => {
+                    let to = fs::read_link(&path)?;
+                    path = path.parent().unwrap_or(Path::new("")).join(to);
+                }
+                Ok(there) if there.is_file() => return Ok(Self::File(path, there)),
+                Ok(there) if there.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+                Ok(_) => return Ok(Self::Device(path)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Ok(Self::New(path));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::Error::other("links that lead nowhere"))
+    }
+}
+
+/// The number of the file descriptor that a path in `/dev/fd` or `/proc/self/fd` names.
+fn descriptor(path: &Path) -> Option<u32> {
+    let number = path.file_name()?.to_str()?.parse().ok()?;
+    let folder = path.parent()?.canonicalize().ok()?;
+    (Path::new("/dev/fd").canonicalize().ok()? == folder).then_some(number)
+}
+
+/// Replaces a file by another with its mode and owner, or writes into it.
+fn replace(
+    path: &Path,
+    there: &Metadata,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let read_only = || io::Error::new(io::ErrorKind::PermissionDenied, "the file is read-only");
+    if there.permissions().readonly() {
+        return Err(read_only());
+    }
+    // Refuses what this user may not write, though they may rename over it.
+    let file = OpenOptions::new().write(true).open(path)?;
+    if has_several_names(there) {
+        return overwrite(file, write);
+    }
+    let mut temporary = match Temporary::beside(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return overwrite(file, write);
+        }
+        temporary => temporary?,
     };
-    write().inspect_err(|_| {
-        let _ = fs::remove_file(&temporary);
-    })
+    if !temporary.resembles(there) {
+        return overwrite(file, write);
+    }
+    temporary.fill(write)?;
+    temporary.rename(path)
+}
+
+fn overwrite(
+    mut file: File,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    write(&mut file)?;
+    let end = file.stream_position()?;
+    file.set_len(end)?;
+    file.sync_all()
+}
+
+/// Whether hard links give a file more than one name.
+fn has_several_names(file: &Metadata) -> bool {
+    #[cfg(unix)]
+    return std::os::unix::fs::MetadataExt::nlink(file) > 1;
+    #[cfg(not(unix))]
+    return {
+        let _ = file;
+        false
+    };
+}
+
+/// The temporary files of this process.
+static TEMPORARIES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn temporaries() -> MutexGuard<'static, Vec<PathBuf>> {
+    TEMPORARIES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A file that is removed unless it is renamed.
+struct Temporary(NamedTempFile);
+
+impl Temporary {
+    /// A new file in the folder of another, with a name that nobody can predict and that is short
+    /// whatever the other's is.
+    fn beside(path: &Path) -> io::Result<Self> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        let mut builder = Builder::new();
+        builder.prefix(".pianola-").suffix(".part");
+        #[cfg(unix)]
+        builder
+            .permissions(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666));
+        // A signal must not come between the file and its place in the list.
+        let mut temporaries = temporaries();
+        let file = builder.tempfile_in(folder)?;
+        temporaries.push(file.path().into());
+        Ok(Self(file))
+    }
+
+    fn fill(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        let file = self.0.as_file_mut();
+        write(file)?;
+        file.sync_all()
+    }
+
+    /// Gives it the owner and mode of another file. Returns whether it could be done.
+    fn resembles(&self, other: &Metadata) -> bool {
+        let file = self.0.as_file();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::{MetadataExt, fchown};
+            let Ok(mine) = file.metadata() else { return false };
+            let same = (mine.uid(), mine.gid()) == (other.uid(), other.gid());
+            if !same && fchown(file, Some(other.uid()), Some(other.gid())).is_err() {
+                return false;
+            }
+        }
+        file.set_permissions(other.permissions()).is_ok()
+    }
+
+    fn rename(self, path: &Path) -> io::Result<()> {
+        let mut temporaries = temporaries();
+        let name = self.0.path().to_path_buf();
+        let renamed = self.0.persist(path);
+        temporaries.retain(|temporary| *temporary != name);
+        match renamed {
+            Ok(_) => Ok(()),
+            Err(failed) => Err(failed.error),
+        }
+    }
 }

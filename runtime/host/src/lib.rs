@@ -10,6 +10,7 @@ pub mod export;
 pub mod files;
 pub mod midi_file;
 pub mod originality;
+pub mod score_writer;
 pub mod statistics;
 
 /// The README's example runs.

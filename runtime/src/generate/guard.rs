@@ -31,7 +31,7 @@ pub const CHECKSUM: usize = 36;
 #[non_exhaustive]
 pub enum FilterError {
     /// The file does not begin like a filter.
-    #[error("not an originality filter; `tools filter` makes one from a corpus")]
+    #[error("not an originality filter")]
     NotAFilter,
     /// The file was written by another version of this program.
     #[error("the originality filter has another format version; make it again with this version")]

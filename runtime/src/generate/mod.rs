@@ -50,12 +50,18 @@ struct PieceState {
     drift: DriftGuard,
     /// Seconds that the piece is behind the density asked for.
     behind: f32,
+    /// The next step, where it had to be drawn early; see [`Generator::cut`].
+    step: Option<f32>,
 }
 
 impl PieceState {
     /// The state before the first note.
-    const INITIAL: Self =
-        Self { repetition: RepetitionGuard::new(), drift: DriftGuard::new(), behind: 0.0 };
+    const INITIAL: Self = Self {
+        repetition: RepetitionGuard::new(),
+        drift: DriftGuard::new(),
+        behind: 0.0,
+        step: None,
+    };
 }
 
 impl<'m, const LAYERS: usize, const HIDDEN: usize> AsMut<Network<'m, LAYERS, HIDDEN>>
@@ -168,8 +174,8 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     /// about even intervals: a board sends its messages in time while it computes the next note.
     pub fn next_note_with_poll(&mut self, sampling: &Sampling, mut poll: impl FnMut()) -> Note {
         let note = self.draw(sampling, &mut poll);
-        self.network.observe_with_poll(&note, poll);
-        note
+        self.network.observe_with_poll(&note, &mut poll);
+        self.cut(note, sampling, poll)
     }
 
     /// As [`observe`](Self::observe), with a `poll` as that of
@@ -187,6 +193,9 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
             *note = generator.draw(sampling, || {});
         }
         Network::observe_batch(generators, notes);
+        for (generator, note) in generators.iter_mut().zip(notes) {
+            *note = generator.cut(*note, sampling, || {});
+        }
     }
 
     /// The network, with its state.
@@ -199,10 +208,9 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     pub(crate) fn draw(&mut self, sampling: &Sampling, mut poll: impl FnMut()) -> Note {
         let mut note =
             Note { pitch: 0, velocity: Note::DEFAULT_VELOCITY, step: 0.0, duration: 0.0 };
-        note.step = match self.network.predict_with_poll(PartialNote::Empty, &mut poll) {
-            Prediction::Choice(logits) => self.draw_step(&logits, sampling),
-            Prediction::Seconds(seconds) => Note::playable_seconds(seconds),
-            Prediction::Unknown => 0.0,
+        note.step = match self.piece.step.take() {
+            Some(step) => step,
+            None => self.next_step(sampling, &mut poll),
         };
         let known = PartialNote::Step(note.step);
         if let Prediction::Choice(logits) = self.network.predict_with_poll(known, &mut poll) {
@@ -235,11 +243,40 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         note
     }
 
+    /// Draws the step of the next note, in seconds.
+    fn next_step(&mut self, sampling: &Sampling, poll: impl FnMut()) -> f32 {
+        match self.network.predict_with_poll(PartialNote::Empty, poll) {
+            Prediction::Choice(logits) => self.draw_step(&logits, sampling),
+            Prediction::Seconds(seconds) => Note::playable_seconds(seconds),
+            Prediction::Unknown => 0.0,
+        }
+    }
+
+    /// Ends a note, which the network has just taken in, at the onset of the next one if that needs its
+    /// voice.
+    ///
+    /// The pace is then the same with few voices as with many, and notes already returned keep their
+    /// durations. The next step is drawn here, from the random numbers that it would get a moment later.
+    pub(crate) fn cut(&mut self, note: Note, sampling: &Sampling, poll: impl FnMut()) -> Note {
+        let Some(voices) = sampling.polyphony.filter(|_| self.network.is_expressive()) else {
+            return note;
+        };
+        let step = self.next_step(sampling, poll);
+        self.piece.step = Some(step);
+        if self.network.history().sounding_in(step) < usize::from(voices.max(1)) {
+            return note;
+        }
+        let duration = note.duration.min(step);
+        self.network.cut_last(duration);
+        Note { duration, ..note }
+    }
+
     /// Records a note that someone else played, and makes it playable; the network has yet to take it
     /// in.
     pub(crate) fn accept(&mut self, note: &Note) -> Note {
         let (pitch, velocity) = (note.pitch.min(127), note.velocity.min(127));
         let note = Note { pitch, velocity, ..note.playable() };
+        self.piece.step = None;
         self.record(&note);
         self.piece.drift.observe_other(&note);
         note
@@ -255,13 +292,19 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
 
     /// Draws a step, in seconds.
     fn draw_step(&mut self, logits: &[f32], sampling: &Sampling) -> f32 {
-        let bin = self.draw_time(logits, sampling);
+        let sounding = self.network.history().sounding_in(0.0);
+        let full = sampling.polyphony.is_some_and(|voices| sounding >= usize::from(voices.max(1)));
+        let bin = match logits.split_first() {
+            // No note joins a chord for which there is no voice.
+            Some((_, later)) if full => {
+                let mut logits = [f32::NEG_INFINITY; vocabulary::TIME_BINS];
+                logits.iter_mut().skip(1).zip(later).for_each(|(logit, later)| *logit = *later);
+                self.draw_time(&logits, sampling)
+            }
+            _ => self.draw_time(logits, sampling),
+        };
         let place = self.another_place(&sampling.time);
-        let mut step = Note::playable_seconds(placing::step(self.network.history(), bin, place));
-        if let Some(most) = sampling.polyphony {
-            let free = self.network.history().free_in(usize::from(most.max(1)));
-            step = if free > step { Note::playable_seconds(free) } else { step };
-        }
+        let step = Note::playable_seconds(placing::step(self.network.history(), bin, place));
         let behind = |goal: f32| (self.piece.behind + step - goal).clamp(-MOST_BEHIND, MOST_BEHIND);
         self.piece.behind = sampling.mean_step().map_or(0.0, behind);
         step
@@ -309,15 +352,34 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
             let struck = expressive && self.network.history().is_struck(pitch, step);
             struck || sampling.repetition_guard && self.piece.repetition.forbids(pitch)
         };
-        let _ = fill(&|pitch| sampling.has(pitch) && !stale(pitch) && !known(pitch))
-            || fill(&|pitch| sampling.has(pitch) && !known(pitch))
-            || fill(&|pitch| sampling.has(pitch))
+        let asked_for = |pitch| {
+            if sampling.is_piano() { sampling.scale.contains(pitch) } else { sampling.has(pitch) }
+        };
+        let _ = fill(&|pitch| asked_for(pitch) && !stale(pitch) && !known(pitch))
+            || fill(&|pitch| asked_for(pitch) && !known(pitch))
+            || fill(&|pitch| asked_for(pitch))
             || fill(&|_| true);
-        if expressive {
-            draw_in_bands(&allowed, THIRDS, &sampling.pitch, &mut self.random)
-        } else {
-            draw(&allowed, &sampling.pitch, &mut self.random)
+        let mut draw = |allowed: &[f32; PLAYABLE]| {
+            if expressive {
+                draw_in_bands(allowed, THIRDS, &sampling.pitch, &mut self.random)
+            } else {
+                draw(allowed, &sampling.pitch, &mut self.random)
+            }
+        };
+        let pitch = draw(&allowed);
+        if sampling.has(pitch) || !sampling.is_piano() {
+            return pitch;
         }
+        // The default register rejects a pitch only once it is drawn: a piece that stays on the keys of
+        // a piano is the same with and without it.
+        let mut some = false;
+        for (pitch, allowed) in (0u8..).zip(&mut allowed) {
+            if !sampling.has(pitch) {
+                *allowed = f32::NEG_INFINITY;
+            }
+            some |= *allowed > f32::NEG_INFINITY;
+        }
+        if some { draw(&allowed) } else { pitch }
     }
 
     /// Where in its bin a time lies that no note's end places and that keeps to no pulse: three in eight, nearly as

@@ -73,12 +73,12 @@ pub struct Sampling {
     pub velocity: SamplingParams,
     /// Scale to draw pitches from.
     pub scale: Scale,
-    /// Lowest pitch to draw.
+    /// Lowest pitch to draw; by default that of a piano.
     pub lowest: u8,
-    /// Highest pitch to draw.
+    /// Highest pitch to draw; by default that of a piano.
     pub highest: u8,
-    /// Most pitches that sound at once, at least 1: the next waits until another ends. `None` for no
-    /// limit.
+    /// Most pitches that sound at once, at least 1: where all voices are in use, a note ends at the
+    /// onset of the next, and no more notes start together. `None` for no limit.
     pub polyphony: Option<u8>,
     /// Target notes per second: steps and durations are drawn shorter the farther the piece is behind,
     /// and longer the farther ahead, with fewer notes to a chord. `None` (or a number that is not
@@ -94,6 +94,9 @@ pub struct Sampling {
 }
 
 impl Sampling {
+    /// Lowest and highest pitch of a piano with 88 keys: A0 and C8.
+    pub const PIANO: (u8, u8) = (21, 108);
+
     /// All parts at one temperature, without guards.
     pub const fn with_temperature(temperature: f32) -> Self {
         Self::with_params(SamplingParams::with_temperature(temperature))
@@ -106,8 +109,8 @@ impl Sampling {
             time: params,
             velocity: params,
             scale: Scale::CHROMATIC,
-            lowest: 0,
-            highest: 127,
+            lowest: Self::PIANO.0,
+            highest: Self::PIANO.1,
             polyphony: None,
             density: None,
             repetition_guard: false,
@@ -153,7 +156,12 @@ impl Sampling {
 
     /// Whether the register is not limited.
     pub(crate) fn is_wide(&self) -> bool {
-        self.lowest == 0 && self.highest >= 127
+        self.is_piano() || self.lowest == 0 && self.highest >= 127
+    }
+
+    /// Whether the register is that of a piano, the default.
+    pub(crate) fn is_piano(&self) -> bool {
+        (self.lowest, self.highest) == Self::PIANO
     }
 
     /// Whether scale and register have a pitch.

@@ -12,7 +12,7 @@ pub enum ModelError {
     #[error("the model file has bytes behind its end")]
     TrailingBytes,
     /// The file does not start with the header of a model file.
-    #[error("not a Pianola model file; `tools export` makes one from a trained run")]
+    #[error("not a Pianola model file")]
     NotAModel,
     /// The header is not the JSON a safetensors header is.
     #[error("the model file's header is damaged")]

@@ -147,13 +147,11 @@ impl History {
         self.age.get(usize::from(pitch)).is_some_and(|age| age + later <= 0.0)
     }
 
-    /// Seconds after the last onset until fewer than `pitches` sound.
-    pub(crate) fn free_in(&self, pitches: usize) -> f32 {
-        let ends = self.rest.iter().copied().filter(|&rest| rest > 0.0);
-        // The earliest end at which few enough are left.
-        let enough = ends.clone().filter(|&end| self.sounding_in(end) < pitches);
-        let earliest = enough.fold(f32::INFINITY, |earliest, end| earliest.min(end));
-        if ends.count() < pitches { 0.0 } else { earliest }
+    /// Ends the last note early, `duration` seconds after its onset.
+    pub(crate) fn cut_last(&mut self, duration: f32) {
+        if let Some(rest) = self.rest.get_mut(usize::from(self.last.pitch)) {
+            *rest = duration;
+        }
     }
 
     /// Number of pitches that still sound `later` seconds after the last onset.

@@ -213,6 +213,11 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
         &self.history
     }
 
+    /// Records that the last note ends earlier than it was observed to.
+    pub(crate) fn cut_last(&mut self, duration: f32) {
+        self.history.cut_last(duration);
+    }
+
     /// Predicts the next part of the next note, given the parts before it.
     ///
     /// The report's heads predict each part independently of the others.

@@ -30,6 +30,11 @@ impl Scale {
         Self::on(root, 0b0010_1001_0101)
     }
 
+    /// Any scale on a pitch class, 0 for C: bit `n` of `steps` stands for the pitch class `n` semitones above it.
+    pub const fn with_steps(root: u8, steps: u16) -> Self {
+        Self::on(root, steps & 0xfff)
+    }
+
     /// The scale of a MIDI controller's value: 0 is chromatic, then come twelve major scales from C on,
     /// twelve minor and twelve pentatonic ones; larger values are chromatic again.
     pub const fn numbered(value: u8) -> Self {

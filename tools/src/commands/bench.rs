@@ -1,4 +1,4 @@
-//! `tools bench`: what a note costs on this machine.
+//! `pianola bench`: what a note costs on this machine.
 
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -16,20 +16,20 @@ use crate::options::model_file::ModelFile;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  tools bench
-  tools bench --model mine.safetensors --threads 2")]
+  pianola bench
+  pianola bench --model mine.safetensors --threads 2")]
 pub struct Options {
-    /// Model file [default: the bundled one].
+    /// Model file [default: the bundled model].
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// Notes to time.
     #[arg(long, default_value_t = 5000, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     notes: u32,
-    /// Instruction set to run on [default: the fastest that this machine has].
+    /// Instruction set [default: the fastest available].
     #[arg(long, value_name = "NAME")]
     isa: Option<String>,
-    /// Threads to compute each note with.
+    /// Threads per note.
     #[arg(long, default_value_t = 1, value_name = "1|2",
           value_parser = clap::value_parser!(u8).range(1..=2))]
     threads: u8,

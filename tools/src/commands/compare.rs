@@ -1,4 +1,4 @@
-//! `tools compare`: pieces in `.mid` files beside the songs of a corpus.
+//! `pianola compare`: pieces in `.mid` files beside the songs of a corpus.
 
 use std::path::PathBuf;
 
@@ -16,24 +16,24 @@ use crate::picture::measures_picture;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  tools compare pieces --corpus songs
-  tools compare piece.mid --corpus songs --picture compare.svg")]
+  pianola compare pieces --corpus songs
+  pianola compare piece.mid --corpus songs --picture compare.svg")]
 pub struct Options {
-    /// The pieces: .mid files, and folders of them. Of two hundred and more, each hundred is also compared alone.
+    /// Pieces: .mid files or folders of them. 200 or more are also compared in batches of 100.
     #[arg(required = true, value_name = "DIR|FILE.mid")]
     pieces: Vec<PathBuf>,
     #[command(flatten)]
     songs: CorpusOptions,
-    /// Which notes of each file to use, pieces and songs: the first instrument's, or all.
+    /// Tracks to read from each file: the first instrument, or all.
     #[arg(long, default_value = "all", value_name = "first|all")]
     tracks: Tracks,
-    /// Songs to compare with.
+    /// Set to compare with.
     #[arg(long, default_value = "test", value_name = "train|validation|test")]
     set: Set,
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Draw the histograms of both, into a .png or .svg file.
+    /// Draw histograms of both into a .png or .svg file.
     #[arg(long, value_name = "FILE.png|FILE.svg")]
     picture: Option<PathBuf>,
 }

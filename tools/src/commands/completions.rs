@@ -1,23 +1,24 @@
-//! `tools completions`: what completes the command line in a shell.
+//! `pianola completions`: completion scripts for shells.
 
 use clap::Args;
 use clap_complete::{Shell, generate};
 
+use crate::program;
+
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  source <(tools completions bash)
-  tools completions fish > ~/.config/fish/completions/tools.fish")]
+  source <(pianola completions bash)
+  pianola completions fish > ~/.config/fish/completions/pianola.fish")]
 pub struct Options {
-    /// Shell to complete in.
+    /// Shell to generate the script for.
     #[arg(value_enum)]
     shell: Shell,
 }
 
-/// The script for a shell to read, of a whole command line.
+/// The script for a shell, for the name that this program was started under.
 pub fn run(options: &Options, command: &mut clap::Command) -> anyhow::Result<String> {
-    let name = command.get_name().to_string();
     let mut script = Vec::new();
-    generate(options.shell, command, name, &mut script);
+    generate(options.shell, command, program::name(), &mut script);
     Ok(String::from_utf8(script)?)
 }

@@ -1,4 +1,4 @@
-//! `tools evaluate`: how well a model foretells real music, and how its own compares.
+//! `pianola evaluate`: how well a model foretells real music, and how its own compares.
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -29,33 +29,32 @@ use crate::picture::measures_picture;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  tools evaluate --model mine.safetensors --corpus songs
-  tools evaluate --corpus songs --pieces 10 --temperature 0.8 --picture measures.svg")]
+  pianola evaluate --model mine.safetensors --corpus songs
+  pianola evaluate --corpus songs --pieces 10 --temperature 0.8 --picture measures.svg")]
 pub struct Options {
-    /// Model file [default: the bundled one].
+    /// Model file [default: the bundled model].
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     #[command(flatten)]
     songs: CorpusOptions,
-    /// Which notes of each file to use: the first instrument's, or all [default: those that the kind
-    /// of model knows].
+    /// Tracks to read from each file: the first instrument, or all [default: as the model was trained].
     #[arg(long, value_name = "first|all")]
     tracks: Option<Tracks>,
-    /// Songs to measure on.
+    /// Set to evaluate on.
     #[arg(long, default_value = "test", value_name = "train|validation|test")]
     set: Set,
-    /// Pieces to sample, of the expressive model; of two hundred and more, each hundred is also compared alone.
+    /// Pieces to sample. 200 or more are also compared in batches of 100.
     #[arg(long, default_value_t = 100, value_name = "N",
           value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pieces: u64,
-    /// Notes in each.
+    /// Notes in each piece.
     #[arg(long, default_value_t = 1000, value_name = "N",
           value_parser = clap::value_parser!(u64).range(PIECE_NOTES as u64..=1_000_000))]
     notes: usize,
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Draw the histograms of sampled and real notes, into a .png or .svg file.
+    /// Draw histograms of sampled and real notes into a .png or .svg file.
     #[arg(long, value_name = "FILE.png|FILE.svg")]
     picture: Option<PathBuf>,
     #[command(flatten)]
@@ -79,8 +78,8 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         options.songs.open_with(tracks, |file| expressive.then(|| Melody::of(file)))?;
     let melodies: Vec<Melody> = melodies.into_iter().flatten().collect();
     if options.model.is_none() && options.songs.split.is_none() {
-        eprintln!(
-            "note: the bundled model may have learned from these songs: of its own corpus, give the --split"
+        crate::program::say(
+            "note: the bundled model may have been trained on these songs: for its own corpus, give --split",
         );
     }
     if expressive {

@@ -1,4 +1,4 @@
-//! `tools export`: a trained run into a model file.
+//! `pianola export`: a trained run into a model file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,32 +10,31 @@ use pianola_host::export::{TensorError, pack};
 use pianola_host::files::write_whole;
 use pianola_runtime::Precision;
 
-use crate::options::output::{ensure_apart, ensure_writable};
+use crate::options::output::{self, ensure_apart, ensure_writable, verb};
 
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  tools export runs/mine
-  tools export runs/mine --quantize int4 --out mine.safetensors")]
+  pianola export runs/mine
+  pianola export runs/mine --quantize int4 --out mine.safetensors")]
 pub struct Options {
-    /// Folder of a training run, or a float .safetensors file (also a state dict saved from
-    /// Python with safetensors.torch.save_file).
+    /// Training run, or a .safetensors file of float weights (such as a state dict saved from Python).
     run: PathBuf,
-    /// Precision of the weights in the model file.
+    /// Precision of the weights.
     #[arg(long, value_enum, default_value_t = Quantization::Int8)]
     quantize: Quantization,
-    /// Model file to write [default: model-PRECISION.safetensors beside the weights].
-    #[arg(long, value_name = "FILE")]
+    /// Model file to write, - for standard output [default: model-PRECISION.safetensors beside the weights].
+    #[arg(long, value_name = "FILE", value_parser = output::path)]
     out: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Quantization {
-    /// Floats, as trained.
+    /// 32-bit floats, as trained.
     None,
-    /// Signed bytes with a scale per row.
+    /// Signed bytes, one scale per row.
     Int8,
-    /// Four bits with a scale per row.
+    /// Four bits, one scale per row and a sub-scale per group of 32.
     Int4,
 }
 
@@ -61,6 +60,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     });
     ensure_writable(&out, &[])?;
     ensure_apart(&out, &source)?;
+    let verb = verb(&out);
     write_whole(&out, &packed.bytes).with_context(|| format!("cannot write {}", out.display()))?;
 
     let mut report = String::new();
@@ -73,8 +73,8 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         report += &format!("{name:32}{percent:>15.3}%{largest:>16.6}\n");
     }
     report += &format!(
-        "wrote {}: {precision}, {} parameters, {} bytes, checksum {:08x}\n",
-        out.display(),
+        "{verb} {}: {precision}, {} parameters, {} bytes, checksum {:08x}\n",
+        output::name(&out),
         weights.shape.parameters(),
         packed.bytes.len(),
         packed.checksum

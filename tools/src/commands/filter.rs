@@ -1,4 +1,4 @@
-//! `tools filter`: the passages of a corpus that a generator shall not repeat.
+//! `pianola filter`: the passages of a corpus that a generator shall not repeat.
 
 use std::path::PathBuf;
 
@@ -10,28 +10,28 @@ use pianola_host::midi_file::Tracks;
 use pianola_host::originality::filter;
 use pianola_runtime::guard::{Filter, LENGTHS};
 
-use crate::options::output::{ensure_apart, ensure_writable};
+use crate::options::output::{self, ensure_apart, ensure_writable, verb};
 use crate::options::songs::CorpusOptions;
 
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  tools filter --corpus songs --out songs.filter
-  tools generate --model mine.safetensors --filter songs.filter --original 12")]
+  pianola filter --corpus songs --out songs.filter
+  pianola generate --model mine.safetensors --filter songs.filter --original 12")]
 pub struct Options {
     #[command(flatten)]
     songs: CorpusOptions,
-    /// Songs of the corpus whose passages are to be known.
+    /// Set whose passages to block.
     #[arg(long, default_value = "train", value_name = "train|validation|test")]
     set: Set,
-    /// Which notes of each file to use: the first instrument's, or all.
+    /// Tracks to read from each file: the first instrument, or all.
     #[arg(long, default_value = "all", value_name = "first|all")]
     tracks: Tracks,
-    /// Length of a passage.
+    /// Notes in a passage.
     #[arg(long, default_value_t = 12, value_name = "N", value_parser = notes)]
     notes: usize,
-    /// File to write.
-    #[arg(long, value_name = "FILE")]
+    /// Filter file to write, - for standard output.
+    #[arg(long, value_name = "FILE", value_parser = output::path)]
     out: PathBuf,
 }
 
@@ -54,12 +54,13 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let bytes = filter::build(songs.iter().copied(), options.notes).with_context(name)?;
     let filter = Filter::from_bytes(&bytes).context("the new filter")?;
     let wrong = filter::false_positives(&filter, &filter::keys(songs, options.notes), DRAWN);
+    let verb = verb(&options.out);
     write_whole(&options.out, &bytes)
         .with_context(|| format!("cannot write {}", options.out.display()))?;
     Ok(format!(
-        "wrote {}: {} passages of {} notes, {} bytes, {:.2} bits each; \
+        "{verb} {}: {} passages of {} notes, {} bytes, {:.2} bits each; \
          of others it claims {:.3} %\n",
-        options.out.display(),
+        output::name(&options.out),
         filter.windows(),
         filter.notes(),
         bytes.len(),

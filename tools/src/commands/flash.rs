@@ -1,8 +1,8 @@
-//! `tools flash`: firmware and model onto a board.
+//! `pianola flash`: firmware and model onto a board.
 
 use std::env;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
@@ -18,26 +18,27 @@ use pianola_host::files::write_whole;
 use pianola_runtime::Generator;
 
 use crate::options::model_file::ModelFile;
-use crate::options::output::{ensure_apart, ensure_writable};
+use crate::options::output::{self, ensure_apart, ensure_writable, verb};
+use crate::program::{self, say};
 use crate::uf2::{Image, RP2350_ARM_S};
 
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  tools flash --board pico2
-  tools flash --board pico2 --model models/small-int4.safetensors
-  tools flash --board rp2350-16mb --model mine.safetensors --out box.uf2")]
+  pianola flash --board pico2
+  pianola flash --board pico2 --model models/small-int4.safetensors
+  pianola flash --board rp2350-16mb --model mine.safetensors --out box.uf2")]
 pub struct Options {
-    /// Board to make it for.
+    /// Target board.
     #[arg(long, value_enum)]
     board: Board,
     /// Model file [default: the int4 model of models/].
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Write a UF2 file [default: write it to the drive of a board in boot mode].
-    #[arg(long, value_name = "FILE.uf2")]
+    /// UF2 file to write, - for standard output [default: the drive of a board in boot mode].
+    #[arg(long, value_name = "FILE.uf2", value_parser = output::path)]
     out: Option<PathBuf>,
-    /// Firmware, as the linker left it [default: build it].
+    /// Firmware ELF file [default: build it, which takes minutes the first time].
     #[arg(long, value_name = "ELF")]
     firmware: Option<PathBuf>,
 }
@@ -100,6 +101,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     program.iter().for_each(|&(address, bytes)| image.put(address, bytes));
     image.put(MODEL, model.bytes());
     let uf2 = image.to_uf2(RP2350_ARM_S);
+    let verb = options.out.as_deref().map_or("wrote", verb);
     let (place, then) = match (&drive, &options.out) {
         (Some(drive), _) => {
             let file = drive.join("pianola.uf2");
@@ -109,7 +111,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
             (name, "the board restarts and plays")
         }
         (None, Some(out)) => {
-            let name = out.display().to_string();
+            let name = output::name(out);
             write_whole(out, &uf2).with_context(|| format!("cannot write {name}"))?;
             (name, "copy it to the drive of a board that was plugged in with BOOTSEL held")
         }
@@ -119,7 +121,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let end = program.iter().map(|&(address, bytes)| (address - FLASH) as usize + bytes.len());
     let (program, model) = (end.max().unwrap_or(0), model.bytes().len());
     Ok(format!(
-        "wrote {place}: program {program} bytes ({} left), model {model} bytes ({} left); {then}\n",
+        "{verb} {place}: program {program} bytes ({} left), model {model} bytes ({} left); {then}\n",
         (MODEL - FLASH) as usize - program,
         options.board.room() - model,
     ))
@@ -140,10 +142,11 @@ fn check_model(file: &ModelFile, board: Board) -> anyhow::Result<()> {
     let (bytes, room) = (file.bytes().len(), board.room());
     ensure!(
         bytes <= room,
-        "{}: {bytes} bytes, but {} MB of flash hold {room} beside the program: `tools export \
-         --quantize int4` makes a model that fits",
+        "{}: {bytes} bytes, but {} MB of flash hold {room} beside the program: `{} export --quantize int4` \
+         makes a model that fits",
         file.name(),
-        board.flash() >> 20
+        board.flash() >> 20,
+        program::command()
     );
     Ok(())
 }
@@ -161,19 +164,37 @@ fn build() -> anyhow::Result<PathBuf> {
         "the sources of the firmware are not in {}: give --firmware ELF",
         root.display()
     );
+    say("building the firmware; the first time, this takes some minutes");
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["xtask", "firmware", "pico2"]).current_dir(root);
-    let output = cargo.stdout(Stdio::piped()).stderr(Stdio::inherit()).output();
-    let output = output.context(
+    cargo.args(["run", "--package", "xtask", "--", "firmware", "pico2"]).current_dir(root);
+    let mut building = cargo.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context(
         "cannot start cargo, which builds the firmware: install Rust, or give --firmware ELF",
     )?;
-    ensure!(
-        output.status.success(),
-        "the firmware does not build, as is said above: mend that, or give --firmware ELF"
-    );
+    let said = building.stderr.take().map(follow_build).unwrap_or_default();
+    let output = building.wait_with_output().context("cannot wait for cargo")?;
+    if !output.status.success() {
+        say(&said);
+        bail!("the firmware does not build, see above: mend that, or give --firmware ELF");
+    }
     let printed = String::from_utf8_lossy(&output.stdout);
     // Installing a compiler prints more, before it.
     Ok(printed.lines().last().context("`cargo xtask firmware` names no file")?.into())
+}
+
+/// Shows the last line that a build has printed, and for how long it goes on; returns all lines.
+fn follow_build(lines: impl io::Read) -> String {
+    let style = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let spinner = ProgressBar::new_spinner().with_style(style);
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    let mut said = String::new();
+    for line in io::BufReader::new(lines).lines().map_while(Result::ok) {
+        spinner.set_message(line.trim().to_string());
+        said += &line;
+        said.push('\n');
+    }
+    spinner.finish_and_clear();
+    said
 }
 
 /// What is wrong with firmware that points outside itself.

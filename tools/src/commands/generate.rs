@@ -1,44 +1,60 @@
-//! `tools generate`: new music into `.mid` files.
+//! `pianola generate`: new music into `.mid` files.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use clap::Args;
+use clap::{ArgMatches, Args};
 use indicatif::{ProgressBar, ProgressStyle};
 use pianola_host::files::write_whole;
 use pianola_host::midi_file;
+use pianola_host::score_writer::{self, PROVENANCE, Sheet};
+use pianola_runtime::vocabulary::Hands;
 use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Note, Pair, Sampling, SamplingParams};
 use rayon::prelude::*;
 
 use crate::commands::render;
-use crate::options::output::ensure_writable;
+use crate::options::output::{self, ensure_writable, verb};
+use crate::options::primer::length;
+use crate::options::recipe::recipe;
 use crate::options::source::{Opened, Source};
 use crate::picture::roll::clock;
+use crate::program::{self, say};
 use crate::sound::soundfont;
 
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  tools generate
-  tools generate --seconds 60 --scale d-minor --out piece.mid --wav piece.wav
-  tools generate --prime piece.mid --prime-notes 32 --original 12 --out more.mid")]
+  pianola generate
+  pianola generate --seconds 1:00 --scale dm --out piece.mid --wav piece.wav
+  pianola generate --prime piece.mid --only-new --original 12 --out more.mid")]
 pub struct Options {
-    /// Notes to compose besides those of --prime, up to a million [default: 500, or as many as --seconds takes].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_NOTES))]
+    /// File to write, - for standard output; with --count, a folder [default: piece-SEED.mid].
+    #[arg(long, value_name = "FILE.mid|DIR", value_parser = output::path, help_heading = "Output")]
+    out: Option<PathBuf>,
+    /// Also render to an audio file; with --count, to a folder.
+    #[arg(long, value_name = "FILE.wav|FILE.ogg|DIR", value_parser = output::path,
+          help_heading = "Output")]
+    wav: Option<PathBuf>,
+    /// Number of pieces, with the seeds SEED, SEED + 1 and so on.
+    #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Output",
+          value_parser = clap::value_parser!(u64).range(1..=MAX_PIECES))]
+    count: u64,
+    /// Leave the notes of --prime out of the output.
+    #[arg(long, requires = "prime", help_heading = "Output")]
+    only_new: bool,
+    /// Transpose the finished piece by N semitones; notes off the piano move by octaves.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "Output",
+          allow_negative_numbers = true, value_parser = clap::value_parser!(i8).range(-48..=48))]
+    transpose: i8,
+    /// Notes to compose, besides those of --prime [default: 500, or as many as --seconds takes].
+    #[arg(long, value_name = "N", help_heading = "Music",
+          value_parser = clap::value_parser!(u64).range(1..=MAX_NOTES))]
     notes: Option<u64>,
     #[command(flatten)]
     source: Source,
-    /// Pieces to compose, with the seeds SEED, SEED + 1 and so on.
-    #[arg(long, default_value_t = 1, value_name = "N",
-          value_parser = clap::value_parser!(u64).range(1..=MAX_PIECES))]
-    count: u64,
-    /// File to write, or folder with --count [default: piece-SEED.mid here].
-    #[arg(long, value_name = "FILE|DIR")]
-    out: Option<PathBuf>,
-    /// Also play the piece into a sound file, as `tools render` does.
-    #[arg(long, value_name = "FILE.wav|FILE.ogg", conflicts_with = "count")]
-    wav: Option<PathBuf>,
 }
 
 /// Most notes of a piece: a day of music.
@@ -48,193 +64,348 @@ const MAX_NOTES: u64 = 1_000_000;
 const MAX_PIECES: u64 = 100_000;
 
 /// Most pieces composed together: their states still fit a core's own cache beside the weights.
-const TOGETHER: usize = 16;
+const BATCH: usize = 16;
 
 /// Most notes a second of music takes when only --seconds is given: no pianist is as fast.
 const NOTES_PER_SECOND: f64 = 100.0;
 
-pub fn run(options: &Options) -> anyhow::Result<String> {
-    options.source.open(|source| make_up(options, source))
-}
-
-fn make_up(options: &Options, source: &Opened) -> anyhow::Result<String> {
-    let sampling = options.source.controls.sampling()?;
-    let seconds = options.source.seconds()?;
-    let notes = match (options.notes, seconds) {
-        (Some(notes), _) => notes,
-        (None, Some(seconds)) => ((seconds * NOTES_PER_SECOND).ceil() as u64).min(MAX_NOTES),
-        (None, None) => 500,
-    };
-    let seconds = seconds.unwrap_or(f64::INFINITY);
-    let seed = options.source.seed();
-    let name = |seed: u64| format!("piece-{seed}.mid");
-    let path = |seed: u64| match (&options.out, options.count) {
-        (Some(out), 1) if !out.is_dir() => out.clone(),
-        (Some(out), _) => out.join(name(seed)),
-        (None, _) => PathBuf::from(name(seed)),
-    };
-    let outputs: Vec<PathBuf> = (0..options.count)
-        .map(|piece| path(seed.wrapping_add(piece)))
-        .chain(options.wav.clone())
-        .collect();
-    outputs.iter().try_for_each(|output| options.source.ensure_apart(output))?;
-    let sound = match &options.wav {
-        Some(wav) => Some((wav, render::writer(wav)?)),
-        None => None,
-    };
-    ensure!(
-        options.wav.as_ref() != Some(&path(seed)),
-        "--wav and --out name the same file: give them two"
-    );
-    if let (Some(out), 2..) = (&options.out, options.count) {
-        let named = out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("mid"));
-        let folder = out.is_dir() || !out.exists() && !named;
-        ensure!(folder, "{}: --count writes a folder: let --out name one", out.display());
-        std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
-    } else {
-        let out = path(seed);
-        let ending = ensure_writable(&out, &[])?;
-        ensure!(
-            matches!(ending.as_str(), "" | "mid" | "midi"),
-            "cannot write {}: let its name end in .mid; --wav writes sound",
-            out.display()
-        );
-    }
-
-    let drawn = if source.model.is_expressive() {
-        &[sampling.pitch, sampling.time, sampling.velocity][..]
-    } else {
-        &[sampling.pitch]
-    };
-    if options.count > 1 && drawn.iter().all(SamplingParams::is_greedy) {
-        eprintln!("note: where nothing is left to chance, every seed makes the same piece");
-    }
-    let pieces: Vec<u64> = (0..options.count).map(|piece| seed.wrapping_add(piece)).collect();
-    let bar = progress_bar(notes * options.count);
-    // Each core composes some pieces together, so that they share each weight it fetches.
-    let together = pieces.len().div_ceil(rayon::current_num_threads()).clamp(1, TOGETHER);
-    let lengths: Vec<(usize, f64)> = pieces
-        .par_chunks(together)
-        .map(|seeds| {
-            let generators = seeds
-                .iter()
-                .map(|&seed| {
-                    let mut generator = source.generator(seed)?;
-                    source.primer.iter().for_each(|note| generator.observe(note));
-                    Ok(generator)
-                })
-                .collect::<anyhow::Result<Vec<_>>>()?;
-            let music = compose(generators, &sampling, &source.primer, notes, seconds, &bar);
-            let write = |(&seed, piece): (&u64, Vec<Note>)| {
-                let path = path(seed);
-                write_whole(&path, &midi_file::write(&piece))
-                    .with_context(|| format!("cannot write {}", path.display()))?;
-                if let Some((wav, write)) = &sound {
-                    let timed = midi_file::to_absolute(&piece);
-                    write(&render::render(&timed, soundfont::find().as_deref())?, wav)?;
-                }
-                Ok((piece.len(), length(&piece)))
-            };
-            seeds.iter().zip(music).map(write).collect::<anyhow::Result<Vec<_>>>()
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?
-        .concat();
-    bar.finish_and_clear();
-
-    let first = path(seed);
-    if let [(notes, seconds)] = lengths[..] {
-        let hear = match &options.wav {
-            Some(wav) => format!("in {}", wav.display()),
-            None => format!("with any MIDI player, or `tools render {}`", first.display()),
+/// Composes pieces; `given` are the options as clap read them.
+pub fn run(options: &Options, given: &ArgMatches) -> anyhow::Result<String> {
+    options.source.open(|source| {
+        let seconds = options.source.seconds();
+        let notes = match (options.notes, seconds) {
+            (Some(notes), _) => notes,
+            (None, Some(seconds)) => ((seconds * NOTES_PER_SECOND).ceil() as u64).min(MAX_NOTES),
+            (None, None) => 500,
         };
-        let length = clock(seconds, 1.0, seconds);
-        let count = if notes == 1 { "note" } else { "notes" };
-        Ok(format!("wrote {}: {notes} {count}, {length}; hear it {hear}\n", first.display()))
-    } else {
-        let folder = first.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.map_or("this folder".into(), |folder| folder.display().to_string());
-        Ok(format!("wrote {} pieces to {folder}\n", lengths.len()))
-    }
-}
-
-/// The primer and what generators that have heard it make of it.
-fn compose(
-    mut generators: Vec<Generator<MAX_LAYERS, MAX_HIDDEN>>,
-    sampling: &Sampling,
-    primer: &[Note],
-    notes: u64,
-    seconds: f64,
-    bar: &ProgressBar,
-) -> Vec<Vec<Note>> {
-    if let ([generator], LONG..) = (&generators[..], notes) {
-        return vec![thread::scope(|scope| {
-            let mut pair = Pair::new(scope, generator.clone());
-            compose_one(|| pair.next_note(sampling), primer, notes, seconds, bar)
-        })];
-    }
-    let count = generators.len();
-    let mut pieces = vec![primer.to_vec(); count];
-    let mut onsets = vec![0.0; count];
-    // Which piece each generator plays: those that are over leave.
-    let mut playing: Vec<usize> = (0..count).collect();
-    let mut next = vec![Note { pitch: 0, velocity: 0, step: 0.0, duration: 0.0 }; count];
-    for _ in 0..notes {
-        if playing.is_empty() {
-            break;
-        }
-        Generator::next_notes(&mut generators, sampling, &mut next);
-        for place in (0..playing.len()).rev() {
-            let (piece, note) = (playing[place], next[place]);
-            onsets[piece] += f64::from(note.step);
-            if onsets[piece] > seconds {
-                generators.swap_remove(place);
-                playing.swap_remove(place);
-            } else {
-                pieces[piece].push(note);
-                bar.inc(1);
-            }
-        }
-    }
-    pieces
-}
-
-/// From so many notes on, one piece is worth two threads: to find out whether they are faster takes
-/// as long as a hundred.
-const LONG: u64 = 1_000;
-
-/// The primer and the notes that follow it, one by one.
-fn compose_one(
-    mut next: impl FnMut() -> Note,
-    primer: &[Note],
-    notes: u64,
-    seconds: f64,
-    bar: &ProgressBar,
-) -> Vec<Note> {
-    let mut piece = primer.to_vec();
-    let mut onset = 0.0;
-    for _ in 0..notes {
-        let note = next();
-        onset += f64::from(note.step);
-        if onset > seconds {
-            break;
-        }
-        piece.push(note);
-        bar.inc(1);
-    }
-    piece
-}
-
-/// Seconds until the last release.
-fn length(piece: &[Note]) -> f64 {
-    let mut onset = 0.0;
-    piece.iter().fold(0.0, |end, note| {
-        onset += f64::from(note.step);
-        f64::max(end, onset + f64::from(note.duration))
+        let seed = options.source.seed();
+        let job = Job {
+            options,
+            source,
+            sampling: options.source.controls.sampling()?,
+            notes,
+            seconds: seconds.unwrap_or(f64::INFINITY),
+            seeds: (0..options.count).map(|piece| seed.wrapping_add(piece)).collect(),
+            recipe: &|seed| recipe::<Options>(given, seed),
+        };
+        job.prepare_outputs()?;
+        job.warn_if_greedy();
+        job.run()
     })
 }
 
-fn progress_bar(notes: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} notes, {per_sec} ({eta} left)")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(notes).with_style(style)
+/// All that is to be composed.
+struct Job<'a> {
+    options: &'a Options,
+    source: &'a Opened<'a>,
+    sampling: Sampling,
+    /// Most notes of a piece, besides its primer.
+    notes: u64,
+    /// Seconds after the primer in which notes may start.
+    seconds: f64,
+    seeds: Vec<u64>,
+    /// The command that composes the piece of a seed again.
+    recipe: &'a (dyn Fn(u64) -> String + Sync),
+}
+
+/// A piece that was written.
+struct Written {
+    verb: &'static str,
+    notes: usize,
+    seconds: f64,
+}
+
+impl Job<'_> {
+    /// The file of a piece.
+    fn path(&self, seed: u64) -> PathBuf {
+        let name = format!("piece-{seed}.mid");
+        match &self.options.out {
+            Some(out) if self.options.count == 1 && !out.is_dir() => out.clone(),
+            Some(out) => out.join(name),
+            None => PathBuf::from(name),
+        }
+    }
+
+    /// The audio file of a piece, if one is asked for.
+    fn wav(&self, seed: u64) -> Option<PathBuf> {
+        let wav = self.options.wav.as_ref()?;
+        let one = self.options.count == 1 && !wav.is_dir();
+        Some(if one { wav.clone() } else { wav.join(format!("piece-{seed}.wav")) })
+    }
+
+    /// Refuses outputs that cannot be written, and creates their folders.
+    fn prepare_outputs(&self) -> anyhow::Result<()> {
+        let options = self.options;
+        if options.count > 1 {
+            for (option, out) in [("--out", &options.out), ("--wav", &options.wav)] {
+                let Some(out) = out else { continue };
+                let folder = out.is_dir() || !out.exists() && out.extension().is_none();
+                ensure!(folder, "{}: with --count, {option} must name a folder", output::name(out));
+                fs::create_dir_all(out)
+                    .with_context(|| format!("cannot create {}", out.display()))?;
+            }
+        }
+        for &seed in &self.seeds {
+            let out = self.path(seed);
+            let ending = ensure_writable(&out, &[])?;
+            ensure!(
+                matches!(ending.as_str(), "" | "mid" | "midi"),
+                "cannot write {}: its name must end in .mid; --wav writes audio",
+                out.display()
+            );
+            let wav = self.wav(seed);
+            if let Some(wav) = &wav {
+                render::writer(wav)?;
+                ensure!(*wav != out, "--wav and --out name the same file");
+            }
+            [Some(out), wav]
+                .iter()
+                .flatten()
+                .try_for_each(|output| options.source.ensure_apart(output))?;
+        }
+        Ok(())
+    }
+
+    fn warn_if_greedy(&self) {
+        let Sampling { pitch, time, velocity, .. } = self.sampling;
+        let drawn = [pitch, time, velocity];
+        let drawn = if self.source.model.is_expressive() { &drawn[..] } else { &drawn[..1] };
+        if self.options.count > 1 && drawn.iter().all(SamplingParams::is_greedy) {
+            say("note: with greedy sampling, every seed gives the same piece");
+        }
+    }
+
+    fn run(&self) -> anyhow::Result<String> {
+        let progress = Progress::new(self.seeds.len(), self.options.wav.is_some());
+        // Each core composes several pieces together, so that they share each weight it fetches.
+        let batch = self.seeds.len().div_ceil(rayon::current_num_threads()).clamp(1, BATCH);
+        let written: Vec<Written> = self
+            .seeds
+            .par_chunks(batch)
+            .map(|seeds| {
+                let pieces = self.compose(seeds, &progress)?;
+                let pieces = seeds.iter().zip(pieces);
+                pieces.map(|(&seed, piece)| self.write(seed, piece, &progress)).collect()
+            })
+            .collect::<anyhow::Result<Vec<Vec<Written>>>>()?
+            .into_iter()
+            .flatten()
+            .collect();
+        progress.0.finish_and_clear();
+        Ok(self.report(&written))
+    }
+
+    /// The pieces of some seeds.
+    fn compose(&self, seeds: &[u64], progress: &Progress) -> anyhow::Result<Vec<Vec<Note>>> {
+        let primer = &self.source.primer;
+        let mut generators = seeds
+            .iter()
+            .map(|&seed| {
+                let mut generator = self.source.generator(seed)?;
+                primer.iter().for_each(|note| generator.observe(note));
+                Ok(generator)
+            })
+            .collect::<anyhow::Result<Vec<Generator<MAX_LAYERS, MAX_HIDDEN>>>>()?;
+        let count = generators.len();
+        let opening = if self.options.only_new { Vec::new() } else { primer.clone() };
+        if let ([generator], LONG..) = (&generators[..], self.notes) {
+            let piece = self.compose_long(generator.clone(), opening, progress);
+            return Ok(vec![self.finish(piece)]);
+        }
+        let mut pieces = vec![opening; count];
+        let mut onsets = vec![0.0; count];
+        // Which piece each generator plays: those that are over leave.
+        let mut playing: Vec<usize> = (0..count).collect();
+        let mut next = vec![Note { pitch: 0, velocity: 0, step: 0.0, duration: 0.0 }; count];
+        let mut composed = vec![0.0; count];
+        for number in 1..=self.notes {
+            if playing.is_empty() {
+                break;
+            }
+            Generator::next_notes(&mut generators, &self.sampling, &mut next);
+            for place in (0..playing.len()).rev() {
+                let (piece, note) = (playing[place], next[place]);
+                onsets[piece] += f64::from(note.step);
+                if onsets[piece] > self.seconds {
+                    generators.swap_remove(place);
+                    playing.swap_remove(place);
+                } else {
+                    pieces[piece].push(note);
+                }
+                // Whichever limit is nearer.
+                let share = (number as f64 / self.notes as f64).max(onsets[piece] / self.seconds);
+                progress.goes_on(&mut composed[piece], share);
+            }
+        }
+        Ok(pieces.into_iter().map(|piece| self.finish(piece)).collect())
+    }
+
+    /// One piece, on two threads where they are faster.
+    fn compose_long(
+        &self,
+        generator: Generator<MAX_LAYERS, MAX_HIDDEN>,
+        mut piece: Vec<Note>,
+        progress: &Progress,
+    ) -> Vec<Note> {
+        let (mut onset, mut composed) = (0.0, 0.0);
+        thread::scope(|scope| {
+            let mut pair = Pair::new(scope, generator);
+            for number in 1..=self.notes {
+                let note = pair.next_note(&self.sampling);
+                onset += f64::from(note.step);
+                if onset > self.seconds {
+                    break;
+                }
+                piece.push(note);
+                let share = (number as f64 / self.notes as f64).max(onset / self.seconds);
+                progress.goes_on(&mut composed, share);
+            }
+        });
+        piece
+    }
+
+    /// What is done to a composed piece before it is written.
+    fn finish(&self, mut piece: Vec<Note>) -> Vec<Note> {
+        if let Some(first) = piece.first_mut().filter(|_| self.options.only_new) {
+            first.step = 0.0; // a piece starts with its first note
+        }
+        let by = i16::from(self.options.transpose);
+        for note in &mut piece {
+            note.pitch = transposed(note.pitch, by);
+        }
+        piece
+    }
+
+    /// Writes a piece, and how it sounds if that is asked for.
+    fn write(&self, seed: u64, piece: Vec<Note>, progress: &Progress) -> anyhow::Result<Written> {
+        let path = self.path(seed);
+        let file = self.source.file.name();
+        let file = Path::new(file).file_name().map_or(file.into(), |name| name.to_string_lossy());
+        let provenance = format!(
+            "{PROVENANCE}{}; model {file}, checksum {:08x}; seed {seed}; command: {}",
+            env!("CARGO_PKG_VERSION"),
+            self.source.model.checksum(),
+            (self.recipe)(seed)
+        );
+        let expressive = self.source.model.is_expressive();
+        let sheet = Sheet {
+            notes: &piece,
+            // The report's model has learned from right hands.
+            hands: if expressive { self.options.source.hands() } else { Hands::Right },
+            title: &format!("Pianola, seed {seed}"),
+            provenance: &provenance,
+        };
+        let verb = verb(&path);
+        write_whole(&path, &score_writer::write(&sheet))
+            .with_context(|| format!("cannot write {}", output::name(&path)))?;
+        if let Some(wav) = self.wav(seed) {
+            progress.renders();
+            let timed = midi_file::to_absolute(&piece);
+            let write = render::writer(&wav)?;
+            write(&render::render(&timed, soundfont::find().as_deref())?, &wav)?;
+            progress.rendered();
+        }
+        Ok(Written { verb, notes: piece.len(), seconds: length(&piece) })
+    }
+
+    fn report(&self, written: &[Written]) -> String {
+        let Some(&seed) = self.seeds.first() else { return String::new() };
+        let first = self.path(seed);
+        if let [Written { verb, notes, seconds }] = written {
+            let name = output::name(&first);
+            let file = first.display().to_string();
+            let file = shlex::try_quote(&file).unwrap_or_default();
+            let hear = match self.wav(seed) {
+                Some(wav) => format!("hear it in {}", output::name(&wav)),
+                None if output::takes_standard_output() => "play it with any MIDI player".into(),
+                None => format!(
+                    "hear it with any MIDI player, or `{} render {file}`",
+                    program::command()
+                ),
+            };
+            let length = clock(*seconds, 1.0, *seconds);
+            let count = if *notes == 1 { "note" } else { "notes" };
+            return format!("{verb} {name}: {notes} {count}, {length}; {hear}\n");
+        }
+        let folder = |path: Option<&Path>| match path.filter(|path| !path.as_os_str().is_empty()) {
+            Some(folder) => folder.display().to_string(),
+            None => "this folder".into(),
+        };
+        let replaced = written.iter().filter(|piece| piece.verb == "replaced").count();
+        let replaced = if replaced > 0 { format!(" ({replaced} replaced)") } else { String::new() };
+        let audio = self.options.wav.as_deref();
+        let audio =
+            audio.map_or(String::new(), |wav| format!(", their audio to {}", wav.display()));
+        format!("wrote {} pieces to {}{replaced}{audio}\n", written.len(), folder(first.parent()))
+    }
+}
+
+/// A pitch moved by some semitones, and then by octaves back onto the piano if it has left it.
+fn transposed(pitch: u8, by: i16) -> u8 {
+    if by == 0 {
+        return pitch;
+    }
+    let piano = Sampling::default();
+    let mut moved = i16::from(pitch) + by;
+    while moved < i16::from(piano.lowest) {
+        moved += 12;
+    }
+    while moved > i16::from(piano.highest) {
+        moved -= 12;
+    }
+    moved as u8
+}
+
+/// Notes from which on one piece may take two threads: timing whether they are faster takes as long as a
+/// hundred notes.
+const LONG: u64 = 1_000;
+
+/// A bar for the whole job: composing a piece is one part, rendering it another.
+struct Progress(ProgressBar);
+
+/// Steps of the bar for each part.
+const STEPS: f64 = 1000.0;
+
+impl Progress {
+    fn new(pieces: usize, audio: bool) -> Self {
+        let style = ProgressStyle::with_template("{msg:9} {bar:40} {percent:>3}% ({eta} left)");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        let parts = pieces * if audio { 2 } else { 1 };
+        let bar = ProgressBar::new(parts as u64 * STEPS as u64).with_style(style);
+        bar.set_message("composing");
+        // It shows that time passes while one piece is rendered.
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self(bar)
+    }
+
+    /// Moves on by what a piece has gained since `shown`.
+    fn goes_on(&self, shown: &mut f64, share: f64) {
+        let steps = (share.min(1.0) * STEPS).floor();
+        if steps > *shown {
+            self.0.inc((steps - *shown) as u64);
+            *shown = steps;
+        }
+    }
+
+    fn renders(&self) {
+        self.0.set_message("rendering");
+    }
+
+    fn rendered(&self) {
+        self.0.inc(STEPS as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transposed_notes_stay_on_the_piano() {
+        assert_eq!(transposed(60, 2), 62);
+        assert_eq!(transposed(60, -48), 24);
+        assert_eq!(transposed(22, -2), 32);
+        assert_eq!(transposed(107, 3), 98);
+        assert_eq!(transposed(5, 0), 5);
+    }
 }

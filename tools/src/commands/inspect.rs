@@ -1,4 +1,4 @@
-//! `tools inspect`: what a model file holds.
+//! `pianola inspect`: what a model file holds.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,22 +7,27 @@ use anyhow::Context;
 use clap::Args;
 use safetensors::SafeTensors;
 
+use crate::commands::inspect_piece;
 use crate::options::model_file::ModelFile;
 
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  tools inspect
-  tools inspect mine.safetensors")]
+  pianola inspect
+  pianola inspect mine.safetensors
+  pianola inspect piece.mid")]
 pub struct Options {
-    /// Model file, or any other safetensors file [default: the bundled model].
+    /// Model file, other .safetensors file or .mid file [default: the bundled model].
     file: Option<PathBuf>,
 }
 
 pub fn run(options: &Options) -> anyhow::Result<String> {
     let file = ModelFile::open(options.file.as_deref())?;
+    if inspect_piece::is_midi(file.bytes()) {
+        return inspect_piece::report(file.name(), file.bytes());
+    }
     let (_, header) = SafeTensors::read_metadata(file.bytes()).with_context(|| {
-        format!("{} is no safetensors file that can be read: `plot` shows .mid files", file.name())
+        format!("{} is neither a .safetensors file nor a .mid file", file.name())
     })?;
     let mut report = format!("{}: {} bytes\n", file.name(), file.bytes().len());
     for (key, value) in header.metadata().iter().flatten().collect::<BTreeMap<_, _>>() {

@@ -9,6 +9,8 @@ pub mod filter;
 pub mod flash;
 pub mod generate;
 pub mod inspect;
+mod inspect_piece;
+pub mod man;
 pub mod originality;
 pub mod play;
 pub mod plot;

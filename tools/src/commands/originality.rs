@@ -1,4 +1,4 @@
-//! `tools originality`: how much of some pieces stands in a corpus.
+//! `pianola originality`: how much of some pieces stands in a corpus.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -17,21 +17,21 @@ use crate::options::songs::{CorpusOptions, Piece, Places, read_pieces};
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  tools originality piece.mid --corpus songs
-  tools originality pieces --corpus songs --reference")]
+  pianola originality piece.mid --corpus songs
+  pianola originality pieces --corpus songs --reference")]
 pub struct Options {
-    /// Pieces to look at: .mid files, and folders of them.
+    /// Pieces: .mid files or folders of them.
     #[arg(value_name = "FILE|DIR", required_unless_present = "reference")]
     files: Vec<PathBuf>,
     #[command(flatten)]
     songs: CorpusOptions,
-    /// Songs of the corpus to search.
+    /// Set to search.
     #[arg(long, default_value = "train", value_name = "train|validation|test")]
     set: Set,
-    /// Which notes of each file to use: the first instrument's, or all.
+    /// Tracks to read from each file: the first instrument, or all.
     #[arg(long, default_value = "all", value_name = "first|all")]
     tracks: Tracks,
-    /// Measure the songs of the test set too: what real music of the same kind shares.
+    /// Also score the test set, as a baseline.
     #[arg(long)]
     reference: bool,
     /// Print JSON.

@@ -1,4 +1,4 @@
-//! `tools play`: music generated live, on an instrument.
+//! `pianola play`: music generated live, on an instrument.
 
 use std::fs::{self, File};
 use std::io::{self, IsTerminal};
@@ -32,30 +32,30 @@ use crate::options::source::Source;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  tools play --list
-  tools play --port Piano --temperature 0.9 --density 6
-  tools play --serial /dev/ttyAMA0")]
+  pianola play --list
+  pianola play --port Piano --temperature 0.9 --density 6
+  pianola play --serial /dev/ttyAMA0")]
 pub struct Options {
-    /// Port to play on: a part of its name, its number in the list, or the path of a device [default:
-    /// the only one, or, where the system has them, a virtual one that others connect to].
+    /// Output port: part of its name, its number in --list, or the path of a device [default: the only
+    /// port, or a virtual one].
     #[arg(long, value_name = "PORT")]
     port: Option<String>,
-    /// Serial line to play on, at MIDI's 31,250 baud, such as /dev/ttyAMA0.
+    /// Serial port for output at 31,250 baud, such as /dev/ttyAMA0.
     #[arg(long, value_name = "PATH", conflicts_with = "port")]
     serial: Option<PathBuf>,
-    /// List the ports.
+    /// List the MIDI ports.
     #[arg(long)]
     list: bool,
-    /// Port of someone to play with, named as for --port; it may be of the same instrument.
+    /// Input port of another player, named as for --port.
     #[arg(long, value_name = "PORT")]
     listen: Option<String>,
-    /// How to play with them.
+    /// How to play with the other player.
     #[arg(long, value_enum, default_value = "answer", requires = "listen")]
     mode: Mode,
-    /// Answer once no key has been held for so many seconds.
+    /// Seconds of silence after which Pianola answers.
     #[arg(long, default_value_t = 1.0, value_name = "S", requires = "listen")]
     gap: f64,
-    /// Pass what they play on to the port [default: on if it is of another instrument].
+    /// Pass the input on to the output [default: on if they are different instruments].
     #[arg(long, value_enum, requires = "listen")]
     echo: Option<Switch>,
     /// Channels to listen to, 1 to 16, such as 1,2 [default: all but 10, which has percussion].
@@ -69,7 +69,7 @@ pub struct Options {
     #[arg(long, value_name = "N[,N]", value_delimiter = ',', default_value = "1",
         value_parser = clap::value_parser!(u8).range(1..=16))]
     channel: Vec<u8>,
-    /// Record what was played into a .mid file, at the end.
+    /// Record the session to a .mid file.
     #[arg(long, value_name = "FILE.mid")]
     record: Option<PathBuf>,
     /// Disable the terminal view.
@@ -93,7 +93,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         return Ok(port::list());
     }
     options.check()?;
-    let seconds = options.source.seconds()?.unwrap_or(f64::INFINITY);
+    let seconds = options.source.seconds().unwrap_or(f64::INFINITY);
     let mut setup = options.setup()?;
     let sampling = options.source.controls.sampling()?;
     let port = match (&options.port, &options.serial) {

@@ -1,4 +1,4 @@
-//! `tools plot`: a picture of a piece, as a piano roll.
+//! `pianola plot`: a picture of a piece, as a piano roll.
 
 use std::path::PathBuf;
 
@@ -6,36 +6,36 @@ use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 use pianola_host::midi_file::Score;
 
-use crate::options::output::{ensure_apart, ensure_writable, write_picture};
+use crate::options::output::{self, ensure_apart, ensure_writable, verb, write_picture};
 use crate::options::songs::read_midi;
 use crate::picture::roll::{self, Coloring, View};
 
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  tools plot piece.mid
-  tools plot piece.mid --from 10 --to 30 --color tracks --out part.svg")]
+  pianola plot piece.mid
+  pianola plot piece.mid --from 10 --to 30 --color tracks --out part.svg")]
 pub struct Options {
-    /// Piece to draw.
+    /// .mid file to draw.
     #[arg(value_name = "FILE.mid")]
     file: PathBuf,
-    /// Picture to write, .png or .svg [default: FILE.png beside the piece].
-    #[arg(long, value_name = "FILE.png|FILE.svg")]
+    /// Picture to write, - for standard output [default: FILE.png beside the piece].
+    #[arg(long, value_name = "FILE.png|FILE.svg", value_parser = output::path)]
     out: Option<PathBuf>,
     /// Colour notes by velocity or by track.
     #[arg(long, value_enum, default_value_t = Color::Velocity)]
     color: Color,
-    /// Where in the piece the picture starts [default: at its first note].
+    /// Start, in seconds [default: the first note].
     #[arg(long, value_name = "S")]
     from: Option<f64>,
-    /// Where it ends [default: with the last note].
+    /// End, in seconds [default: the end of the last note].
     #[arg(long, value_name = "S")]
     to: Option<f64>,
-    /// Width of the picture, in pixels.
+    /// Width in pixels.
     #[arg(long, default_value_t = 1600, value_name = "PIXELS",
           value_parser = clap::value_parser!(u32).range(300..=MAX_PIXELS))]
     width: u32,
-    /// Height of the picture, in pixels [default: as many rows as it takes to be legible].
+    /// Height in pixels [default: from the length of the piece].
     #[arg(long, value_name = "PIXELS",
           value_parser = clap::value_parser!(u32).range(200..=MAX_PIXELS))]
     height: Option<u32>,
@@ -80,8 +80,9 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let (width, height) = (options.width, options.height);
     let view = View { score: &score, title: &title, coloring, from, to, width, height };
     let picture = roll::draw(&view)?;
+    let verb = verb(&out);
     write_picture(&out, &picture, &title)?;
-    Ok(format!("wrote {}\n", out.display()))
+    Ok(format!("{verb} {}\n", output::name(&out)))
 }
 
 /// Seconds of the first onset and of the last release; never the same.

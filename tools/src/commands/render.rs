@@ -1,4 +1,4 @@
-//! `tools render`: a piece as it sounds, into a `.wav` or `.ogg` file.
+//! `pianola render`: a piece as it sounds, into a `.wav` or `.ogg` file.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use pianola_host::midi_file::TimedNote;
 
-use crate::options::output::{ensure_apart, ensure_writable};
+use crate::options::output::{self, ensure_apart, ensure_writable, verb};
 use crate::options::songs::read_midi;
 use crate::sound::audio::Performance;
 use crate::sound::soundfont::{self, LoadedFont};
@@ -19,19 +19,19 @@ Every file has the same loudness, -18 LUFS as EBU R 128 measures it, so pieces o
 a limiter keeps peaks below -1 dBFS. Memory does not grow with the piece, which may last six hours.
 
 Examples:
-  tools render piece.mid
-  tools render piece.mid --soundfont piano.sf2 --out concert.wav")]
+  pianola render piece.mid
+  pianola render piece.mid --soundfont piano.sf2 --out concert.wav")]
 pub struct Options {
-    /// Piece to play.
+    /// .mid file to render.
     #[arg(value_name = "FILE.mid")]
     file: PathBuf,
-    /// Sound to write; .ogg takes a build with `--features ogg` [default: FILE.wav beside the piece].
-    #[arg(long, value_name = "FILE.wav|FILE.ogg")]
+    /// Audio file to write, - for standard output [default: FILE.wav beside the piece].
+    #[arg(long, value_name = "FILE.wav|FILE.ogg", value_parser = output::path)]
     out: Option<PathBuf>,
-    /// SoundFont to play it with [default: one that is installed, or else a plain piano tone].
+    /// SoundFont [default: an installed one, or else the built-in tone].
     #[arg(long, value_name = "FILE.sf2")]
     soundfont: Option<PathBuf>,
-    /// Play it with the plain piano tone, whatever is installed.
+    /// Use the built-in tone.
     #[arg(long, conflicts_with = "soundfont")]
     plain: bool,
 }
@@ -58,13 +58,14 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let mut performance =
         render(&strings::sounding(&score), soundfont.as_deref()).with_context(name)?;
     performance.progress = progress_bar(performance.samples);
+    let verb = verb(&out);
     write(&performance, &out)?;
     performance.progress.finish_and_clear();
     let with = match soundfont {
         Some(path) => path.display().to_string(),
         None => "a plain piano tone; --soundfont FILE.sf2 sounds better".into(),
     };
-    Ok(format!("wrote {}: {:.1} s, with {with}\n", out.display(), performance.seconds()))
+    Ok(format!("{verb} {}: {:.1} s, with {with}\n", output::name(&out), performance.seconds()))
 }
 
 /// What writes a file of the kind that its name says.

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-#[cfg(unix)]
 use crate::live::raw_port::{self, RawInput, RawOutput};
 use crate::live::system_port;
+#[cfg(unix)]
+use crate::program;
 
 /// Where messages go.
 pub trait Output: Send {
@@ -116,7 +117,10 @@ impl Port {
         ports.retain(contains);
         match &ports[..] {
             [port] => Ok(port.clone()),
-            [] => bail!("there is no port {wanted} here: `tools play --list` lists them"),
+            [] => bail!(
+                "there is no port {wanted} here: `{} play --list` lists them",
+                program::command()
+            ),
             _ => bail!("there are {} ports {wanted}: {}", ports.len(), listed(&ports)),
         }
     }
@@ -132,7 +136,11 @@ impl Port {
             [] => bail!(
                 "there is no MIDI port here: plug an instrument in, or name a serial line with \
                  --serial /dev/...{}",
-                if MORE.is_empty() { "" } else { "; `tools play --list` says what else there is" }
+                if MORE.is_empty() {
+                    String::new()
+                } else {
+                    format!("; `{} play --list` says what else there is", program::command())
+                }
             ),
             _ => bail!("choose a port with --port: {}", listed(&ports)),
         }

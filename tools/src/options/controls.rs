@@ -4,57 +4,56 @@ use anyhow::ensure;
 use clap::Args;
 use pianola_runtime::{Sampling, SamplingParams, Scale};
 
-use crate::options::named_scale::{NamedScale, named_note};
+use crate::options::named_scale::{NamedScale, Spelling};
 
 #[derive(Args)]
 // For a negative number, they say what is allowed.
-#[command(next_help_heading = "Controls", allow_negative_numbers = true)]
+#[command(next_help_heading = "Sampling", allow_negative_numbers = true)]
 pub struct Controls {
-    /// Below 1 the likely becomes likelier, above 1 the unlikely; 0 takes the likeliest.
+    /// Sampling temperature: below 1 more conservative, above 1 more random, 0 greedy.
     #[arg(long, default_value_t = 1.0, value_name = "T")]
     temperature: f32,
-    /// Temperature of pitches alone.
+    /// --temperature of pitches.
     #[arg(long, value_name = "T")]
     pitch_temperature: Option<f32>,
-    /// Temperature of steps and durations alone.
+    /// --temperature of inter-onset intervals and durations.
     #[arg(long, value_name = "T")]
     time_temperature: Option<f32>,
-    /// Temperature of velocities alone.
+    /// --temperature of velocities.
     #[arg(long, value_name = "T")]
     velocity_temperature: Option<f32>,
-    /// Draw only among the N likeliest pitches; 0 for all.
+    /// Top-k sampling of pitches; 0 for no limit.
     #[arg(long, default_value_t = 0, value_name = "N")]
     top_k: u16,
-    /// Draw only among the likeliest choices that have this much probability together.
+    /// Nucleus (top-p) sampling.
     #[arg(long, default_value_t = 1.0, value_name = "P")]
     top_p: f32,
-    /// --top-p of pitches alone.
+    /// --top-p of pitches.
     #[arg(long, value_name = "P")]
     pitch_top_p: Option<f32>,
-    /// --top-p of steps and durations alone.
+    /// --top-p of inter-onset intervals and durations.
     #[arg(long, value_name = "P")]
     time_top_p: Option<f32>,
-    /// --top-p of velocities alone.
+    /// --top-p of velocities.
     #[arg(long, value_name = "P")]
     velocity_top_p: Option<f32>,
-    /// Notes a second to aim at, 0.1 to 100 [default: as the model means, held near the pace of most songs; melodies
-    /// and pieces of limited polyphony may be slower].
-    #[arg(long, value_name = "N")]
+    /// Notes per second to aim at, 0.1 to 100 [default: the model's own].
+    #[arg(long, value_name = "N", help_heading = "Music")]
     density: Option<f32>,
-    /// Lowest and highest pitch, such as 36 84 or C2 C6: middle C is 60 or C4.
-    #[arg(long, num_args = 2, value_names = ["LOW", "HIGH"], value_parser = pitch)]
+    /// Lowest and highest pitch, such as 36 84 or C2 C6; middle C is 60 or C4 [default: 21 108, a piano].
+    #[arg(long, num_args = 2, help_heading = "Music", value_names = ["LOW", "HIGH"], value_parser = pitch)]
     register: Option<Vec<u8>>,
-    /// Stay in a scale, such as c-major, f#-minor or bb-pentatonic.
-    #[arg(long, value_name = "SCALE")]
+    /// Scale: a root and major, minor, harmonic-minor, melodic-minor, dorian and other modes, pentatonic or
+    /// blues, such as f#-minor; German and French names too.
+    #[arg(long, value_name = "SCALE", help_heading = "Music")]
     scale: Option<NamedScale>,
-    /// Most pitches that sound at once.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    /// Most notes that sound at once; notes are cut where the next one needs their voice.
+    #[arg(long, value_name = "N", help_heading = "Music", value_parser = clap::value_parser!(u8).range(1..))]
     polyphony: Option<u8>,
-    /// Let the music go round in circles.
+    /// Disable the repetition guard.
     #[arg(long)]
     no_loop_guard: bool,
-    /// Let the music stray: to one end of the keyboard, to a pace faster or slower than that of most songs, or
-    /// for long to another loudness than at its start.
+    /// Disable the drift guard of register, pace and loudness.
     #[arg(long)]
     no_drift_guard: bool,
 }
@@ -63,7 +62,7 @@ pub struct Controls {
 fn pitch(text: &str) -> Result<u8, String> {
     let named = || {
         let name = text.to_lowercase();
-        let (above, octave) = named_note(&name)?;
+        let (above, octave) = Spelling::English.note(&name)?;
         let octave: i32 = octave.parse().ok().filter(|octave| (-1..10).contains(octave))?;
         u8::try_from(12 * (octave + 1) + above).ok()
     };
@@ -88,7 +87,7 @@ impl Controls {
         ensure!(sensible, "--density must be from 0.1 to 100 notes a second");
         let (lowest, highest) = match self.register.as_deref() {
             Some(&[lowest, highest]) => (lowest, highest),
-            _ => (0, 127),
+            _ => (Sampling::default().lowest, Sampling::default().highest),
         };
         ensure!(lowest <= highest, "--register {lowest} {highest}: the lowest pitch comes first");
         let scale = self.scale.map_or(Scale::CHROMATIC, |NamedScale(scale)| scale);

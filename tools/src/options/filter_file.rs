@@ -1,19 +1,21 @@
-//! What keeps a generator from its training songs, as options of the command line.
+//! Originality filters, as options of the command line.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use pianola_runtime::guard::Filter;
+use pianola_runtime::guard::{Filter, FilterError};
+
+use crate::program;
 
 #[derive(Args)]
-#[command(next_help_heading = "Controls")]
+#[command(next_help_heading = "Sampling")]
 pub struct Originality {
-    /// Never play N notes in a row that stand in the training songs, up to transposition and tempo.
+    /// Never play N notes in a row that occur in the training songs, in any key or tempo.
     #[arg(long, value_name = "N")]
     original: Option<usize>,
-    /// What knows the training songs, made by `tools filter` [default: that of the bundled model].
+    /// Originality filter file [default: the bundled one].
     #[arg(long, value_name = "FILE", requires = "original")]
     filter: Option<PathBuf>,
 }
@@ -36,8 +38,9 @@ impl Originality {
             None => {
                 ensure!(
                     model.is_none(),
-                    "--original with --model needs --filter: `tools filter` makes it from the \
-                     training songs; models/expressive.filter is that of the bundled models"
+                    "--original with --model needs --filter: `{} filter` makes it from the training songs; \
+                     models/expressive.filter is that of the bundled models",
+                    program::command()
                 );
                 Bytes::Bundled
             }
@@ -46,7 +49,7 @@ impl Originality {
     }
 }
 
-/// The file of an originality filter, and how long the passages are that it is to keep from.
+/// The file of an originality filter, and the length of the passages to block.
 pub struct FilterFile {
     bytes: Bytes,
     notes: usize,
@@ -58,13 +61,21 @@ enum Bytes {
 }
 
 impl FilterFile {
-    /// The filter, if it keeps from passages of so many notes.
+    /// The filter, if it knows passages of that length.
     pub fn filter(&self) -> anyhow::Result<Filter<'_>> {
         let (bytes, name) = match &self.bytes {
             Bytes::Bundled => (BUNDLED, "the bundled filter"),
             Bytes::Read { bytes, name } => (bytes.as_slice(), name.as_str()),
         };
-        let filter = Filter::from_bytes(bytes).with_context(|| name.to_string())?;
+        let filter = Filter::from_bytes(bytes).map_err(|error| {
+            let made = match error {
+                FilterError::NotAFilter => {
+                    format!("; `{} filter` makes one from a corpus", program::command())
+                }
+                _ => String::new(),
+            };
+            anyhow::anyhow!("{name}: {error}{made}")
+        })?;
         let (notes, known) = (self.notes, filter.notes());
         ensure!(
             notes >= known,

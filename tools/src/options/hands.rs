@@ -1,12 +1,12 @@
-//! Whose notes to make up, as an option of the command line.
+//! Which hands to compose for, as an option of the command line.
 
 use clap::{Args, ValueEnum};
 use pianola_runtime::vocabulary::Hands;
 
 #[derive(Args)]
 pub struct WhichHands {
-    /// Whose notes to make up: a piece for both hands, or a melody for the right alone.
-    #[arg(long, value_enum, default_value_t, help_heading = "Controls")]
+    /// Hands to compose for: `right` gives a melody.
+    #[arg(long, value_enum, default_value_t, help_heading = "Music")]
     hands: Named,
 }
 

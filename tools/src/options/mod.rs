@@ -7,5 +7,7 @@ pub mod model_file;
 pub mod named_scale;
 pub mod output;
 pub mod primer;
+pub mod recipe;
 pub mod songs;
 pub mod source;
+pub mod time;

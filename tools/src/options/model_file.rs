@@ -7,6 +7,8 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use pianola_runtime::{Model, ModelError};
 
+use crate::program;
+
 /// The bundled model, for those who only want to listen; on a boundary of cache lines, where kernels
 /// read it fastest.
 static BUNDLED: &Aligned<[u8]> =
@@ -68,7 +70,8 @@ impl ModelFile {
         let name = path.display().to_string();
         ensure!(
             !path.is_dir(),
-            "{name} is a folder; `tools export {name}` makes a model file of a run"
+            "{name} is a folder; `{} export {name}` makes a model file of a run",
+            program::command()
         );
         let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
         let length = file.metadata().map_or(0, |about| about.len());
@@ -101,7 +104,13 @@ impl ModelFile {
 
     /// Says which file was refused and why.
     pub fn refused(&self, error: ModelError) -> anyhow::Error {
-        anyhow::Error::new(error).context(self.name().to_string())
+        let export = match error {
+            ModelError::NotAModel => {
+                format!("; `{} export` makes one from a trained run", program::command())
+            }
+            _ => String::new(),
+        };
+        anyhow::anyhow!("{}: {error}{export}", self.name())
     }
 }
 

@@ -1,15 +1,33 @@
-//! Files to be written: what is wrong with their names is said before anything is made for them.
+//! Files to be written: problems with their names are reported before any work is done for them.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, ensure};
-use pianola_host::files::write_whole;
+use pianola_host::files::{self, STANDARD_OUTPUT, write_whole};
 use pianola_picture::canvas::Picture;
 
-/// Refuses what cannot be written: a folder, a file in a folder that is not there, and one whose name ends
-/// in none of `endings`, if there are any. Returns the ending, in lower case.
+/// Reads the path of an output, where `-` means standard output.
+pub fn path(text: &str) -> Result<PathBuf, std::convert::Infallible> {
+    Ok(if text == "-" { STANDARD_OUTPUT.into() } else { text.into() })
+}
+
+/// Refuses what cannot be written: a folder, a read-only file, a file in a folder that does not exist, and one
+/// whose name has none of the extensions `endings`, if there are any. Returns the extension in lower
+/// case; that of standard output, of a pipe or a device is the first.
 pub fn ensure_writable(out: &Path, endings: &[&str]) -> anyhow::Result<String> {
+    if files::is_standard_output(out) {
+        STANDARD_OUTPUT_TAKEN.store(true, Ordering::Relaxed);
+    }
     let name = out.display();
+    let ending = out.extension().unwrap_or_default().to_ascii_lowercase();
+    let ending = ending.to_string_lossy().into_owned();
+    let known = endings.is_empty() || endings.contains(&ending.as_str());
+    if files::is_stream(out) {
+        let first = endings.first().map_or(String::new(), ToString::to_string);
+        return Ok(if known { ending } else { first });
+    }
     let kinds: Vec<String> = endings.iter().map(|ending| format!(".{ending}")).collect();
     let kinds = kinds.join(" or ");
     let a_file = if endings.is_empty() { "a file".into() } else { format!("a {kinds} file") };
@@ -18,10 +36,9 @@ pub fn ensure_writable(out: &Path, endings: &[&str]) -> anyhow::Result<String> {
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
         anyhow::bail!("cannot write {name}: there is no folder {}", folder.display());
     }
-    let ending = out.extension().unwrap_or_default().to_ascii_lowercase();
-    let ending = ending.to_string_lossy().into_owned();
-    let known = endings.is_empty() || endings.contains(&ending.as_str());
-    ensure!(known, "cannot write {name}: let its name end in {kinds}");
+    ensure!(known, "cannot write {name}: its name must end in {kinds}");
+    let read_only = out.metadata().is_ok_and(|there| there.permissions().readonly());
+    ensure!(!read_only, "cannot write {name}: the file is read-only; name another file");
     Ok(ending)
 }
 
@@ -37,5 +54,67 @@ pub fn ensure_apart(out: &Path, input: &Path) -> anyhow::Result<()> {
 pub fn write_picture(out: &Path, picture: &Picture, title: &str) -> anyhow::Result<()> {
     let svg = out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("svg"));
     let bytes = picture.encode(if svg { "svg" } else { "png" }, title)?;
-    write_whole(out, &bytes).with_context(|| format!("cannot write {}", out.display()))
+    write_whole(out, &bytes).with_context(|| format!("cannot write {}", name(out)))
+}
+
+/// What is about to happen to a file: "wrote", or "replaced" where there is one.
+pub fn verb(out: &Path) -> &'static str {
+    if out.is_file() && !files::is_stream(out) { "replaced" } else { "wrote" }
+}
+
+/// How a report names an output.
+pub fn name(out: &Path) -> String {
+    if files::is_standard_output(out) {
+        "standard output".into()
+    } else {
+        out.display().to_string()
+    }
+}
+
+/// Whether a file goes to standard output, so that nothing else may.
+pub fn takes_standard_output() -> bool {
+    STANDARD_OUTPUT_TAKEN.load(Ordering::Relaxed)
+}
+
+/// Standard output belongs to the process, and so does this.
+static STANDARD_OUTPUT_TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// From now on, a signal that ends this program removes its temporary files first.
+#[cfg(unix)]
+pub fn clean_up_at_signals() -> io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::iterator::Signals;
+    use signal_hook::low_level::emulate_default_handler;
+
+    let ignored = ignored_signals();
+    // What the parent had this program ignore, as `nohup` does, stays ignored.
+    let handled =
+        [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
+    let mut signals = Signals::new(handled)?;
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            let _no_new_ones = files::remove_temporaries();
+            let _ = emulate_default_handler(signal);
+        }
+    });
+    Ok(())
+}
+
+/// The signals that this process ignores, as a mask of which bit 0 is signal 1; none where the system does not
+/// tell.
+#[cfg(unix)]
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+/// From now on, Ctrl-C removes the temporary files of this program before it ends.
+#[cfg(not(unix))]
+pub fn clean_up_at_signals() -> io::Result<()> {
+    let interrupted = || {
+        let _no_new_ones = files::remove_temporaries();
+        std::process::exit(130);
+    };
+    ctrlc::set_handler(interrupted).map_err(io::Error::other)
 }

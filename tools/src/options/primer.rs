@@ -9,17 +9,23 @@ use pianola_runtime::vocabulary::Hands;
 use pianola_runtime::{Model, Note};
 
 use crate::options::songs::read_midi;
+use crate::options::time;
+use crate::picture::roll::clock;
+use crate::program::say;
 
 #[derive(Args)]
+#[command(next_help_heading = "Music")]
 pub struct Primer {
-    /// Go on from the notes of a .mid file, which open the piece; where one hand is to play, those of the
-    /// first instrument.
+    /// Continue a .mid file from its end; with `--hands right`, its first instrument.
     #[arg(long, value_name = "FILE.mid")]
     prime: Option<PathBuf>,
-    /// Notes to take from the start of that file.
-    #[arg(long, default_value_t = 64, value_name = "N", requires = "prime",
+    /// Use only the last N notes of --prime.
+    #[arg(long, value_name = "N", requires = "prime",
           value_parser = clap::value_parser!(u64).range(1..))]
-    prime_notes: u64,
+    prime_notes: Option<u64>,
+    /// Use only the notes of --prime from this time on, in seconds or as 1:30 after its first note.
+    #[arg(long, value_name = "TIME", requires = "prime", value_parser = time::seconds)]
+    prime_from: Option<f64>,
 }
 
 impl Primer {
@@ -28,19 +34,57 @@ impl Primer {
         self.prime.as_ref()
     }
 
-    /// The notes, as the model hears them; none without a file.
+    /// The notes, as the model observes them; none without a file. Says which they are.
     pub fn read(&self, model: &Model, hands: Hands) -> anyhow::Result<Vec<Note>> {
         let Some(path) = &self.prime else { return Ok(Vec::new()) };
         let both = model.is_expressive() && hands == Hands::Both;
         let tracks = if both { Tracks::All } else { Tracks::First };
         let file = read_midi(path)?;
-        let name = || path.display().to_string();
-        let view = |tracks| file.notes(tracks, Endings::AsPlayed).with_context(name);
-        let notes = view(tracks)?;
-        if hands == Hands::Right && notes.len() == view(Tracks::All)?.len() {
-            eprintln!("note: {} has one instrument, which opens the melody whole", path.display());
+        let view = |tracks| {
+            let timed = file.notes(tracks, Endings::AsPlayed);
+            timed.with_context(|| path.display().to_string())
+        };
+        let all = midi_file::to_relative(&view(tracks)?);
+        if hands == Hands::Right && all.len() == view(Tracks::All)?.len() {
+            say(&format!("note: {} has one instrument; all of it is used", path.display()));
         }
-        let notes = midi_file::to_relative(&notes).into_iter().take(self.prime_notes as usize);
-        Ok(notes.map(Note::playable).collect())
+        let mut notes = self.part(&all).to_vec();
+        anyhow::ensure!(!notes.is_empty(), "{}: no notes after --prime-from", path.display());
+        if let Some(first) = notes.first_mut() {
+            first.step = 0.0; // a piece starts with its first note
+        }
+        let notes: Vec<Note> = notes.into_iter().map(Note::playable).collect();
+        let count = match (notes.len(), all.len()) {
+            (1, 1) => "its only note".into(),
+            (used, whole) if used == whole => format!("all {whole} notes"),
+            (1, whole) => format!("the last of {whole} notes"),
+            (used, whole) => format!("the last {used} of {whole} notes"),
+        };
+        let seconds = length(&notes);
+        let length = clock(seconds, 1.0, seconds);
+        say(&format!("continuing {}: heard {count}, {length}", path.display()));
+        Ok(notes)
     }
+
+    /// The notes that are asked for.
+    fn part<'a>(&self, notes: &'a [Note]) -> &'a [Note] {
+        let mut onset = 0.0;
+        let before = notes.iter().take_while(|note| {
+            onset += f64::from(note.step);
+            self.prime_from.is_some_and(|from| onset < from)
+        });
+        let from = before.count();
+        let last = self.prime_notes.map_or(notes.len(), |notes| notes as usize);
+        let start = from.max(notes.len().saturating_sub(last));
+        notes.get(start..).unwrap_or_default()
+    }
+}
+
+/// Seconds from the first onset to the last release.
+pub fn length(piece: &[Note]) -> f64 {
+    let mut onset = 0.0;
+    piece.iter().fold(0.0, |end, note| {
+        onset += f64::from(note.step);
+        f64::max(end, onset + f64::from(note.duration))
+    })
 }

@@ -16,7 +16,7 @@ pub struct CorpusOptions {
     /// Folder of MIDI files: .mid, .midi, .kar and .rmi, also as .gz.
     #[arg(long, value_name = "DIR")]
     pub corpus: PathBuf,
-    /// Tab-separated file with the columns `split` and `file` [default: a random split].
+    /// Split file: tab-separated columns `split` and `file` [default: a random split].
     #[arg(long, value_name = "FILE")]
     pub split: Option<PathBuf>,
     /// Seed of the random split.

@@ -1,4 +1,4 @@
-//! Sampled pieces beside real ones: the report that `tools compare` prints.
+//! Sampled pieces beside real ones: the report that `pianola compare` prints.
 //!
 //! After Yang and Lerch (2020), a measure is compared by distances: between each two real pieces,
 //! and between each sampled and each real piece. If the sampled pieces are like the real ones, both

@@ -1,0 +1,306 @@
+//! Writing composed pieces as MIDI files for notation programs and sequencers.
+//!
+//! A piece is a format 1 file: a track with title, tempo and provenance, then a track for each hand, on
+//! channels 1 and 2. A tick is a millisecond whatever the tempo, so that times do not depend on it.
+
+use midly::{Format, Header, MetaMessage, MidiMessage, Smf, Timing, TrackEvent, TrackEventKind};
+use pianola_runtime::Note;
+use pianola_runtime::vocabulary::Hands;
+
+use crate::midi_file::to_absolute;
+
+/// A composed piece, and what its file says about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Sheet<'a> {
+    /// The notes, each relative to the one before it.
+    pub notes: &'a [Note],
+    /// The hands that play them.
+    pub hands: Hands,
+    /// Title of the piece.
+    pub title: &'a str,
+    /// How the piece was composed, as a text event.
+    pub provenance: &'a str,
+}
+
+/// What the text event of a composed piece begins with.
+pub const PROVENANCE: &str = "Pianola ";
+
+/// Milliseconds of a quarter note where a piece has no pulse: 120 quarter notes a minute.
+const DEFAULT_QUARTER: u16 = 500;
+
+/// Milliseconds of a quarter note of a piece with a pulse: from 60 to 120 quarter notes a minute. It
+/// is one octave, so each pulse has one tempo.
+const QUARTERS: std::ops::Range<f64> = 500.0..1000.0;
+
+/// Most ticks between two events, in 28 bits: three days. A longer rest is cut.
+const MAX_DELTA: u64 = (1 << 28) - 1;
+
+/// A note in milliseconds from the start of the piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Placed {
+    start: u64,
+    end: u64,
+    pitch: u8,
+    velocity: u8,
+}
+
+/// Writes a piece.
+///
+/// Every note sounds for at least a millisecond and every note-on has its note-off; a note still sounding
+/// when its pitch is struck again is released at that moment. All tracks end a millisecond after the
+/// last release.
+///
+/// The tempo is that of the piece's [pulse](quarter), or else 120 quarter notes a minute. A piece for both
+/// hands is [split](split_points) at a pitch that follows the music.
+pub fn write(sheet: &Sheet) -> Vec<u8> {
+    let quarter = quarter(sheet.notes).unwrap_or(DEFAULT_QUARTER);
+    let notes = place(sheet.notes);
+    let end = notes.iter().map(|note| note.end).max().map_or(0, |end| end + 1);
+    let tempo = u32::from(quarter) * 1000;
+    let mut tracks = vec![track(
+        sheet.title,
+        end,
+        vec![
+            (0, TrackEventKind::Meta(MetaMessage::Tempo(tempo.into()))),
+            (0, TrackEventKind::Meta(MetaMessage::Text(sheet.provenance.as_bytes()))),
+        ],
+    )];
+    if sheet.hands == Hands::Right {
+        tracks.push(track("Right hand", end, events(&notes, 0)));
+    } else {
+        let split = notes.iter().zip(split_points(&notes));
+        let (right, left): (Vec<_>, Vec<_>) = split.partition(|(note, split)| note.pitch >= *split);
+        for (channel, (name, hand)) in (0..).zip([("Right hand", right), ("Left hand", left)]) {
+            let hand: Vec<Placed> = hand.into_iter().map(|(note, _)| *note).collect();
+            tracks.push(track(name, end, events(&hand, channel)));
+        }
+    }
+    let header = Header::new(Format::Parallel, Timing::Metrical(quarter.into()));
+    let mut bytes = Vec::new();
+    // Writing to a Vec fails only for a track of 4 GiB; a piece that long ends there.
+    let written = Smf { header, tracks }.write(&mut bytes);
+    debug_assert!(written.is_ok());
+    bytes
+}
+
+/// The provenance of a composed piece; `None` of other files.
+pub fn provenance(bytes: &[u8]) -> Option<String> {
+    let (_, tracks) = midly::parse(bytes).ok()?;
+    let texts = tracks.flatten().flatten().flatten().filter_map(|event| match event.kind {
+        TrackEventKind::Meta(MetaMessage::Text(text)) => String::from_utf8(text.to_vec()).ok(),
+        _ => None,
+    });
+    texts.into_iter().find(|text| text.starts_with(PROVENANCE))
+}
+
+/// Milliseconds of a quarter note, if the piece has a pulse.
+///
+/// The pulse is the most frequent inter-onset interval of 60 ms and more, to the millisecond. The piece has
+/// one if a quarter of those intervals are the pulse, its half or its double, within 2 ms. A quarter note
+/// is the pulse times the power of two that lies in [`QUARTERS`].
+fn quarter(notes: &[Note]) -> Option<u16> {
+    let mut counts = std::collections::BTreeMap::<u64, usize>::new();
+    for note in notes {
+        let milliseconds = (f64::from(note.step) * 1e3).round() as u64;
+        if milliseconds >= 60 {
+            *counts.entry(milliseconds).or_default() += 1;
+        }
+    }
+    // Of several as frequent, the shortest.
+    let (&pulse, _) = counts.iter().rev().max_by_key(|(_, count)| **count)?;
+    let total: usize = counts.values().sum();
+    let near =
+        |interval: u64| [pulse, 2 * pulse, pulse / 2].iter().any(|p| p.abs_diff(interval) <= 2);
+    let regular: usize =
+        counts.iter().filter(|(interval, _)| near(**interval)).map(|(_, count)| count).sum();
+    if 4 * regular < total || total < 4 {
+        return None;
+    }
+    let mut quarter = pulse as f64;
+    while quarter >= QUARTERS.end {
+        quarter /= 2.0;
+    }
+    while quarter < QUARTERS.start {
+        quarter *= 2.0;
+    }
+    Some(quarter.round() as u16)
+}
+
+/// Places notes in milliseconds, without two that overlap at one pitch.
+fn place(notes: &[Note]) -> Vec<Placed> {
+    let playable: Vec<Note> = notes.iter().map(|note| note.playable()).collect();
+    let tick = |seconds: f64| (seconds * 1e3).round() as u64;
+    let mut placed: Vec<Placed> = Vec::with_capacity(notes.len());
+    let mut last_of_pitch = [None; 128];
+    for note in to_absolute(&playable) {
+        let (start, pitch) = (tick(note.start), note.pitch.min(127));
+        let end = tick(note.end).max(start.saturating_add(1));
+        let velocity = note.velocity.clamp(1, 127);
+        let slot = &mut last_of_pitch[usize::from(pitch)];
+        if let Some(last) = slot.and_then(|last: usize| placed.get_mut(last)) {
+            if last.start == start {
+                // Struck twice at once: one key, the longer of the two.
+                last.end = last.end.max(end);
+                last.velocity = last.velocity.max(velocity);
+                continue;
+            }
+            last.end = last.end.min(start);
+        }
+        *slot = Some(placed.len());
+        placed.push(Placed { start, end, pitch, velocity });
+    }
+    placed
+}
+
+/// How far around a note the split point looks, in milliseconds.
+const AROUND: u64 = 2000;
+
+/// Lowest and highest split point: E3 and G#4.
+const SPLITS: std::ops::RangeInclusive<u8> = 52..=68;
+
+/// For each note, the lowest pitch of the right hand: the middle between the lowest and the highest pitch
+/// that start within two seconds of it, but within [`SPLITS`]. Notes are sorted by onset.
+fn split_points(notes: &[Placed]) -> Vec<u8> {
+    let (mut first, mut after) = (0, 0);
+    notes
+        .iter()
+        .map(|note| {
+            while notes.get(first).is_some_and(|early| early.start + AROUND < note.start) {
+                first += 1;
+            }
+            while notes.get(after).is_some_and(|late| late.start <= note.start + AROUND) {
+                after += 1;
+            }
+            let pitches = notes.get(first..after).unwrap_or_default().iter().map(|note| note.pitch);
+            let (low, high) = pitches
+                .fold((127, 0), |(low, high): (u8, u8), pitch| (low.min(pitch), high.max(pitch)));
+            let middle = (u16::from(low) + u16::from(high)).div_ceil(2) as u8;
+            middle.clamp(*SPLITS.start(), *SPLITS.end())
+        })
+        .collect()
+}
+
+/// The messages of a hand, each at its tick; ends come before starts.
+fn events(notes: &[Placed], channel: u8) -> Vec<(u64, TrackEventKind<'static>)> {
+    let midi = |message| TrackEventKind::Midi { channel: channel.into(), message };
+    let mut strokes: Vec<(u64, bool, u8, u8)> = notes
+        .iter()
+        .flat_map(|note| {
+            [(note.start, true, note.pitch, note.velocity), (note.end, false, note.pitch, 0)]
+        })
+        .collect();
+    strokes.sort_unstable();
+    let strokes = strokes.into_iter().map(|(tick, on, pitch, velocity)| {
+        let (key, vel) = (pitch.into(), velocity.into());
+        let off = MidiMessage::NoteOff { key, vel };
+        (tick, midi(if on { MidiMessage::NoteOn { key, vel } } else { off }))
+    });
+    let piano = (0, midi(MidiMessage::ProgramChange { program: 0.into() }));
+    [piano].into_iter().chain(strokes).collect()
+}
+
+/// A track with a name that ends at a tick.
+fn track<'a>(
+    name: &'a str,
+    end: u64,
+    events: Vec<(u64, TrackEventKind<'a>)>,
+) -> Vec<TrackEvent<'a>> {
+    let name = (0, TrackEventKind::Meta(MetaMessage::TrackName(name.as_bytes())));
+    let end = (end, TrackEventKind::Meta(MetaMessage::EndOfTrack));
+    let mut now = 0;
+    [name]
+        .into_iter()
+        .chain(events)
+        .chain([end])
+        .map(|(tick, kind)| {
+            let delta = (tick.saturating_sub(now).min(MAX_DELTA) as u32).into();
+            now = tick;
+            TrackEvent { delta, kind }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::midi_file::{self, Tracks, read, read_score};
+    use proptest::prelude::*;
+
+    fn sheet(notes: &[Note], hands: Hands) -> Vec<u8> {
+        write(&Sheet { notes, hands, title: "a title", provenance: "Pianola 1; seed 2" })
+    }
+
+    fn note() -> impl Strategy<Value = Note> {
+        let times = prop_oneof![Just(0f32), 0f32..2.0, 0f32..15.0];
+        (0u8..128, 0u8..128, times.clone(), times)
+            .prop_map(|(pitch, velocity, step, duration)| Note { pitch, velocity, step, duration })
+    }
+
+    fn milliseconds(bytes: &[u8]) -> Vec<(u64, u64, u8, u8)> {
+        let notes = read(bytes, Tracks::All).unwrap_or_default();
+        let tick = |seconds: f64| (seconds * 1e3).round() as u64;
+        let notes = notes.iter();
+        notes.map(|n| (tick(n.start), tick(n.end), n.pitch, n.velocity)).collect()
+    }
+
+    proptest! {
+        /// The notes are those of a file of one track.
+        #[test]
+        fn hands_and_tempo_change_no_note(notes in proptest::collection::vec(note(), 1..60)) {
+            let expected = milliseconds(&midi_file::write(&notes));
+            for hands in [Hands::Both, Hands::Right] {
+                prop_assert_eq!(&milliseconds(&sheet(&notes, hands)), &expected);
+            }
+        }
+    }
+
+    fn steady(step: f32, count: usize) -> Vec<Note> {
+        vec![Note { pitch: 60, velocity: 80, step, duration: 0.1 }; count]
+    }
+
+    #[test]
+    fn the_tempo_is_the_pulse() {
+        assert_eq!(quarter(&steady(0.3, 20)), Some(600));
+        assert_eq!(quarter(&steady(0.15, 20)), Some(600));
+        assert_eq!(quarter(&steady(1.0, 20)), Some(500));
+        let irregular: Vec<Note> =
+            (1..40).flat_map(|step| steady(0.05 + 0.023 * step as f32, 1)).collect();
+        assert_eq!(quarter(&irregular), None);
+        assert_eq!(quarter(&steady(0.0, 20)), None);
+        assert_eq!(quarter(&[]), None);
+    }
+
+    #[test]
+    fn each_hand_has_a_track_and_all_end_after_the_last_release() {
+        let at = |pitch, step| Note { pitch, velocity: 80, step, duration: 1.0 };
+        let notes = [at(40, 0.0), at(76, 0.0), at(47, 0.5), at(72, 0.0)];
+        let bytes = sheet(&notes, Hands::Both);
+        let Ok(score) = read_score(&bytes) else { panic!("no score") };
+        let hands: Vec<(&str, Vec<u8>)> = score
+            .instruments
+            .iter()
+            .map(|hand| (hand.name.as_str(), hand.notes.iter().map(|note| note.pitch).collect()))
+            .collect();
+        assert_eq!(hands, [("Right hand", vec![76, 72]), ("Left hand", vec![40, 47])]);
+        let Ok(smf) = Smf::parse(&bytes) else { panic!("no file") };
+        assert_eq!(smf.header.format, Format::Parallel);
+        for track in &smf.tracks {
+            let length: u32 = track.iter().map(|event| event.delta.as_int()).sum();
+            assert_eq!(length, 1501);
+        }
+        assert_eq!(provenance(&bytes).as_deref(), Some("Pianola 1; seed 2"));
+        assert_eq!(provenance(&midi_file::write(&notes)), None);
+        assert_eq!(provenance(b"MThd"), None);
+    }
+
+    /// High and low melodies stay in one hand.
+    #[test]
+    fn the_split_follows_the_music_between_limits() {
+        let placed = |pitches: [u8; 3]| {
+            place(&pitches.map(|pitch| Note { pitch, velocity: 80, step: 0.3, duration: 0.2 }))
+        };
+        assert_eq!(split_points(&placed([90, 95, 92])), [68; 3]);
+        assert_eq!(split_points(&placed([30, 35, 32])), [52; 3]);
+        assert_eq!(split_points(&placed([40, 80, 60])), [60; 3]);
+    }
+}

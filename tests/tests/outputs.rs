@@ -1,0 +1,195 @@
+//! Where output goes: standard output, pipes, links and files that are there already.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used)]
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use pianola_host::midi_file::{Tracks, read, read_score};
+use pianola_tests::{refuse, root, run, succeed, tools};
+use tempfile::tempdir;
+
+/// Runs a line of shell in a folder, with the program as `$1`.
+fn sh(line: &str, folder: &Path) -> Command {
+    let mut sh = Command::new("sh");
+    sh.args(["-c", line, "sh"]).arg(tools().get_program()).current_dir(folder);
+    sh
+}
+
+/// Composes a short piece into a file.
+fn compose(out: &str, folder: &Path) -> String {
+    succeed(
+        tools().args(["generate", "--notes", "5", "--seed", "1", "--out", out]).current_dir(folder),
+    )
+}
+
+fn is_piece(bytes: &[u8]) -> bool {
+    read(bytes, Tracks::All).is_ok_and(|notes| notes.len() == 5)
+}
+
+/// The names in a folder.
+fn names(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn standard_output_takes_the_piece_and_nothing_else() {
+    let folder = tempdir().unwrap();
+    for out in ["-", "/dev/stdout", "/dev/fd/1"] {
+        let output = run(tools().args(["generate", "--notes", "5", "--seed", "1", "--out", out]));
+        assert!(output.status.success() && is_piece(&output.stdout), "{out}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("standard output"), "{out}");
+    }
+    let generate = "\"$1\" generate --notes 5 --seed 1 --out";
+    succeed(&mut sh(
+        &format!("{generate} - > a; echo old > b; {generate} /dev/stdout >> b"),
+        folder.path(),
+    ));
+    let at = |name: &str| fs::read(folder.path().join(name)).unwrap();
+    assert!(is_piece(&at("a")));
+    assert!(at("b").strip_prefix(b"old\n").is_some_and(is_piece));
+    succeed(&mut sh(
+        &format!("{generate} a.mid; \"$1\" plot a.mid --out - > a.png"),
+        folder.path(),
+    ));
+    assert!(at("a.png").starts_with(b"\x89PNG"));
+    let model = root().join("tests/golden/expressive-small.safetensors");
+    let output = run(tools().arg("export").arg(model).args(["--out", "-"]));
+    assert!(output.status.success());
+    assert!(pianola_runtime::Model::from_bytes(&output.stdout).is_ok());
+}
+
+#[test]
+fn a_pipe_with_a_name_is_written_to() {
+    let folder = tempdir().unwrap();
+    let line = "mkfifo pipe.mid && (cat pipe.mid > got &) && \
+                \"$1\" generate --notes 5 --seed 1 --out pipe.mid && test -p pipe.mid && sleep 0.3";
+    succeed(&mut sh(line, folder.path()));
+    assert!(is_piece(&fs::read(folder.path().join("got")).unwrap()));
+}
+
+#[test]
+fn a_file_keeps_its_mode_owner_and_other_names() {
+    let folder = tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    assert!(compose("new.mid", folder.path()).starts_with("wrote new.mid: 5 notes"));
+    fs::write(at("old.mid"), "old and much longer than that\n".repeat(100)).unwrap();
+    fs::set_permissions(at("old.mid"), Permissions::from_mode(0o640)).unwrap();
+    assert!(compose("old.mid", folder.path()).starts_with("replaced old.mid: 5 notes"));
+    let there = fs::metadata(at("old.mid")).unwrap();
+    assert_eq!(there.mode() & 0o777, 0o640);
+    assert_eq!(fs::read(at("old.mid")).unwrap(), fs::read(at("new.mid")).unwrap());
+    // Who may give files away must not: the owner stays.
+    if std::os::unix::fs::chown(at("old.mid"), Some(1234), Some(1234)).is_ok() {
+        compose("old.mid", folder.path());
+        let there = fs::metadata(at("old.mid")).unwrap();
+        assert_eq!((there.uid(), there.gid(), there.mode() & 0o777), (1234, 1234, 0o640));
+    }
+    fs::write(at("one.mid"), "old\n".repeat(1000)).unwrap();
+    fs::hard_link(at("one.mid"), at("two.mid")).unwrap();
+    compose("one.mid", folder.path());
+    assert!(is_piece(&fs::read(at("two.mid")).unwrap()), "a hard link is cut off");
+    assert_eq!(names(folder.path()), ["new.mid", "old.mid", "one.mid", "two.mid"]);
+}
+
+#[test]
+fn links_stay_and_lead_to_the_piece() {
+    let folder = tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("there")).unwrap();
+    fs::write(at("there/old.mid"), "old").unwrap();
+    symlink("there/old.mid", at("link.mid")).unwrap();
+    symlink("there/new.mid", at("dangling.mid")).unwrap();
+    for (link, target) in [("link.mid", "there/old.mid"), ("dangling.mid", "there/new.mid")] {
+        compose(link, folder.path());
+        assert!(fs::symlink_metadata(at(link)).unwrap().is_symlink(), "{link}");
+        assert!(is_piece(&fs::read(at(target)).unwrap()), "{target}");
+    }
+    symlink("round.mid", at("round.mid")).unwrap();
+    let mut command = tools();
+    command.args(["generate", "--notes", "5", "--seed", "1", "--out", "round.mid"]);
+    assert!(refuse(command.current_dir(folder.path())).contains("round.mid"));
+}
+
+#[test]
+fn a_read_only_file_is_refused() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("kept.mid");
+    fs::write(&path, "kept").unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o444)).unwrap();
+    let said =
+        refuse(tools().args(["generate", "--notes", "5", "--seed", "1", "--out"]).arg(&path));
+    assert!(said.contains("kept.mid") && said.contains("read-only"), "{said}");
+    assert_eq!(fs::read(&path).unwrap(), b"kept");
+}
+
+#[test]
+fn the_longest_name_works() {
+    let folder = tempdir().unwrap();
+    let name = format!("{}.mid", "n".repeat(251));
+    compose(&name, folder.path());
+    assert_eq!(names(folder.path()), [name]);
+}
+
+/// A signal while pieces are written one after the other leaves no temporary file.
+#[test]
+fn a_signal_leaves_nothing() {
+    let folder = tempdir().unwrap();
+    for signal in ["INT", "TERM", "HUP"] {
+        let mut child = tools();
+        child.args([
+            "generate", "--count", "3000", "--notes", "2", "--seed", "1", "--out", "pieces",
+        ]);
+        child.current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = child.spawn().unwrap();
+        // It is writing now.
+        let pieces = folder.path().join("pieces");
+        while !pieces.exists() || names(&pieces).len() < 20 {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        succeed(Command::new("kill").args(["-s", signal, &child.id().to_string()]));
+        let status = child.wait().unwrap();
+        assert!(!status.success(), "it ended before the signal");
+        let left = names(&pieces);
+        assert!(left.iter().all(|name| name.starts_with("piece-")), "{signal}: {left:?}");
+        fs::remove_dir_all(pieces).unwrap();
+    }
+}
+
+#[test]
+fn an_unwritable_standard_error_changes_nothing() {
+    let folder = tempdir().unwrap();
+    let line = "\"$1\" generate --notes 5 --out a.mid 2> /dev/full && \
+                \"$1\" generate --prime a.mid --notes 5 --out b.mid 2> /dev/full && \
+                \"$1\" generate --notes 5 --seed 1 --out - 2> /dev/full > c.mid";
+    succeed(&mut sh(line, folder.path()));
+    assert!(is_piece(&fs::read(folder.path().join("c.mid")).unwrap()));
+    let output = run(&mut sh("\"$1\" generate --prime gone.mid 2> /dev/full", folder.path()));
+    assert_eq!(output.status.code(), Some(1), "it must not panic");
+}
+
+#[test]
+fn a_piece_has_hands_a_tempo_and_the_command_that_makes_it_again() {
+    let folder = tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let mut command = tools();
+    command.args(["generate", "--notes", "200", "--seed", "7", "--scale", "f#m", "--top-p", "0.9"]);
+    succeed(command.args(["--out", "a.mid"]).current_dir(folder.path()));
+    let score = read_score(&fs::read(at("a.mid")).unwrap()).unwrap();
+    let hands: Vec<&str> = score.instruments.iter().map(|hand| hand.name.as_str()).collect();
+    assert_eq!(hands, ["Right hand", "Left hand"]);
+    let report = succeed(tools().args(["inspect", "a.mid"]).current_dir(folder.path()));
+    assert!(report.contains("a.mid: 200 notes") && report.contains("seed 7"), "{report}");
+    let again = report.lines().find_map(|line| line.strip_prefix("again: ")).unwrap();
+    assert!(again.contains("--scale 'f#m'") && again.contains("--top-p 0.9"), "{again}");
+    succeed(&mut sh(&format!("{again} --out b.mid"), folder.path()));
+    assert_eq!(fs::read(at("a.mid")).unwrap(), fs::read(at("b.mid")).unwrap());
+    let example = root().join("docs/examples/d-minor.mid");
+    let report = succeed(tools().arg("inspect").arg(example));
+    assert!(report.contains(" notes") && !report.contains("again: "), "{report}");
+}

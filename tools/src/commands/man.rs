@@ -1,0 +1,41 @@
+//! `pianola man`: manual pages.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use clap_mangen::Man;
+use pianola_host::files::write_whole;
+
+use crate::program;
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  pianola man --out man1
+  pianola man --out ~/.local/share/man/man1")]
+pub struct Options {
+    /// Folder for the pages, one for each command; created if needed.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// Writes the page of a program and those of its commands.
+pub fn run(options: &Options, program: clap::Command) -> anyhow::Result<String> {
+    let out = options.out.display();
+    fs::create_dir_all(&options.out).with_context(|| format!("cannot create {out}"))?;
+    let mut program = program.name(program::name()).disable_help_subcommand(true);
+    program.build();
+    let pages: Vec<clap::Command> =
+        [program.clone()].into_iter().chain(program.get_subcommands().cloned()).collect();
+    let count = pages.len();
+    for page in pages {
+        let title = page.get_display_name().unwrap_or(page.get_name()).to_string();
+        let mut text = Vec::new();
+        Man::new(page.version(env!("CARGO_PKG_VERSION"))).render(&mut text)?;
+        let path = options.out.join(format!("{title}.1"));
+        write_whole(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(format!("wrote {count} pages to {out}\n"))
+}

@@ -265,6 +265,12 @@ proptest! {
 }
 
 #[test]
+fn texts_are_kept() {
+    let midi = case("38-lyrics-karaoke.kar");
+    assert_eq!(midi.texts()[..3], ["@KMIDI KARAOKE FILE", "@T Song", "la"]);
+}
+
+#[test]
 fn percussion_is_never_an_instrument() {
     let midi = case("25c-drums-start-first-pitch35.mid");
     let first = midi.notes(Tracks::First, Endings::NoteOffs).unwrap();

@@ -253,15 +253,22 @@ proptest! {
     fn mode_messages_release_their_channel_alone(
         controller in prop_oneof![Just(120u8), 123u8..=127], off in 0u8..9
     ) {
+        let other = (off + 1) % 9;
         // Two channels play; one is released after 100 ticks, the other by its note-off.
         let track = [
-            0, 0x90 | off, 60, 70, 0, 0x90 | (off + 1) % 9, 62, 70, 100, 0xb0 | off, controller, 0,
-            100, 0x80 | off, 60, 0, 0, 0x80 | (off + 1) % 9, 62, 0,
+            0, 0x90 | off, 60, 70, 0, 0x90 | other, 62, 70, 100, 0xb0 | off, controller, 0,
+            100, 0x80 | off, 60, 0, 0, 0x80 | other, 62, 0,
         ];
         let midi = MidiFile::parse(&file(1, &[&track])).unwrap();
         prop_assert_eq!(notes(&midi, Endings::AsPlayed), [(60, 0, 500), (62, 0, 1000)]);
         prop_assert_eq!(written(&midi), [(60, 0, 1000), (62, 0, 1000)]);
     }
+}
+
+#[test]
+fn texts_are_kept() {
+    let midi = case("38-lyrics-karaoke.kar");
+    assert_eq!(midi.texts()[..3], ["@KMIDI KARAOKE FILE", "@T Song", "la"]);
 }
 
 #[test]

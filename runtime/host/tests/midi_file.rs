@@ -3,8 +3,8 @@
 
 use midly::{MidiMessage, Smf, TrackEventKind};
 use pianola_host::midi_file::{
-    Endings, Instrument, MidiError, MidiFile, Repair, Score, TimeFault, TimedNote, Tracks, read,
-    read_score, to_absolute, to_relative, write, write_score,
+    Instrument, MidiError, MidiFile, Score, TimedNote, Tracks, read, read_score, to_absolute,
+    to_relative, write, write_score,
 };
 use pianola_runtime::Note;
 use proptest::prelude::*;

@@ -50,7 +50,7 @@ pub struct Options {
     /// Notes in each piece.
     #[arg(long, default_value_t = 1000, value_name = "N",
           value_parser = clap::value_parser!(u64).range(PIECE_NOTES as u64..=1_000_000))]
-    notes: usize,
+    notes: u64,
     /// Print JSON.
     #[arg(long)]
     json: bool,

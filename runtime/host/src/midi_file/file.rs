@@ -24,6 +24,7 @@ pub struct MidiFile {
     pedal: Vec<(f64, u8, bool)>,
     /// Of the tracks.
     names: Vec<String>,
+    texts: Vec<String>,
     repairs: BTreeSet<Repair>,
     bars: Option<Bars>,
 }
@@ -110,6 +111,7 @@ impl MidiFile {
         let pedal = track.pedal.into_iter();
         self.pedal.extend(pedal.map(|(tick, channel, down)| (seconds(tick), channel, down)));
         self.names.push(track.name);
+        self.texts.extend(track.texts);
     }
 
     /// Refuses times that only damaged files have.
@@ -133,6 +135,11 @@ impl MidiFile {
     /// What of the file is not as it should be, and was read all the same.
     pub fn repairs(&self) -> impl Iterator<Item = Repair> {
         self.repairs.iter().copied()
+    }
+
+    /// The text events of all tracks, track by track, without spaces around them.
+    pub fn texts(&self) -> &[String] {
+        &self.texts
     }
 
     /// The bars of the file; none if its time is not counted in quarter notes, or if it is a string

@@ -53,6 +53,8 @@ pub(super) struct Track {
     pub tempi: Vec<(u64, u32)>,
     /// (tick, beats of a bar, what part of a whole note each is, as a power of two)
     pub signatures: Vec<(u64, u8, u8)>,
+    /// Its text events.
+    pub texts: Vec<String>,
     pub length: u64,
 }
 
@@ -87,7 +89,10 @@ impl Track {
             MetaMessage::TimeSignature(beats, part, ..) => {
                 self.signatures.push((tick, beats, part));
             }
-            MetaMessage::TrackName(name) if self.name.is_empty() => self.name = text(name),
+            MetaMessage::TrackName(name) if self.name.is_empty() => {
+                self.name = text(name).chars().take(MAX_NAME).collect();
+            }
+            MetaMessage::Text(bytes) => self.texts.push(text(bytes)),
             _ => {}
         }
     }
@@ -191,10 +196,9 @@ impl Keys {
     }
 }
 
-/// A name in a file: UTF-8, or else Latin-1, as old programs write it.
+/// A text in a file: UTF-8, or else Latin-1, as old programs write it.
 fn text(bytes: &[u8]) -> String {
     let latin = |_| bytes.iter().copied().map(char::from).collect();
     let text = std::str::from_utf8(bytes).map_or_else(latin, str::to_string);
-    let text = text.trim_matches(|c: char| c.is_whitespace() || c.is_control());
-    text.chars().take(MAX_NAME).collect()
+    text.trim_matches(|c: char| c.is_whitespace() || c.is_control()).to_string()
 }

@@ -286,7 +286,7 @@ impl Performance {
     }
 
     /// What the model is to be told next.
-    pub fn to_model(&mut self) -> Option<ToModel> {
+    pub fn request(&mut self) -> Option<ToModel> {
         self.to_model.pop_front()
     }
 

@@ -127,7 +127,7 @@ impl Stage {
             self.performance.sent(1, self.now);
         }
         self.performance.advance(self.now);
-        while let Some(told) = self.performance.to_model() {
+        while let Some(told) = self.performance.request() {
             match told {
                 ToModel::Wanted if self.answers => {
                     self.notes += 1;

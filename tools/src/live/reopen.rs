@@ -31,14 +31,15 @@ pub fn keep(port: &Port, lost: &Receiver<()>, inbox: &Inbox, notices: &Notices) 
         };
         match &mut is_there {
             Some(there) => {
-                if found_out || !there() {
-                    if absence.begins() {
-                        notices.say(format!("{port} is gone; waiting for it"));
-                    }
-                    is_there = None;
-                    if !found_out {
-                        inbox.put(|arrived| (arrived.lost, arrived.found) = (true, None));
-                    }
+                if !found_out && there() {
+                    continue;
+                }
+                if absence.begins() {
+                    notices.say(format!("{port} is gone; waiting for it"));
+                }
+                is_there = None;
+                if !found_out {
+                    inbox.put(|arrived| (arrived.lost, arrived.found) = (true, None));
                 }
             }
             None if absence.is_to_be_tried() => {

@@ -115,7 +115,7 @@ impl Timing {
     }
 
     fn tell(&mut self) {
-        while let Some(told) = self.performance.to_model() {
+        while let Some(told) = self.performance.request() {
             self.model.push(told);
         }
         while let Some(update) = self.performance.update() {

@@ -17,7 +17,7 @@ use pianola_host::corpus::{self, Corpus, SEGMENT, Set, Song, Split};
 use pianola_host::export::pack;
 use pianola_host::export::weights::{FloatWeights, RUN_WEIGHTS, Shape};
 use pianola_host::files;
-use pianola_host::statistics::evaluation::{self, Divergences, loss_to_json};
+use pianola_host::statistics::evaluation::{self, Divergences, LossByPart};
 use pianola_runtime::{Model, Note, Precision};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -234,7 +234,7 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
             refuse_divergence(total, progress.epoch + 1)?;
             log.write(&json!({
                 "event": "batch", "epoch": progress.epoch + 1, "batch": index + 1,
-                "learning_rate": rate, "loss": loss_to_json(parts, &losses),
+                "learning_rate": rate, "loss": LossByPart::new(parts, &losses),
             }))?;
             progress.batch_losses.push(losses);
             progress.batch = index + 1;
@@ -276,8 +276,8 @@ pub fn fit(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
         log.write(&json!({
             "event": "epoch", "epoch": progress.epoch, "best": better,
             "seconds": started.elapsed().as_secs_f64(),
-            "train": loss_to_json(parts, &train), "validation": loss_to_json(parts, &held_out),
-            "jsd": divergences.to_json()["corrected"],
+            "train": LossByPart::new(parts, &train), "validation": LossByPart::new(parts, &held_out),
+            "jsd": divergences.by_binning().get("corrected"),
         }))?;
         let carried = lessons.carried();
         checkpoint::save(&files.checkpoint, &network, &optimizer, carried, &progress)?;

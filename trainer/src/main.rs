@@ -20,7 +20,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use pianola_host::corpus::{self, Corpus, Set, Split};
 use pianola_host::export::weights::{FloatWeights, HeadShapes};
 use pianola_host::midi_file::Tracks;
-use pianola_host::statistics::evaluation::{Divergences, Evaluation, loss_to_json};
+use pianola_host::statistics::evaluation::{Divergences, Evaluation, LossByPart};
 use pianola_runtime::vocabulary::PARTS;
 use serde_json::json;
 use tch::Device;
@@ -326,7 +326,7 @@ fn evaluate_command(options: Evaluate) -> anyhow::Result<()> {
         let nats = expressive::evaluate(&network, &songs, expressive::SIDE_BY_SIDE);
         let count = songs.len();
         let json =
-            json!({"model": name, "songs": count, "nats_per_note": loss_to_json(&PARTS, &nats)});
+            json!({"model": name, "songs": count, "nats_per_note": LossByPart::new(&PARTS, &nats)});
         let parts: Vec<String> =
             PARTS.iter().zip(nats).map(|(part, nats)| format!("{part} {nats:.4}")).collect();
         let total: f64 = nats.iter().sum();
@@ -349,7 +349,7 @@ fn evaluate_command(options: Evaluate) -> anyhow::Result<()> {
         divergences: Divergences::between(&fit::sample(&weights)?, segments.iter().flatten()),
     };
     let report =
-        if options.json { format!("{:#}\n", evaluation.to_json()) } else { evaluation.to_string() };
+        if options.json { format!("{:#}\n", json!(evaluation)) } else { evaluation.to_string() };
     say(&report)
 }
 

@@ -11,3 +11,4 @@ pub mod files;
 pub mod midi_file;
 pub mod originality;
 pub mod statistics;
+pub mod text;

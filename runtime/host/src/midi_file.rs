@@ -15,6 +15,7 @@ use std::cmp::Ordering;
 
 use midly::{Format, MetaMessage, MidiMessage, Smf, Timing, TrackEvent, TrackEventKind};
 
+use crate::text::decode;
 use pianola_runtime::Note;
 
 /// Which notes of a file to read.
@@ -361,7 +362,7 @@ fn read_track(mut events: midly::EventIter, index: usize) -> Result<Track, MidiE
                 track.signatures.push((tick, beats, part));
             }
             TrackEventKind::Meta(MetaMessage::TrackName(name)) if track.name.is_empty() => {
-                track.name = text(name);
+                track.name = decode(name);
             }
             TrackEventKind::Midi { channel, message } => {
                 let channel = channel.as_int();
@@ -401,13 +402,6 @@ fn read_track(mut events: midly::EventIter, index: usize) -> Result<Track, MidiE
             _ => {}
         }
     }
-}
-
-/// A name in a file: UTF-8, or else Latin-1, as old programs write it.
-fn text(bytes: &[u8]) -> String {
-    let latin = |_| bytes.iter().copied().map(char::from).collect();
-    let text = std::str::from_utf8(bytes).map_or_else(latin, str::to_string);
-    text.trim_matches(|c: char| c.is_whitespace() || c.is_control()).to_string()
 }
 
 /// Turns absolute notes, sorted by onset, into notes relative to their predecessors.

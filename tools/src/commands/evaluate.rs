@@ -13,15 +13,16 @@ use pianola_host::midi_file::{self, TimedNote, Tracks};
 use pianola_host::statistics::baselines::Baseline;
 use pianola_host::statistics::comparison::Report;
 use pianola_host::statistics::evaluation::{
-    self, Divergences, Evaluation, Heard, LossSum, Nll, PIECE_NOTES, PIECES, loss_to_json,
+    self, Divergences, Evaluation, Heard, LossByPart, LossSum, Nll, PIECE_NOTES, PIECES,
 };
 use pianola_runtime::vocabulary::{Hands, PARTS};
 use pianola_runtime::{Model, Note, Sampling};
 use rayon::prelude::*;
-use serde_json::json;
+use serde::Serialize;
 
 use crate::commands::flash::root;
 use crate::options::controls::Controls;
+use crate::options::json;
 use crate::options::model_file::ModelFile;
 use crate::options::output::{ensure_writable, write_picture};
 use crate::options::songs::CorpusOptions;
@@ -89,7 +90,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         file.name()
     );
     let evaluation = report_model(&file, &model, &corpus, &split, options.set)?;
-    Ok(if options.json { format!("{:#}\n", evaluation.to_json()) } else { evaluation.to_string() })
+    if options.json { json::print(&evaluation) } else { Ok(evaluation.to_string()) }
 }
 
 /// What an expressive model foretells beside the baselines, and what it plays beside real songs.
@@ -168,19 +169,18 @@ fn expressive_model(
     }
 
     if options.json {
-        let nll: serde_json::Map<_, _> = rows
-            .iter()
-            .map(|&(name, nats)| (name.to_string(), loss_to_json(&PARTS, &nats)))
-            .collect();
-        let right_hand: serde_json::Map<_, _> =
-            right_hand.iter().map(|&(name, nats)| (name.to_string(), json!(nats))).collect();
-        let json = json!({
-            "model": file.name(), "songs": real.len(), "notes": all.notes,
-            "nats_per_note": nll, "right_hand_pitch": right_hand,
-            "jsd_of_starts": protocol.to_json(), "jsd_of_training_songs": ceiling.to_json(),
-            "samples": report.to_json(),
+        let [model, back_off_ngram, unigram] = rows.map(|(_, nats)| LossByPart::new(&PARTS, &nats));
+        let [both_hands, right_hand, report_model] = right_hand.map(|(_, nats)| nats);
+        return json::print(&ExpressiveReport {
+            model: file.name(),
+            songs: real.len(),
+            notes: all.notes,
+            nats_per_note: NatsPerNote { model, back_off_ngram, unigram },
+            right_hand_pitch: RightHandPitch { both_hands, right_hand, report_model },
+            jsd_of_starts: protocol,
+            jsd_of_training_songs: ceiling,
+            samples: report,
         });
-        return Ok(format!("{json:#}\n"));
     }
     let mut text = format!("{}: {} songs, {} notes\n\n", file.name(), real.len(), all.notes);
     let _ = write!(text, "{:34}{:>10}", "nats per note", "total");
@@ -199,6 +199,35 @@ fn expressive_model(
     let _ = writeln!(text, "all notes of the training songs\n{ceiling}");
     let _ = writeln!(text, "{} sampled pieces of {} notes\n{report}", pieces.len(), options.notes);
     Ok(text)
+}
+
+/// What `--json` prints of an expressive model.
+#[derive(Serialize)]
+struct ExpressiveReport<'a> {
+    model: &'a str,
+    songs: usize,
+    notes: usize,
+    nats_per_note: NatsPerNote,
+    right_hand_pitch: RightHandPitch,
+    jsd_of_starts: Divergences,
+    jsd_of_training_songs: Divergences,
+    samples: Report,
+}
+
+/// Negative log-likelihoods of the model and of the baselines.
+#[derive(Serialize)]
+struct NatsPerNote {
+    model: LossByPart,
+    back_off_ngram: LossByPart,
+    unigram: LossByPart,
+}
+
+/// Nats per pitch of the right hand, by what the model observes; and the report's model.
+#[derive(Serialize)]
+struct RightHandPitch {
+    both_hands: Option<f64>,
+    right_hand: Option<f64>,
+    report_model: Option<f64>,
 }
 
 /// A song with marks for the notes of its first instrument.

@@ -114,8 +114,8 @@ impl Coincidences {
 
 /// Divergences of steps and durations in bins of 10 ms.
 fn fine<'n>(some: impl Iterator<Item = &'n Note> + Clone, real: &'n [Note]) -> [f64; 2] {
-    let json = Divergences::between(some, real).to_json();
-    ["step", "duration"].map(|part| json["fine"][part].as_f64().unwrap_or(f64::NAN))
+    let divergences = Divergences::between(some, real).by_binning();
+    divergences.get("fine").map_or([f64::NAN; 2], |fine| [fine.step, fine.duration])
 }
 
 fn print_means(name: &str, passages: &[&[Note]]) {

@@ -320,7 +320,7 @@ fn compare_sets_pieces_beside_a_corpus() {
     assert_eq!(stuck["longest_run"], serde_json::json!({"samples": 40, "corpus": 1}));
     assert_eq!(stuck["densest_window"], serde_json::json!({"samples": 40, "corpus": 50}));
     assert!(stuck["jsd"]["corrected"]["pitch"].as_f64().unwrap() > 0.9);
-    let pitch = measure(&stuck, "mean pitch");
+    let pitch = measure(&stuck, "mean_pitch");
     assert_eq!(pitch["samples"], 100.0);
     assert!(pitch["ratio"].as_f64().unwrap() < 0.1, "{pitch}");
     for range in stuck["ranges"].as_array().unwrap() {
@@ -331,7 +331,7 @@ fn compare_sets_pieces_beside_a_corpus() {
     let like = json(&[&corpus], &[]);
     let mean_ratio = |report: &Value| report["mean_ratio"].as_f64().unwrap();
     assert!(mean_ratio(&like) > mean_ratio(&stuck) + 0.3, "{like}");
-    assert!(measure(&like, "mean pitch")["overlap"].as_f64().unwrap() > 0.5, "{like}");
+    assert!(measure(&like, "mean_pitch")["overlap"].as_f64().unwrap() > 0.5, "{like}");
     let songs: Vec<_> = (0..20).map(|song| corpus.join(format!("{song}.mid"))).collect();
     let mut songs: Vec<&Path> = songs.iter().map(|song| song.as_path()).collect();
     songs.sort();
@@ -529,15 +529,15 @@ fn the_expressive_models_reach_their_figures() {
         (2.0481, "/nats_per_note/model/pitch"),
         (1.1580, "/nats_per_note/model/duration"),
         (1.5216, "/nats_per_note/model/velocity"),
-        (8.3293, "/nats_per_note/back-off n-gram/total"),
+        (8.3293, "/nats_per_note/back_off_ngram/total"),
         (0.0087, "/samples/jsd/corrected/pitch"),
         (0.0005, "/samples/jsd/corrected/step"),
         (0.0042, "/samples/jsd/corrected/duration"),
         (0.0310, "/samples/jsd/fine/step"),
         (0.0469, "/samples/jsd/fine/duration"),
         (0.9459, "/samples/mean_ratio"),
-        (1.9169, "/right_hand_pitch/model, hearing both hands"),
-        (1.9452, "/right_hand_pitch/model, hearing it alone"),
+        (1.9169, "/right_hand_pitch/both_hands"),
+        (1.9452, "/right_hand_pitch/right_hand"),
     ] {
         measured(&report, pointer, figure);
     }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pianola_host::midi_file::write;
+use pianola_host::midi_file::{Instrument, Score, TimedNote, write, write_score};
 use pianola_runtime::Note;
 use pianola_tests::{refuse, succeed, tools};
 use tempfile::tempdir;
@@ -99,6 +99,91 @@ fn a_long_piece_takes_more_rows() {
     };
     let (short, long) = (height(100), height(1000));
     assert!(long > short + short / 2, "{short} and {long} pixels");
+}
+
+/// Left, top, right and bottom of each text of a picture; of its curves, also the handles.
+fn texts(svg: &[u8]) -> Vec<[f32; 4]> {
+    let svg = std::str::from_utf8(svg).unwrap();
+    let paths = svg.lines().filter(|line| line.starts_with("<path"));
+    paths
+        .map(|line| {
+            let (_, path) = line.split_once(" d=\"").unwrap();
+            let path = path.split_once('"').unwrap().0;
+            let numbers: Vec<f32> = path
+                .split(|c: char| c.is_ascii_alphabetic() || c == ' ')
+                .filter(|number| !number.is_empty())
+                .map(|number| number.parse().unwrap())
+                .collect();
+            let ends = |values: Vec<f32>| {
+                let least = values.iter().copied().fold(f32::INFINITY, f32::min);
+                (least, values.iter().copied().fold(f32::NEG_INFINITY, f32::max))
+            };
+            let (left, right) = ends(numbers.iter().copied().step_by(2).collect());
+            let (top, bottom) = ends(numbers.iter().copied().skip(1).step_by(2).collect());
+            [left, top, right, bottom]
+        })
+        .collect()
+}
+
+#[test]
+fn names_of_any_script_and_length_lie_apart() {
+    let folder = tempdir().unwrap();
+    let long = "Sonata quasi una fantasia, and so on ".repeat(4);
+    let names = [
+        ["Рояль", "ピアノ"],
+        ["פסנתר", "🎹 piano"],
+        [long.as_str(), long.as_str()],
+        ["right", "left"],
+    ];
+    for [right, left] in names {
+        let instrument = |name: &str, pitch| Instrument {
+            name: name.into(),
+            notes: vec![TimedNote { start: 0.0, end: 1.0, pitch, velocity: 80 }],
+        };
+        let score = Score {
+            instruments: vec![instrument(right, 72), instrument(left, 48)],
+            pedal: Vec::new(),
+        };
+        let piece = folder.path().join(format!("{}.mid", &"a rather long title ".repeat(11)));
+        fs::write(&piece, write_score(&score)).unwrap();
+        let svg = plot(&piece, &folder.path().join("a.svg"), &["--color", "tracks"]);
+        let texts = texts(&svg);
+        let [title, amount, ..] = texts[..] else { panic!("no title") };
+        for (index, text) in texts.iter().enumerate() {
+            let [left, top, right, bottom] = *text;
+            assert!(left >= 0.0 && right <= 1600.0 && top >= 0.0, "{names:?}: {text:?}");
+            for other in &texts[..index] {
+                let apart =
+                    left >= other[2] || right <= other[0] || top >= other[3] || bottom <= other[1];
+                assert!(apart, "{right} {text:?} runs over {other:?}");
+            }
+        }
+        assert!(title[2] < amount[0]);
+    }
+}
+
+#[test]
+fn names_in_other_encodings_are_read() {
+    let folder = tempdir().unwrap();
+    let named = |name: &[u8]| {
+        let mut track = vec![0, 0xff, 0x03, name.len() as u8];
+        track.extend(name);
+        track.extend([0, 0x90, 60, 90, 40, 60, 0, 0, 0xff, 0x2f, 0]);
+        let mut bytes = b"MThd\0\0\0\x06\0\0\0\x01\0\x64MTrk\0\0\0".to_vec();
+        bytes.push(track.len() as u8);
+        bytes.extend(track);
+        let path = folder.path().join("a.mid");
+        fs::write(&path, bytes).unwrap();
+        plot(&path, &folder.path().join("a.svg"), &["--color", "tracks"])
+    };
+    let utf_16 = |text: &str| -> Vec<u8> {
+        [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+    };
+    let piano = named("ピアノ".as_bytes());
+    assert!(piano == named(b"\x83\x73\x83\x41\x83\x6d"), "Shift-JIS");
+    assert!(piano == named(&utf_16("ピアノ")), "UTF-16");
+    assert!(piano != named("グランド".as_bytes()));
+    assert!(named("Flügel".as_bytes()) == named(b"Fl\xfcgel"), "Latin-1");
 }
 
 #[test]

@@ -4,6 +4,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+#[cfg(target_os = "linux")]
+use std::process::Command;
 
 use pianola_host::midi_file::{Tracks, read, write};
 use pianola_runtime::Note;
@@ -73,14 +75,23 @@ fn onsets(samples: &[[f64; 2]]) -> Vec<f64> {
     onsets
 }
 
-/// The piece is as long as it should be, loud but not clipped, and a sound begins where each note
+/// As loud as every file, within half a loudness unit, and its peaks 1 dB below the most.
+fn check_level(samples: &[[f64; 2]]) {
+    let mut meter = ebur128::EbuR128::new(2, 44_100, ebur128::Mode::I).unwrap();
+    meter.add_frames_f64(samples.as_flattened()).unwrap();
+    let loudness = meter.loudness_global().unwrap();
+    assert!((loudness + 18.0).abs() < 0.5, "{loudness} LUFS");
+    let peak = samples.iter().flatten().fold(0.0, |peak: f64, side| peak.max(side.abs()));
+    assert!(peak < 0.892, "{peak}");
+}
+
+/// The piece is as long as it should be, as loud as every other, and a sound begins where each note
 /// does, but for so many seconds, and nowhere else.
 fn check(piece: &Path, samples: &[[f64; 2]], tolerance: f64) {
     let notes = read(&fs::read(piece).unwrap(), Tracks::All).unwrap();
     let end = notes.iter().map(|note| note.end).fold(0.0, f64::max);
     assert_eq!(samples.len(), at(end + TAIL));
-    let peak = samples.iter().flatten().fold(0.0, |peak: f64, side| peak.max(side.abs()));
-    assert!((0.85..0.95).contains(&peak), "{peak}");
+    check_level(samples);
     assert!(samples[..at(0.9)].iter().all(|sides| *sides == [0.0; 2]), "a sound before the first");
     assert_eq!(samples.last(), Some(&[0.0; 2]));
 
@@ -137,6 +148,66 @@ fn notes_are_heard_where_they_are_with_an_installed_soundfont() {
     assert!(printed.contains(".sf2"), "{printed}");
     // A low string of a real piano, softly struck, takes 12 ms.
     check(&piece, &samples(&out), 0.02);
+}
+
+#[test]
+fn soft_and_loud_pieces_are_equally_loud() {
+    let folder = tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("organ.sf2"), soundfont()).unwrap();
+    let font = at("organ.sf2");
+    let instruments = [vec!["--plain"], vec!["--soundfont", font.to_str().unwrap()]];
+    // Soft single notes, and chords as loud as can be, whose attacks meet the limiter.
+    let soft = |index: usize| Note {
+        pitch: 60 + (index * 5 % 12) as u8,
+        velocity: 12,
+        step: 0.5,
+        duration: 0.4,
+    };
+    let loud = |index: usize| Note {
+        pitch: 40 + (index % 6 * 7) as u8,
+        velocity: 127,
+        step: if index.is_multiple_of(6) { 0.8 } else { 0.0 },
+        duration: 0.2,
+    };
+    fs::write(at("soft.mid"), write(&(0..12).map(soft).collect::<Vec<_>>())).unwrap();
+    fs::write(at("loud.mid"), write(&(0..60).map(loud).collect::<Vec<_>>())).unwrap();
+    for (instrument, piece) in
+        instruments.iter().flat_map(|instrument| ["soft", "loud"].map(|piece| (instrument, piece)))
+    {
+        check_level(&render(&at(&format!("{piece}.mid")), &at("a.wav"), instrument));
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_long_piece_takes_little_memory() {
+    let folder = tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("organ.sf2"), soundfont()).unwrap();
+    // Twenty-five minutes, whose samples alone take 265 MB in a file and twice that in memory.
+    let note = |index: usize| Note {
+        pitch: [60, 96, 72, 84][index % 4],
+        velocity: 80,
+        step: 5.0,
+        duration: 0.1,
+    };
+    fs::write(at("long.mid"), write(&(0..300).map(note).collect::<Vec<_>>())).unwrap();
+    let out = at("long.wav");
+    for instrument in ["--plain", "--soundfont=organ.sf2"] {
+        // 200 MB of addresses, program and threads included.
+        let limited = "ulimit -v 200000; exec \"$@\"";
+        let tools = tools();
+        let mut command = Command::new("sh");
+        command.args(["-c", limited, "sh"]).arg(tools.get_program());
+        command.args(["render", "long.mid", instrument, "--out", "long.wav"]);
+        // Each further thread reserves addresses for its stack and its allocator.
+        succeed(command.current_dir(folder.path()).env("RAYON_NUM_THREADS", "1"));
+        let bytes = fs::metadata(&out).unwrap().len() as usize;
+        // The first note comes after its own step.
+        let samples = ((300.0 * 5.0 + 0.1 + TAIL) * 44_100.0).round() as usize;
+        assert_eq!(bytes, 44 + 4 * samples);
+    }
 }
 
 #[test]
@@ -202,7 +273,7 @@ fn bad_input_is_refused_in_one_line() {
     let said = refused(&piece, &at("a.wav"), &["--soundfont", at("gone.sf2").to_str().unwrap()]);
     assert!(said.contains("gone.sf2") && said.contains("No such file"), "{said}");
 
-    // Nine hours of silence between two notes.
+    // Nine hours of rests.
     let rest = |step| Note { pitch: 60, velocity: 80, step, duration: 0.1 };
     fs::write(at("long.mid"), write(&vec![rest(15.0); 2200])).unwrap();
     let said = refused(&at("long.mid"), &at("a.wav"), &["--plain"]);

@@ -14,7 +14,7 @@ use nix::sys::signal::{SigSet, Signal};
 use pianola_host::corpus::{Corpus, Set, Split};
 use pianola_host::export::pack;
 use pianola_host::export::weights::FloatWeights;
-use pianola_host::statistics::evaluation::{self, Divergences, loss_to_json};
+use pianola_host::statistics::evaluation::{self, Divergences, LossByPart};
 use pianola_runtime::{Model, Note, Precision};
 use rayon::prelude::*;
 use serde_json::json;
@@ -165,7 +165,7 @@ impl<'a> Training<'a> {
             self.progress.batch += 1;
             self.log.write(&json!({
                 "event": "batch", "epoch": epoch, "batch": self.progress.batch,
-                "learning_rate": rate, "loss": loss_to_json(self.data.parts(), &losses),
+                "learning_rate": rate, "loss": LossByPart::new(self.data.parts(), &losses),
             }))?;
             self.progress.batch_losses.push(losses);
             self.progress.updates = self.optimizer.updates;
@@ -219,8 +219,8 @@ impl<'a> Training<'a> {
         self.log.write(&json!({
             "event": "epoch", "epoch": epoch, "best": better,
             "seconds": started.elapsed().as_secs_f64(),
-            "train": loss_to_json(parts, &train), "validation": loss_to_json(parts, &validation),
-            "jsd": divergences.to_json()["corrected"],
+            "train": LossByPart::new(parts, &train), "validation": LossByPart::new(parts, &validation),
+            "jsd": divergences.by_binning().get("corrected"),
         }))?;
         self.save_checkpoint()?;
         let unit = match self.recipe.preset {

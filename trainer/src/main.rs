@@ -22,7 +22,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use pianola_host::corpus::{self, Corpus, Folder, Set, Song, Split};
 use pianola_host::export::weights::{FloatWeights, HeadShapes};
 use pianola_host::midi_file::{Endings, MidiFile, Tracks, to_relative};
-use pianola_host::statistics::evaluation::{Divergences, Evaluation, loss_to_json};
+use pianola_host::statistics::evaluation::{Divergences, Evaluation, LossByPart};
 use pianola_runtime::Note;
 use pianola_runtime::vocabulary::PARTS;
 use serde_json::json;
@@ -346,7 +346,7 @@ fn evaluate_command(options: Evaluate) -> anyhow::Result<()> {
         let nats = expressive::evaluate(&network, &songs, expressive::EVALUATION_STREAMS);
         let count = songs.len();
         let json =
-            json!({"model": name, "songs": count, "nats_per_note": loss_to_json(&PARTS, &nats)});
+            json!({"model": name, "songs": count, "nats_per_note": LossByPart::new(&PARTS, &nats)});
         let parts: Vec<String> =
             PARTS.iter().zip(nats).map(|(part, nats)| format!("{part} {nats:.4}")).collect();
         let total: f64 = nats.iter().sum();
@@ -370,7 +370,7 @@ fn evaluate_command(options: Evaluate) -> anyhow::Result<()> {
         divergences: Divergences::between(&fit::sample(&weights)?, segments.iter().flatten()),
     };
     let text =
-        if options.json { format!("{:#}\n", evaluation.to_json()) } else { evaluation.to_string() };
+        if options.json { format!("{:#}\n", json!(evaluation)) } else { evaluation.to_string() };
     say(&text)
 }
 

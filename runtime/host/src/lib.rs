@@ -12,6 +12,7 @@ pub mod midi_file;
 pub mod originality;
 pub mod score_writer;
 pub mod statistics;
+pub mod text;
 
 /// The README's example runs.
 #[cfg(doctest)]

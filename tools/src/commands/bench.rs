@@ -9,8 +9,9 @@ use clap::Args;
 use pianola_runtime::{
     Generator, Hands, Isa, MAX_HIDDEN, MAX_LAYERS, Model, ModelError, Network, Pair, Sampling,
 };
-use serde_json::json;
+use serde::Serialize;
 
+use crate::options::json;
 use crate::options::model_file::ModelFile;
 
 #[derive(Args)]
@@ -63,36 +64,70 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         1 => "1 thread".to_string(),
         threads => format!("{threads} threads (in {paired} of {TURNS} turns, where it pays)"),
     };
-    Ok(if options.json {
-        let report = json!({
-            "model": file.name(), "precision": model.precision().name(), "isa": isa.name(),
-            "threads": options.threads,
-            "paired_turns": paired, "turns": TURNS, "notes": notes.len(),
-            "microseconds": {"median": median, "p99": p99},
-            "notes_per_second": 1e6 / median,
-            "weight_bytes": bytes.len(),
-            "bandwidth": {
-                "microseconds": limit,
-                "gigabytes_per_second": bytes.len() as f64 / limit / 1e3,
-                "fraction": fraction,
+    if options.json {
+        return json::print(&Report {
+            model: file.name(),
+            precision: model.precision().name(),
+            isa: isa.name(),
+            threads: options.threads,
+            paired_turns: paired,
+            turns: TURNS,
+            notes: notes.len(),
+            microseconds: Microseconds { median, p99 },
+            notes_per_second: 1e6 / median,
+            weight_bytes: bytes.len(),
+            bandwidth: Bandwidth {
+                microseconds: limit,
+                gigabytes_per_second: bytes.len() as f64 / limit / 1e3,
+                fraction,
             },
         });
-        format!("{report:#}\n")
-    } else {
-        format!(
-            "{}: {} on {}, {threads}, {} notes\n\
+    }
+    Ok(format!(
+        "{}: {} on {}, {threads}, {} notes\n\
              a note takes          {median:9.1} µs (median; p99 {p99:.1} µs), {:.0} a second\n\
              reading its weights   {limit:9.1} µs ({} bytes, {:.1} GB/s): {:.0} % of that speed\n",
-            file.name(),
-            model.precision(),
-            isa.name(),
-            notes.len(),
-            1e6 / median,
-            bytes.len(),
-            bytes.len() as f64 / limit / 1e3,
-            100.0 * fraction,
-        )
-    })
+        file.name(),
+        model.precision(),
+        isa.name(),
+        notes.len(),
+        1e6 / median,
+        bytes.len(),
+        bytes.len() as f64 / limit / 1e3,
+        100.0 * fraction,
+    ))
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    model: &'a str,
+    precision: &'a str,
+    isa: &'a str,
+    threads: u8,
+    /// Turns in which two threads played, and all turns.
+    paired_turns: u32,
+    turns: u32,
+    notes: usize,
+    microseconds: Microseconds,
+    notes_per_second: f64,
+    weight_bytes: usize,
+    bandwidth: Bandwidth,
+}
+
+/// What a note takes.
+#[derive(Serialize)]
+struct Microseconds {
+    median: f64,
+    p99: f64,
+}
+
+/// What reading the weights takes, and what part of a note's time that is.
+#[derive(Serialize)]
+struct Bandwidth {
+    microseconds: f64,
+    gigabytes_per_second: f64,
+    fraction: f64,
 }
 
 /// Microseconds of each note, and of each reading of `bytes`; and in how many turns two threads

@@ -9,6 +9,7 @@ use pianola_host::midi_file::Tracks;
 use pianola_host::statistics::comparison::Report;
 use pianola_runtime::Note;
 
+use crate::options::json;
 use crate::options::output::{ensure_apart, ensure_writable, write_picture};
 use crate::options::songs::{CorpusOptions, Piece, read_pieces};
 use crate::picture::measures_picture;
@@ -63,5 +64,5 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         let real: Vec<&[Note]> = real.iter().map(|song| song.notes.as_slice()).collect();
         write_picture(path, &measures_picture::draw(&samples, &real)?, "Sampled and real notes")?;
     }
-    Ok(if options.json { format!("{:#}\n", report.to_json()) } else { report.to_string() })
+    if options.json { json::print(&report) } else { Ok(report.to_string()) }
 }

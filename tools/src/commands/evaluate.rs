@@ -1,26 +1,27 @@
-//! `pianola evaluate`: how well a model foretells real music, and how its own compares.
+//! `pianola evaluate`: negative log-likelihood on held-out songs, and statistics of samples.
 
 use std::collections::HashSet;
-use std::fmt::Write;
+use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::ensure;
 use clap::Args;
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 use pianola_host::corpus::{self, Corpus, Set, Song, Split};
 use pianola_host::midi_file::{self, Endings, MidiFile, TimedNote, Tracks};
 use pianola_host::statistics::baselines::Baseline;
 use pianola_host::statistics::comparison::Report;
 use pianola_host::statistics::evaluation::{
-    self, Divergences, Evaluation, Heard, LossSum, Nll, PIECE_NOTES, PIECES, loss_to_json,
+    self, Divergences, Evaluation, Heard, LossByPart, LossSum, Nll, PIECE_NOTES, PIECES,
 };
 use pianola_runtime::vocabulary::{Hands, PARTS};
 use pianola_runtime::{Model, Note, Sampling};
 use rayon::prelude::*;
-use serde_json::json;
+use serde::Serialize;
 
 use crate::commands::flash::root;
 use crate::options::controls::Controls;
+use crate::options::json;
 use crate::options::model_file::ModelFile;
 use crate::options::output::{ensure_writable, write_picture};
 use crate::options::songs::CorpusOptions;
@@ -91,10 +92,10 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         file.name()
     );
     let evaluation = report_model(&file, &model, &corpus, &split, options.set)?;
-    Ok(if options.json { format!("{:#}\n", evaluation.to_json()) } else { evaluation.to_string() })
+    if options.json { json::print(&evaluation) } else { Ok(evaluation.to_string()) }
 }
 
-/// What an expressive model foretells beside the baselines, and what it plays beside real songs.
+/// What an expressive model predicts beside the baselines, and its samples beside real songs.
 fn expressive_model(
     options: &Options,
     sampling: &Sampling,
@@ -104,101 +105,77 @@ fn expressive_model(
 ) -> anyhow::Result<String> {
     let real = options.songs.set((corpus, split), options.set)?;
     let training: Vec<&Song> = corpus.set(split, Set::Train).collect();
-
     let melodies: Vec<&Melody> =
         corpus.places(split, options.set).map(|place| &melodies[place]).collect();
     let both: Vec<Marked> =
         real.iter().zip(&melodies).map(|(song, melody)| melody.marked_in(song)).collect();
     let [all, melody_in_both] = nll(file, model, &both)?;
     let right_hand = right_hand(file, model, &real, &melodies)?;
-    let mut rows = vec![("model", all.mean())];
-    if !training.is_empty() {
-        let (ngram, unigram) = (Baseline::fit(&training), Baseline::unigram(&training));
-        rows.push(("back-off n-gram", ngram.nll(&real)));
-        rows.push(("unigram", unigram.nll(&real)));
-    }
-    let right_hand_notes = right_hand.as_ref().map(|alone| alone.notes);
-    let right_hand = [
-        ("model, hearing both hands", right_hand.as_ref().map(|_| melody_in_both.mean()[1])),
-        ("model, hearing it alone", right_hand.as_ref().map(|alone| alone.pitch)),
-        ("the report's model, each 64 alone", right_hand.and_then(|alone| alone.of_report)),
-    ];
+    let nats = |nats: [f64; 4]| LossByPart::new(&PARTS, &nats);
+    let baseline = |fit: fn(&[&Song]) -> Baseline| {
+        (!training.is_empty()).then(|| nats(fit(&training).nll(&real)))
+    };
 
-    let bar = ProgressBar::new(options.pieces);
-    let seeds: Vec<u64> = (0..options.pieces).collect();
-    let together = seeds.len().div_ceil(rayon::current_num_threads()).clamp(1, TOGETHER);
-    let pieces = seeds
-        .par_chunks(together)
-        .map(|seeds| {
-            let pieces = evaluation::compose(model, seeds, options.notes as usize, sampling);
-            bar.inc(seeds.len() as u64);
-            pieces.map_err(|error| file.refused(error))
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?
-        .concat();
-    bar.finish_and_clear();
+    let pieces = sample(options, sampling, file, model)?;
     let samples: Vec<&[Note]> = pieces.iter().map(Vec::as_slice).collect();
     let starts = samples.iter().take(PIECES as usize).flat_map(|piece| &piece[..PIECE_NOTES]);
-    let starts: Vec<Note> = starts.copied().collect();
-    let heard: Vec<Note> = real.iter().flat_map(|song| song.notes.iter().copied()).collect();
-    let protocol = Divergences::between(&starts, &heard);
-    let learned: Vec<Note> = training.iter().flat_map(|song| song.notes.iter().copied()).collect();
-    let ceiling = Divergences::between(&learned, &heard);
+    let notes = |songs: &[&Song]| -> Vec<Note> {
+        songs.iter().flat_map(|song| song.notes.iter().copied()).collect()
+    };
+    let held_out = notes(&real);
     let whole: Vec<&Song> = corpus.songs.iter().collect();
-    let report = Report::of(&samples, &real, &training, &whole);
+    let report = ExpressiveReport {
+        model: file.name(),
+        songs: real.len(),
+        notes: all.notes,
+        nats_per_note: NatsPerNote {
+            model: nats(all.mean()),
+            back_off_ngram: baseline(Baseline::fit),
+            unigram: baseline(Baseline::unigram),
+        },
+        right_hand_pitch: right_hand.map(|alone| RightHandPitch {
+            notes: alone.notes,
+            both_hands: melody_in_both.mean()[1],
+            right_hand: alone.pitch,
+            report_model: alone.of_report,
+        }),
+        jsd_of_starts: Divergences::between(starts, &held_out),
+        jsd_of_training_songs: (!training.is_empty())
+            .then(|| Divergences::between(&notes(&training), &held_out)),
+        pieces: pieces.len(),
+        piece_notes: options.notes as usize,
+        samples: Report::of(&samples, &real, &training, &whole),
+    };
     if let Some(path) = &options.picture {
         let real: Vec<&[Note]> = real.iter().map(|song| song.notes.as_slice()).collect();
         write_picture(path, &measures_picture::draw(&samples, &real)?, "Sampled and real notes")?;
     }
+    if options.json { json::print(&report) } else { Ok(report.to_string()) }
+}
 
-    if options.json {
-        let nll: serde_json::Map<_, _> = rows
-            .iter()
-            .map(|&(name, nats)| (name.to_string(), loss_to_json(&PARTS, &nats)))
-            .collect();
-        let right_hand: serde_json::Map<_, _> =
-            right_hand.iter().map(|&(name, nats)| (name.to_string(), json!(nats))).collect();
-        let json = json!({
-            "model": file.name(), "songs": real.len(), "notes": all.notes,
-            "nats_per_note": nll, "right_hand_pitch": right_hand,
-            "jsd_of_starts": protocol.to_json(), "jsd_of_training_songs": ceiling.to_json(),
-            "samples": report.to_json(),
-        });
-        return Ok(format!("{json:#}\n"));
-    }
-    let mut text = format!("{}: {} songs, {} notes\n\n", file.name(), real.len(), all.notes);
-    let _ = write!(text, "{:34}{:>10}", "nats per note", "total");
-    let _ = writeln!(text, "{}", PARTS.map(|part| format!("{part:>10}")).concat());
-    for (name, nats) in rows {
-        let total: f64 = nats.iter().sum();
-        let parts = nats.map(|nats| format!("{nats:>10.4}")).concat();
-        let _ = writeln!(text, "{name:34}{total:>10.4}{parts}");
-    }
-    if training.is_empty() {
-        let _ = writeln!(text, "the baselines cannot be measured: there are no training songs");
-    }
-    match right_hand_notes {
-        Some(notes) => {
-            let _ = writeln!(text, "\npitch of the right hand, {notes} notes");
-            for (name, nats) in right_hand {
-                let nats = nats.map_or("-".into(), |nats| format!("{nats:.4}"));
-                let _ = writeln!(text, "{name:34}{nats:>10}");
-            }
-        }
-        None => {
-            let _ = writeln!(
-                text,
-                "\nthe right hand cannot be measured: no song has a second instrument"
-            );
-        }
-    }
-    let _ =
-        writeln!(text, "\nfirst {PIECE_NOTES} notes of up to {PIECES} sampled pieces\n{protocol}");
-    if !training.is_empty() {
-        let _ = writeln!(text, "all notes of the training songs\n{ceiling}");
-    }
-    let _ = writeln!(text, "{} sampled pieces of {} notes\n{report}", pieces.len(), options.notes);
-    Ok(text)
+/// Samples the pieces of the seeds from 0 on.
+fn sample(
+    options: &Options,
+    sampling: &Sampling,
+    file: &ModelFile,
+    model: &Model,
+) -> anyhow::Result<Vec<Vec<Note>>> {
+    let bar = progress_bar(options.pieces);
+    let seeds: Vec<u64> = (0..options.pieces).collect();
+    let together = seeds.len().div_ceil(rayon::current_num_threads()).clamp(1, TOGETHER);
+    let pieces = seeds.par_chunks(together).map(|seeds| {
+        let pieces = evaluation::compose(model, seeds, options.notes as usize, sampling);
+        bar.inc(seeds.len() as u64);
+        pieces.map_err(|error| file.refused(error))
+    });
+    let pieces = pieces.collect::<anyhow::Result<Vec<_>>>()?.concat();
+    bar.finish_and_clear();
+    Ok(pieces)
+}
+
+fn progress_bar(pieces: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("sampling {bar:40} {pos}/{len} pieces ({eta} left)");
+    ProgressBar::new(pieces).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// How well the pitches of right hands are predicted, in nats per note.
@@ -240,6 +217,92 @@ fn right_hand(
         None
     };
     Ok(Some(RightHand { notes: all.notes, pitch: all.mean()[1], of_report }))
+}
+
+/// What is printed of an expressive model; `--json` has these keys.
+#[derive(Serialize)]
+struct ExpressiveReport<'a> {
+    model: &'a str,
+    songs: usize,
+    notes: usize,
+    nats_per_note: NatsPerNote,
+    /// None if no song has a second instrument.
+    right_hand_pitch: Option<RightHandPitch>,
+    jsd_of_starts: Divergences,
+    /// None without training songs.
+    jsd_of_training_songs: Option<Divergences>,
+    pieces: usize,
+    piece_notes: usize,
+    samples: Report,
+}
+
+/// Negative log-likelihoods of the model and, if there are training songs, of the baselines.
+#[derive(Serialize)]
+struct NatsPerNote {
+    model: LossByPart,
+    back_off_ngram: Option<LossByPart>,
+    unigram: Option<LossByPart>,
+}
+
+/// Nats per pitch of the right hand, by what the model observes; and the report's model.
+#[derive(Serialize)]
+struct RightHandPitch {
+    notes: usize,
+    both_hands: f64,
+    right_hand: f64,
+    /// None if its file is not there.
+    report_model: Option<f64>,
+}
+
+impl fmt::Display for ExpressiveReport<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        writeln!(f, "{}: {} songs, {} notes\n", self.model, self.songs, self.notes)?;
+        write!(f, "{:34}{:>10}", "nats per note", "total")?;
+        writeln!(f, "{}", PARTS.map(|part| format!("{part:>10}")).concat())?;
+        let NatsPerNote { model, back_off_ngram, unigram } = &self.nats_per_note;
+        let baselines = [("back-off n-gram", back_off_ngram), ("unigram", unigram)];
+        let baselines = baselines.iter().filter_map(|&(name, nats)| Some((name, nats.as_ref()?)));
+        for (name, nats) in [("model", model)].into_iter().chain(baselines) {
+            let parts = PARTS.map(|part| format!("{:>10.4}", nats.parts[part])).concat();
+            writeln!(f, "{name:34}{:>10.4}{parts}", nats.total)?;
+        }
+        if unigram.is_none() {
+            writeln!(f, "the baselines cannot be measured: there are no training songs")?;
+        }
+        writeln!(f)?;
+        match &self.right_hand_pitch {
+            Some(pitch) => write!(f, "{pitch}")?,
+            None => {
+                writeln!(f, "the right hand cannot be measured: no song has a second instrument")?;
+            }
+        }
+        writeln!(f, "\nfirst {PIECE_NOTES} notes of up to {PIECES} sampled pieces")?;
+        writeln!(f, "{}", self.jsd_of_starts)?;
+        if let Some(training) = &self.jsd_of_training_songs {
+            writeln!(f, "all notes of the training songs\n{training}")?;
+        }
+        writeln!(
+            f,
+            "{} sampled pieces of {} notes\n{}",
+            self.pieces, self.piece_notes, self.samples
+        )
+    }
+}
+
+impl fmt::Display for RightHandPitch {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        writeln!(f, "pitch of the right hand, {} notes", self.notes)?;
+        let rows = [
+            ("model, observing both hands", Some(self.both_hands)),
+            ("model, observing this hand alone", Some(self.right_hand)),
+            ("the report's model, each 64 alone", self.report_model),
+        ];
+        for (name, nats) in rows {
+            let nats = nats.map_or("-".into(), |nats| format!("{nats:.4}"));
+            writeln!(f, "{name:34}{nats:>10}")?;
+        }
+        Ok(())
+    }
 }
 
 /// A song with marks for the notes of its first instrument.

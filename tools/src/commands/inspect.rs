@@ -1,13 +1,17 @@
 //! `pianola inspect`: what a model file holds.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use pianola_host::text::escape;
 use safetensors::SafeTensors;
+use serde::Serialize;
 
 use crate::commands::inspect_piece;
+use crate::options::json;
 use crate::options::model_file::ModelFile;
 
 #[derive(Args)]
@@ -19,6 +23,30 @@ Examples:
 pub struct Options {
     /// Model file, other .safetensors file or .mid file [default: the bundled model].
     file: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a file holds, and what `--json` prints of it.
+#[derive(Serialize)]
+struct Report<'a> {
+    file: &'a str,
+    bytes: usize,
+    metadata: BTreeMap<&'a str, &'a str>,
+    tensors: Vec<Tensor<'a>>,
+    /// Of a model that plays here, 32 bits in hexadecimal.
+    checksum: Option<String>,
+    /// Why it does not.
+    refused: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Tensor<'a> {
+    name: &'a str,
+    dtype: String,
+    shape: &'a [usize],
+    bytes: usize,
 }
 
 pub fn run(options: &Options) -> anyhow::Result<String> {
@@ -29,20 +57,47 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let (_, header) = SafeTensors::read_metadata(file.bytes()).with_context(|| {
         format!("{} is neither a .safetensors file nor a .mid file", file.name())
     })?;
-    let mut report = format!("{}: {} bytes\n", file.name(), file.bytes().len());
-    for (key, value) in header.metadata().iter().flatten().collect::<BTreeMap<_, _>>() {
-        report += &format!("  {key}: {value}\n");
-    }
-    let mut tensors: Vec<_> = header.tensors().into_iter().collect();
+    let tensors = header.tensors();
+    let mut tensors: Vec<_> = tensors.iter().collect();
     tensors.sort_by_key(|(_, info)| info.data_offsets);
-    for (name, info) in tensors {
-        let (start, end) = info.data_offsets;
-        let (dtype, shape) = (format!("{:?}", info.dtype), format!("{:?}", info.shape));
-        report += &format!("{name:28}{dtype:>6} {shape:24}{:>10} bytes\n", end - start);
-    }
-    report += &match file.model() {
-        Ok(model) => format!("plays here: yes, checksum {:08x} verified\n", model.checksum()),
-        Err(error) => format!("plays here: no: {}\n", error.root_cause()),
+    let model = file.model();
+    let metadata = header.metadata().iter().flatten();
+    let report = Report {
+        file: file.name(),
+        bytes: file.bytes().len(),
+        metadata: metadata.map(|(key, value)| (key.as_str(), value.as_str())).collect(),
+        tensors: tensors
+            .iter()
+            .map(|(name, info)| Tensor {
+                name,
+                dtype: format!("{:?}", info.dtype),
+                shape: &info.shape,
+                bytes: info.data_offsets.1 - info.data_offsets.0,
+            })
+            .collect(),
+        checksum: model.as_ref().ok().map(|model| format!("{:08x}", model.checksum())),
+        refused: model.as_ref().err().map(|error| error.root_cause().to_string()),
     };
-    Ok(report)
+    if options.json { json::print(&report) } else { Ok(report.to_string()) }
+}
+
+impl fmt::Display for Report<'_> {
+    /// What stands in the file is escaped: it is not to control the terminal.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        writeln!(f, "{}: {} bytes", escape(self.file), self.bytes)?;
+        for (key, value) in &self.metadata {
+            writeln!(f, "  {}: {}", escape(key), escape(value))?;
+        }
+        for Tensor { name, dtype, shape, bytes } in &self.tensors {
+            let (name, shape) = (escape(name), format!("{shape:?}"));
+            writeln!(f, "{name:28}{dtype:>6} {shape:24}{bytes:>10} bytes")?;
+        }
+        if let Some(checksum) = &self.checksum {
+            writeln!(f, "plays here: yes, checksum {checksum} verified")?;
+        }
+        if let Some(cause) = &self.refused {
+            writeln!(f, "plays here: no: {}", escape(cause))?;
+        }
+        Ok(())
+    }
 }

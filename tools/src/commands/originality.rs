@@ -10,8 +10,9 @@ use pianola_host::corpus::Set;
 use pianola_host::midi_file::Tracks;
 use pianola_host::originality::{Index, Passage, Shared, WINDOWS};
 use pianola_runtime::passage::PassageMatch;
-use serde_json::{Value, json};
+use serde::Serialize;
 
+use crate::options::json;
 use crate::options::songs::{CorpusOptions, Piece, Places, read_pieces};
 
 #[derive(Args)]
@@ -82,32 +83,106 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
             groups.push((name, pieces.iter().map(find).collect::<Vec<_>>()));
         }
     }
-    let searched = json!({
-        "set": set,
-        "songs": songs.len(),
-        "notes": songs.iter().map(|song| song.notes.len()).sum::<usize>(),
-    });
+    let searched = Searched {
+        set,
+        songs: songs.len(),
+        notes: songs.iter().map(|song| song.notes.len()).sum(),
+    };
     if options.json {
-        let mut report = json!({ "searched": searched });
+        let mut report = Report { searched, pieces: None, test_set: None };
         for (name, found) in &groups {
-            let describe = |found: &Found| describe(found, &options.songs.corpus, place);
-            let pieces = found.iter().map(describe).collect::<anyhow::Result<Vec<_>>>()?;
-            let [transposed, exact] =
-                PassageMatch::ALL.map(|identity| sum_to_json(found, identity));
-            let all = json!({ "transposed": transposed, "exact": exact });
-            report[name.replace(' ', "_")] = json!({ "all": all, "pieces": pieces });
+            let pieces = found.iter().map(|found| describe(found, &options.songs.corpus, place));
+            let pieces = pieces.collect::<anyhow::Result<Vec<_>>>()?;
+            let [transposed, exact] = PassageMatch::ALL.map(|identity| Sum::of(found, identity));
+            let group = Some(Group { all: Sums { transposed, exact }, pieces });
+            if *name == "pieces" { report.pieces = group } else { report.test_set = group }
         }
-        return Ok(format!("{report:#}\n"));
+        return json::print(&report);
     }
-    let mut report =
-        format!("searched: {set} set, {} songs, {} notes\n", searched["songs"], searched["notes"]);
+    let Searched { songs, notes, .. } = searched;
+    let mut report = format!("searched: {set} set, {songs} songs, {notes} notes\n");
     table(&mut report, &groups, |passage: &Passage| {
         place(&options.songs.corpus.join(passage.song), passage.song_at)
     })?;
     Ok(report)
 }
 
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    searched: Searched<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pieces: Option<Group<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test_set: Option<Group<'a>>,
+}
+
+#[derive(Serialize)]
+struct Searched<'a> {
+    set: &'a str,
+    songs: usize,
+    notes: usize,
+}
+
+#[derive(Serialize)]
+struct Group<'a> {
+    all: Sums,
+    pieces: Vec<PieceJson<'a>>,
+}
+
+/// The sums over pieces.
+#[derive(Serialize)]
+struct Sums {
+    transposed: Sum,
+    exact: Sum,
+}
+
+#[derive(Serialize)]
+struct Sum {
+    windows: Vec<Windows>,
+    longest: Option<usize>,
+    median_longest: usize,
+}
+
+/// How many windows of a length there are, how many are found, and what share that is.
+#[derive(Serialize)]
+struct Windows {
+    length: usize,
+    windows: usize,
+    found: usize,
+    share: f64,
+}
+
+#[derive(Serialize)]
+struct PieceJson<'a> {
+    file: &'a str,
+    notes: usize,
+    transposed: FoundJson<'a>,
+    exact: FoundJson<'a>,
+}
+
+#[derive(Serialize)]
+struct FoundJson<'a> {
+    windows: Vec<Windows>,
+    longest: Option<Longest<'a>>,
+}
+
+#[derive(Serialize)]
+struct Longest<'a> {
+    notes: usize,
+    here: Place,
+    there: There<'a>,
+}
+
+#[derive(Serialize)]
+struct There<'a> {
+    song: &'a str,
+    #[serde(flatten)]
+    place: Place,
+}
+
 /// Where in a file a note is.
+#[derive(Serialize)]
 struct Place {
     /// From 1.
     note: usize,
@@ -123,10 +198,6 @@ impl Place {
         let seconds = places.onsets.get(note).copied().unwrap_or(0.0);
         let bar = places.bars.as_ref().map(|bars| bars.at(seconds));
         Ok(Self { note: note + 1, seconds, bar })
-    }
-
-    fn to_json(&self) -> Value {
-        json!({ "note": self.note, "seconds": self.seconds, "bar": self.bar })
     }
 }
 
@@ -201,43 +272,48 @@ fn table(
 }
 
 /// What was found of a piece, as JSON.
-fn describe(
-    found: &Found,
+fn describe<'a>(
+    found: &Found<'a>,
     corpus: &Path,
     place: impl Fn(&Path, usize) -> anyhow::Result<Place>,
-) -> anyhow::Result<Value> {
-    let mut value = json!({ "file": found.piece.name, "notes": found.piece.notes.len() });
-    for (identity, shared) in PassageMatch::ALL.into_iter().zip(&found.shared) {
-        let longest = match &shared.longest {
-            Some(longest) => {
-                let mut there = place(&corpus.join(longest.song), longest.song_at)?.to_json();
-                there["song"] = longest.song.into();
-                let here = place(&found.piece.path, longest.at)?.to_json();
-                json!({ "notes": longest.notes, "here": here, "there": there })
-            }
-            None => Value::Null,
-        };
-        value[identity.name()] = json!({ "windows": windows_to_json(shared), "longest": longest });
-    }
-    Ok(value)
-}
-
-/// The sum over pieces, as JSON.
-fn sum_to_json(found: &[Found], identity: PassageMatch) -> Value {
-    let all = sum(found, identity);
-    json!({
-        "windows": windows_to_json(&all),
-        "longest": all.longest.map(|longest| longest.notes),
-        "median_longest": median(found, identity),
+) -> anyhow::Result<PieceJson<'a>> {
+    let of = |identity: PassageMatch| -> anyhow::Result<FoundJson<'a>> {
+        let shared = &found.shared[identity as usize];
+        let longest = shared.longest.map(|longest| {
+            let song = longest.song;
+            let there = There { song, place: place(&corpus.join(song), longest.song_at)? };
+            let here = place(&found.piece.path, longest.at)?;
+            anyhow::Ok(Longest { notes: longest.notes, here, there })
+        });
+        Ok(FoundJson { windows: windows(shared), longest: longest.transpose()? })
+    };
+    let [transposed, exact] = PassageMatch::ALL.map(of);
+    Ok(PieceJson {
+        file: &found.piece.name,
+        notes: found.piece.notes.len(),
+        transposed: transposed?,
+        exact: exact?,
     })
 }
 
-/// For each length of windows, how many there are, how many are found, and what share that is.
-fn windows_to_json(shared: &Shared) -> Value {
+impl Sum {
+    fn of(found: &[Found], identity: PassageMatch) -> Self {
+        let all = sum(found, identity);
+        Self {
+            windows: windows(&all),
+            longest: all.longest.map(|longest| longest.notes),
+            median_longest: median(found, identity),
+        }
+    }
+}
+
+fn windows(shared: &Shared) -> Vec<Windows> {
     let shares = shared.shares();
-    let parts = WINDOWS.iter().enumerate().map(|(i, window)| {
-        let (windows, found) = (shared.windows[i], shared.found[i]);
-        (window.to_string(), json!({ "windows": windows, "found": found, "share": shares[i] }))
+    let each = WINDOWS.iter().enumerate().map(|(i, &length)| Windows {
+        length,
+        windows: shared.windows[i],
+        found: shared.found[i],
+        share: shares[i],
     });
-    Value::Object(parts.collect())
+    each.collect()
 }

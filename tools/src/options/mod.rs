@@ -3,6 +3,7 @@
 pub mod controls;
 pub mod filter_file;
 pub mod hands;
+pub mod json;
 pub mod model_file;
 pub mod named_scale;
 pub mod output;

@@ -6,6 +6,7 @@ use midly::{MetaMessage, MidiMessage, TrackEventKind};
 
 use super::events::Events;
 use super::{MidiError, Repair};
+use crate::text::decode;
 
 /// MIDI channel 10, counted from zero: its note numbers are drums, not pitches.
 pub(super) const DRUM_CHANNEL: u8 = 9;
@@ -90,9 +91,9 @@ impl Track {
                 self.signatures.push((tick, beats, part));
             }
             MetaMessage::TrackName(name) if self.name.is_empty() => {
-                self.name = text(name).chars().take(MAX_NAME).collect();
+                self.name = decode(name).chars().take(MAX_NAME).collect();
             }
-            MetaMessage::Text(bytes) => self.texts.push(text(bytes)),
+            MetaMessage::Text(bytes) => self.texts.push(decode(bytes)),
             _ => {}
         }
     }
@@ -194,11 +195,4 @@ impl Keys {
         }
         notes[before..].sort_by_key(|note| note.start);
     }
-}
-
-/// A text in a file: UTF-8, or else Latin-1, as old programs write it.
-fn text(bytes: &[u8]) -> String {
-    let latin = |_| bytes.iter().copied().map(char::from).collect();
-    let text = std::str::from_utf8(bytes).map_or_else(latin, str::to_string);
-    text.trim_matches(|c: char| c.is_whitespace() || c.is_control()).to_string()
 }

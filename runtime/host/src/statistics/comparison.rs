@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
 
 use crate::corpus::Song;
 use crate::statistics::evaluation::Divergences;
@@ -268,36 +268,93 @@ impl Report {
         let ratios: Vec<f64> = self.rows().filter_map(|(.., ratio)| ratio).collect();
         (!ratios.is_empty()).then(|| mean(&ratios))
     }
+}
 
-    /// As JSON.
-    pub fn to_json(&self) -> Value {
+/// [`Report`] as it is serialized.
+#[derive(Serialize)]
+struct ReportJson<'r> {
+    excerpt_notes: usize,
+    excerpts: Excerpts,
+    jsd: &'r Divergences,
+    jsd_of_hundreds: &'r [Divergences],
+    measures: Vec<MeasureJson>,
+    mean_ratio: Option<f64>,
+    ranges: Vec<RangeJson>,
+    longest_run: Extremes,
+    densest_window: Extremes,
+}
+
+#[derive(Serialize)]
+struct Excerpts {
+    samples: usize,
+    real: usize,
+    training: usize,
+}
+
+#[derive(Serialize)]
+struct MeasureJson {
+    name: String,
+    unit: &'static str,
+    samples: Option<f64>,
+    real: Option<f64>,
+    overlap: Option<f64>,
+    ceiling: Option<f64>,
+    ratio: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct RangeJson {
+    name: String,
+    unit: &'static str,
+    p1: f64,
+    p99: f64,
+    inside: f64,
+}
+
+#[derive(Serialize)]
+struct Extremes {
+    samples: usize,
+    corpus: usize,
+}
+
+impl From<[usize; 2]> for Extremes {
+    fn from([samples, corpus]: [usize; 2]) -> Self {
+        Self { samples, corpus }
+    }
+}
+
+/// A measure's name as an identifier: `pitch_class_entropy`.
+fn identifier(name: &str) -> String {
+    name.to_lowercase().replace([' ', '-'], "_")
+}
+
+impl Serialize for Report {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let [samples, real, training] = self.excerpts;
         let measures = self.rows().map(|(row, ceiling, ratio)| {
             let [samples, real] = row.means.map_or([None; 2], |means| means.map(Some));
-            json!({
-                "name": row.name, "unit": row.unit, "samples": samples, "real": real,
-                "overlap": row.overlap, "ceiling": ceiling, "ratio": ratio,
-            })
+            let (name, unit, overlap) = (identifier(row.name), row.unit, row.overlap);
+            MeasureJson { name, unit, samples, real, overlap, ceiling, ratio }
         });
-        let ranges = self.limits.ranges.iter().map(|kept| {
-            let Range { low, high } = kept.range;
-            json!({
-                "name": kept.name, "unit": kept.unit, "p1": low, "p99": high,
-                "inside": kept.inside,
-            })
+        let ranges = self.limits.ranges.iter().map(|kept| RangeJson {
+            name: identifier(kept.name),
+            unit: kept.unit,
+            p1: kept.range.low,
+            p99: kept.range.high,
+            inside: kept.inside,
         });
-        let pair = |[samples, corpus]: [usize; 2]| json!({"samples": samples, "corpus": corpus});
-        json!({
-            "excerpt_notes": self.length,
-            "excerpts": {"samples": samples, "real": real, "training": training},
-            "jsd": self.divergences.to_json(),
-            "jsd_of_hundreds": self.hundreds.iter().map(Divergences::to_json).collect::<Vec<_>>(),
-            "measures": measures.collect::<Vec<_>>(),
-            "mean_ratio": self.mean_ratio(),
-            "ranges": ranges.collect::<Vec<_>>(),
-            "longest_run": pair(self.limits.longest_run),
-            "densest_window": pair(self.limits.densest_window),
-        })
+        ReportJson {
+            excerpt_notes: self.length,
+            excerpts: Excerpts { samples, real, training },
+            jsd: &self.divergences,
+            jsd_of_hundreds: &self.hundreds,
+            measures: measures.collect(),
+            mean_ratio: self.mean_ratio(),
+            ranges: ranges.collect(),
+            longest_run: self.limits.longest_run.into(),
+            densest_window: self.limits.densest_window.into(),
+        }
+        .serialize(serializer)
     }
 }
 
@@ -439,8 +496,7 @@ mod tests {
         assert!(report(&samples[..2 * HUNDRED - 1]).hundreds.is_empty());
 
         let report = report(&samples);
-        let steps =
-            |each: &Divergences| each.to_json()["fine"]["step"].as_f64().unwrap_or(f64::NAN);
+        let steps = |each: &Divergences| each.by_binning()["fine"].step;
         let hundreds: Vec<f64> = report.hundreds.iter().map(steps).collect();
         let [least, most] = hundreds[..] else { panic!("{hundreds:?}") };
         assert!(least < 0.05 && most > 0.95, "{hundreds:?}");

@@ -1,9 +1,10 @@
 //! Measures a model: its loss on real music, and how its own music is distributed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
 
 use crate::corpus::SEGMENT;
 use crate::statistics::histograms::{Binning, NoteHistograms};
@@ -162,12 +163,22 @@ impl Nll {
     }
 }
 
-/// The parts of a loss and their total as JSON.
-pub fn loss_to_json(parts: &[&str], loss: &[f64]) -> Value {
-    let mut json: serde_json::Map<_, _> =
-        parts.iter().zip(loss).map(|(part, loss)| (part.to_string(), json!(loss))).collect();
-    json.insert("total".into(), json!(loss.iter().sum::<f64>()));
-    Value::Object(json)
+/// The parts of a loss and their total.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LossByPart {
+    /// Each part, by its name.
+    #[serde(flatten)]
+    pub parts: BTreeMap<&'static str, f64>,
+    /// Their sum.
+    pub total: f64,
+}
+
+impl LossByPart {
+    /// Names the parts of a loss.
+    pub fn new(parts: &[&'static str], loss: &[f64]) -> Self {
+        let total = loss.iter().sum();
+        Self { parts: parts.iter().copied().zip(loss.iter().copied()).collect(), total }
+    }
 }
 
 /// The notes of some of the [`PIECES`] pieces sampled for the report's divergences, one piece after the other:
@@ -234,18 +245,35 @@ impl Divergences {
         Self(Binning::ALL.into_iter().enumerate().map(summary).collect())
     }
 
-    /// As JSON: `{"published": {"pitch": …, "step": …, "duration": …}, "corrected": …, "fine": …}`.
-    pub fn to_json(&self) -> Value {
-        let parts = self.0.iter().map(|&(binning, [pitch, step, duration])| {
-            let divergence = json!({"pitch": pitch, "step": step, "duration": duration});
-            (binning.name().to_string(), divergence)
-        });
-        Value::Object(parts.collect())
+    /// By binning.
+    pub fn by_binning(&self) -> BTreeMap<&'static str, Divergence> {
+        let named = |&(binning, [pitch, step, duration]): &(Binning, [f64; 3])| {
+            (binning.name(), Divergence { pitch, step, duration })
+        };
+        self.0.iter().map(named).collect()
+    }
+}
+
+/// Jensen-Shannon divergences under one binning, in bits.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Divergence {
+    /// Of pitches.
+    pub pitch: f64,
+    /// Of inter-onset intervals.
+    pub step: f64,
+    /// Of durations.
+    pub duration: f64,
+}
+
+/// As a map from the binning's name to its [`Divergence`].
+impl Serialize for Divergences {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.by_binning().serialize(serializer)
     }
 }
 
 /// A model's figures on one set of a corpus.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Evaluation {
     /// The model file.
     pub model: String,
@@ -254,22 +282,16 @@ pub struct Evaluation {
     /// Notes the loss was taken over.
     pub notes: usize,
     /// Mean loss per note: pitch (nats), step and duration (s²).
+    #[serde(serialize_with = "with_total")]
     pub loss: [f64; 3],
     /// Divergences between the model's samples and the set.
+    #[serde(rename = "jsd")]
     pub divergences: Divergences,
 }
 
-impl Evaluation {
-    /// As JSON, with the loss's total beside its parts.
-    pub fn to_json(&self) -> Value {
-        json!({
-            "model": self.model,
-            "segments": self.segments,
-            "notes": self.notes,
-            "loss": loss_to_json(&["pitch", "step", "duration"], &self.loss),
-            "jsd": self.divergences.to_json(),
-        })
-    }
+/// The report's loss, with its total beside its parts.
+fn with_total<S: Serializer>(loss: &[f64; 3], serializer: S) -> Result<S::Ok, S::Error> {
+    LossByPart::new(&["pitch", "step", "duration"], loss).serialize(serializer)
 }
 
 impl fmt::Display for Evaluation {

@@ -146,7 +146,7 @@ fn an_unreadable_folder_is_a_warning() {
     let corpus = corpus(folder.path(), 10);
     let closed = corpus.join("closed");
     fs::create_dir(&closed).unwrap();
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
     // The binary may lie where only its owner gets: nobody runs a copy.
     let copy = folder.path().join("tools");
     fs::copy(tools().get_program(), &copy).unwrap();

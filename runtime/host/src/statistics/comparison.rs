@@ -26,7 +26,7 @@ pub const EXCERPT: usize = 1000;
 pub const HUNDRED: usize = 100;
 
 /// Fewest excerpts, of the real songs and of the training songs, that make a ceiling.
-pub const FEWEST: usize = 8;
+pub const FEWEST: usize = 4;
 
 /// Lowest ceiling of which a share is told: a share of less is noise, however large.
 pub const LOWEST_CEILING: f64 = 0.1;

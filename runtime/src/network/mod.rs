@@ -31,7 +31,7 @@ pub(crate) use token::Token;
 pub struct Network<'m, const LAYERS: usize = 3, const HIDDEN: usize = 512> {
     model: &'m Model<'m>,
     /// Hidden state of each layer: its outputs. Of a quantized model, each is a multiple of
-    /// 1/8192 (see [`ONE`]).
+    /// 1/8192 (see [`ONE`](crate::model::matrix::ONE)).
     hidden: [[f32; HIDDEN]; LAYERS],
     /// Cell state of each layer.
     cell: [[f32; HIDDEN]; LAYERS],

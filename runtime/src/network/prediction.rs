@@ -29,7 +29,7 @@ impl Prediction {
 }
 
 /// Unnormalised log-probabilities of choices: of pitch tokens, of which the report's model has
-/// [`BOS`] too, or of the bins of a time or a velocity.
+/// [`BOS`](crate::BOS) too, or of the bins of a time or a velocity.
 #[derive(Clone, Debug)]
 pub struct Logits {
     pub(super) values: [f32; LOGITS],

@@ -83,8 +83,8 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     if options.json {
         let mut report = Report { searched, pieces: None, test_set: None };
         for (name, found) in &groups {
-            let describe = |found: &Found| describe(found, &options.songs.corpus, place);
-            let pieces = found.iter().map(describe).collect::<anyhow::Result<Vec<_>>>()?;
+            let pieces = found.iter().map(|found| describe(found, &options.songs.corpus, place));
+            let pieces = pieces.collect::<anyhow::Result<Vec<_>>>()?;
             let [transposed, exact] = PassageMatch::ALL.map(|identity| Sum::of(found, identity));
             let group = Some(Group { all: Sums { transposed, exact }, pieces });
             if *name == "pieces" { report.pieces = group } else { report.test_set = group }

@@ -349,8 +349,8 @@ fn compare_sets_pieces_beside_a_corpus() {
     };
     let said = refuse(&mut compare("short.mid"));
     assert!(said.contains("short.mid has 31 notes"), "{said}");
-    let said = refuse(compare("pieces/0.mid").arg("--picture").arg(at("a.png")));
-    assert!(said.contains("a.png") && said.contains(".svg"), "{said}");
+    let said = refuse(compare("pieces/0.mid").arg("--picture").arg(at("a.jpg")));
+    assert!(said.contains("a.jpg") && said.contains(".svg"), "{said}");
     fs::copy(pieces.join("0.mid"), at("midi.svg")).unwrap();
     let said = refuse(compare("midi.svg").arg("--picture").arg(at("midi.svg")));
     assert!(said.contains("would be overwritten"), "{said}");

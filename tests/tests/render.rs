@@ -259,15 +259,14 @@ fn bad_input_is_refused_in_one_line() {
     let mut astray = whole.clone();
     let bag = astray.windows(4).position(|id| id == b"inst").unwrap() + 8 + 22 + 20;
     astray[bag] = 100;
-    for (name, bytes) in [
-        ("empty.sf2", &[][..]),
-        ("text.sf2", b"not a SoundFont"),
-        ("short.sf2", &whole[..whole.len() / 2]),
-        ("astray.sf2", &astray),
+    for (name, cause, bytes) in [
+        ("empty.sf2", "no SoundFont", &[][..]),
+        ("text.sf2", "no SoundFont", b"not a SoundFont"),
+        ("short.sf2", "larger than the file", &whole[..whole.len() / 2]),
+        ("astray.sf2", "is damaged", &astray),
     ] {
         fs::write(at(name), bytes).unwrap();
         let said = refused(&piece, &at("a.wav"), &["--soundfont", at(name).to_str().unwrap()]);
-        let cause = if name == "astray.sf2" { "is damaged" } else { "no SoundFont" };
         assert!(said.contains(name) && said.contains(cause), "{said}");
     }
     let said = refused(&piece, &at("a.wav"), &["--soundfont", at("gone.sf2").to_str().unwrap()]);

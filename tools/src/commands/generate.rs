@@ -20,7 +20,7 @@ use crate::options::output::{self, ensure_writable, verb};
 use crate::options::primer::length;
 use crate::options::recipe::recipe;
 use crate::options::source::{Opened, Source};
-use crate::picture::roll::clock;
+use crate::options::time::clock;
 use crate::program::{self, say};
 use crate::sound::soundfont;
 

@@ -6,7 +6,7 @@ use anyhow::Context;
 use pianola_host::midi_file::read_score;
 use pianola_host::score_writer::provenance;
 
-use crate::picture::roll::clock;
+use crate::options::time::clock;
 use crate::program;
 
 /// Whether bytes begin as a MIDI file does.

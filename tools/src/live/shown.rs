@@ -71,7 +71,7 @@ mod tests {
         assert_eq!(stepped(Control::Temperature, -2), "0.90");
         assert_eq!(stepped(Control::PitchTemperature, 99), "2.00");
         assert_eq!(stepped(Control::Density, -1), "7.5 notes/s");
-        assert_eq!(stepped(Control::Lowest, 21), "A0");
+        assert_eq!(stepped(Control::Lowest, -1), "G#0");
         assert_eq!(stepped(Control::Scale, 1), "c-major, a-minor");
         assert_eq!(stepped(Control::Scale, 13), "c-pentatonic");
         assert_eq!(stepped(Control::Scale, -1), "every pitch");

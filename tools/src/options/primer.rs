@@ -9,8 +9,7 @@ use pianola_runtime::vocabulary::Hands;
 use pianola_runtime::{Model, Note};
 
 use crate::options::songs::read_midi;
-use crate::options::time;
-use crate::picture::roll::clock;
+use crate::options::time::{self, clock};
 use crate::program::say;
 
 #[derive(Args)]

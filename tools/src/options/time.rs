@@ -1,4 +1,4 @@
-//! Times as people write them.
+//! Times as people read and write them.
 
 /// Reads seconds, such as 90 or 1.5, or minutes and hours too, such as 1:30 or 1:00:00.
 pub fn seconds(text: &str) -> Result<f64, String> {
@@ -20,6 +20,19 @@ pub fn length(text: &str) -> Result<f64, String> {
     seconds(text).and_then(|length| {
         if length > 0.0 { Ok(length) } else { Err("expected more than 0 seconds".into()) }
     })
+}
+
+/// Seconds as text, with a tenth if `step` is below a second: as `4.5 s`, or as `1:30` where times go on
+/// to a minute or more, `end`.
+pub fn clock(seconds: f64, step: f64, end: f64) -> String {
+    let tenths = (seconds * 10.0).round() as u64;
+    let (minutes, seconds) =
+        if end < 60.0 { (None, tenths / 10) } else { (Some(tenths / 600), tenths / 10 % 60) };
+    let part = if step < 1.0 { format!(".{}", tenths % 10) } else { String::new() };
+    match minutes {
+        None => format!("{seconds}{part} s"),
+        Some(minutes) => format!("{minutes}:{seconds:02}{part}"),
+    }
 }
 
 #[cfg(test)]

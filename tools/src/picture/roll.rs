@@ -5,6 +5,7 @@ use pianola_host::midi_file::{Score, TimedNote};
 use pianola_picture::canvas::{Align, Area, Picture};
 use pianola_picture::palette;
 
+use crate::options::time::clock;
 use crate::picture::legend::{Head, names};
 
 /// What the colour of a note tells.
@@ -256,19 +257,6 @@ fn times(
         let name = clock(seconds, step, end);
         picture.text(&name, (x, baseline), Align::Middle, letters, palette::FAINT_TEXT);
         count += 1.0;
-    }
-}
-
-/// A time as exact as the step to the next: in seconds, or minutes and seconds if the picture goes
-/// on beyond a minute.
-pub fn clock(seconds: f64, step: f64, end: f64) -> String {
-    let tenths = (seconds * 10.0).round() as u64;
-    let (minutes, seconds) =
-        if end < 60.0 { (None, tenths / 10) } else { (Some(tenths / 600), tenths / 10 % 60) };
-    let part = if step < 1.0 { format!(".{}", tenths % 10) } else { String::new() };
-    match minutes {
-        None => format!("{seconds}{part} s"),
-        Some(minutes) => format!("{minutes}:{seconds:02}{part}"),
     }
 }
 

@@ -160,9 +160,9 @@ impl<'scope, 'm: 'scope, const LAYERS: usize, const HIDDEN: usize>
 
     /// As [`Generator::next_note`].
     pub fn next_note(&mut self, sampling: &Sampling) -> Note {
-        let note = self.generator.draw(sampling, || {});
+        let note = self.generator.draw(sampling, &mut || {});
         self.advance(note);
-        self.generator.cut(note, sampling, || {})
+        self.generator.cut(note, sampling, &mut || {})
     }
 
     /// Whether the helper still runs.

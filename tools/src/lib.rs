@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod commands;
+#[doc(hidden)]
+pub mod fuzzing;
 mod live;
 mod options;
 mod picture;

@@ -49,8 +49,11 @@ fn stem(started: &Path) -> String {
     stem.filter(|stem| !stem.is_empty()).unwrap_or(NAME).into()
 }
 
-/// Prints a line to standard error. An unwritable standard error is no reason to stop.
+/// Prints a line, if it is not empty, to standard error. An unwritable standard error is no reason to stop.
 pub fn say(line: &str) {
+    if line.is_empty() {
+        return;
+    }
     let _ = writeln!(io::stderr(), "{}", line.trim_end_matches('\n'));
 }
 

@@ -335,7 +335,7 @@ pub fn evaluate(network: &Network, songs: &[&[Note]], streams: usize) -> [f64; 4
 mod tests {
     use pianola_host::export::pack;
     use pianola_host::export::weights::Shape;
-    use pianola_host::statistics::evaluation::{Heard, Nll};
+    use pianola_host::statistics::evaluation::{Nll, ScoredSong};
     use pianola_runtime::{Model, Precision};
 
     use super::*;
@@ -365,8 +365,8 @@ mod tests {
         let theirs = evaluate(&network, &songs, 2);
         let packed = pack(&network.to_weights(String::new()).unwrap(), Precision::Float).unwrap();
         let model = Model::from_bytes(&packed.bytes).unwrap();
-        let heard = |&notes| Heard { notes, hands: Hands::Both, marks: &[] };
-        let heard: Vec<Heard> = songs.iter().map(heard).collect();
+        let heard = |&notes| ScoredSong { notes, hands: Hands::Both, marks: &[] };
+        let heard: Vec<ScoredSong> = songs.iter().map(heard).collect();
         let [ours, _] = Nll::of_songs(&model, &heard).unwrap();
         let worst = ours.mean().iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         println!("largest difference: {worst:e} nats");

@@ -184,7 +184,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            warn(&format!("error: {error:#}\n"));
             ExitCode::FAILURE
         }
     }
@@ -219,9 +219,9 @@ impl CorpusOptions {
             }
         };
         let (corpus, views) = Corpus::read_with(Folder::list(&self.corpus)?, tracks, view, || ())?;
-        eprint!("{}", corpus.report());
+        warn(&corpus.report());
         let (split, report) = corpus.split(self.split.as_deref(), self.split_seed)?;
-        eprint!("{report}");
+        warn(&report);
         Ok((corpus, split, device, views))
     }
 }
@@ -372,6 +372,11 @@ fn evaluate_command(options: Evaluate) -> anyhow::Result<()> {
     let text =
         if options.json { format!("{:#}\n", json!(evaluation)) } else { evaluation.to_string() };
     say(&text)
+}
+
+/// Prints to standard error. An unwritable standard error is no reason to stop.
+fn warn(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 fn say(text: &str) -> anyhow::Result<()> {

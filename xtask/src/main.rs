@@ -4,6 +4,7 @@ mod aarch64;
 mod board;
 mod emulated;
 mod firmware;
+mod fuzz;
 mod instructions;
 mod libtorch;
 mod live;
@@ -32,6 +33,12 @@ enum Command {
     Libtorch,
     /// Build the runtime, its bare-metal example and the firmware for boards.
     NoStd,
+    /// Fuzz the parsers and the player with libFuzzer and the address sanitizer.
+    Fuzz {
+        /// Seconds for each target.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Package the crates to publish, and run the packages' own tests outside the workspace.
     Package,
     /// Compare the model's outputs on emulated boards (QEMU) with this machine's, bit for bit.
@@ -65,6 +72,7 @@ fn main() -> ExitCode {
         // A shell that evaluates the output must fail too.
         Command::Libtorch => libtorch::print_exports().inspect_err(|_| println!("false")),
         Command::NoStd => no_std::build(),
+        Command::Fuzz { seconds } => fuzz::run(seconds),
         Command::Package => package::run(),
         Command::Board => board::run().map(drop),
         Command::Emulated => emulated::run(),

@@ -7,7 +7,10 @@ use std::process::Stdio;
 use anyhow::{Context, ensure};
 
 use crate::shell::{cache, cargo, install, need, program, run as start, succeeds};
-use crate::{aarch64, emulated, instructions, libtorch, live, no_std, package, platforms};
+use crate::{aarch64, emulated, fuzz, instructions, libtorch, live, no_std, package, platforms};
+
+/// Seconds for each fuzz target: enough to find what any input of a kind breaks.
+const FUZZ_SECONDS: u32 = 10;
 
 /// Runs all checks; stops at the first that fails.
 pub fn run() -> anyhow::Result<()> {
@@ -32,6 +35,7 @@ pub fn run() -> anyhow::Result<()> {
     aarch64::run()?;
     live::run()?;
     miri()?;
+    fuzz::run(FUZZ_SECONDS)?;
 
     let mut lints = cargo();
     libtorch::use_in(&mut lints)?;

@@ -175,7 +175,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     pub fn next_note_with_poll(&mut self, sampling: &Sampling, mut poll: impl FnMut()) -> Note {
         let note = self.draw(sampling, &mut poll);
         self.network.observe_with_poll(&note, &mut poll);
-        self.cut(note, sampling, poll)
+        self.cut(note, sampling, &mut poll)
     }
 
     /// As [`observe`](Self::observe), with a `poll` as that of
@@ -190,11 +190,11 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     /// all. `notes` should be as long as `generators`; generators beyond its end do nothing.
     pub fn next_notes(generators: &mut [Self], sampling: &Sampling, notes: &mut [Note]) {
         for (generator, note) in generators.iter_mut().zip(&mut *notes) {
-            *note = generator.draw(sampling, || {});
+            *note = generator.draw(sampling, &mut || {});
         }
         Network::observe_batch(generators, notes);
         for (generator, note) in generators.iter_mut().zip(notes) {
-            *note = generator.cut(*note, sampling, || {});
+            *note = generator.cut(*note, sampling, &mut || {});
         }
     }
 
@@ -205,19 +205,19 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     }
 
     /// Draws the next note; the network has yet to take it in.
-    pub(crate) fn draw(&mut self, sampling: &Sampling, mut poll: impl FnMut()) -> Note {
+    pub(crate) fn draw(&mut self, sampling: &Sampling, poll: &mut impl FnMut()) -> Note {
         let mut note =
             Note { pitch: 0, velocity: Note::DEFAULT_VELOCITY, step: 0.0, duration: 0.0 };
         note.step = match self.piece.step.take() {
             Some(step) => step,
-            None => self.next_step(sampling, &mut poll),
+            None => self.next_step(sampling, poll),
         };
         let known = PartialNote::Step(note.step);
-        if let Prediction::Choice(logits) = self.network.predict_with_poll(known, &mut poll) {
+        if let Prediction::Choice(logits) = self.network.predict_with_poll(known, &mut *poll) {
             note.pitch = self.draw_pitch(&logits, note.step, sampling);
         }
         let known = PartialNote::Pitch(note.step, note.pitch);
-        note.duration = match self.network.predict_with_poll(known, &mut poll) {
+        note.duration = match self.network.predict_with_poll(known, &mut *poll) {
             Prediction::Choice(logits) => {
                 let bin = self.draw_time(&logits, sampling);
                 let place = self.another_place(&sampling.time);
@@ -228,7 +228,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         };
         note.duration = Note::playable_seconds(note.duration);
         let known = PartialNote::Duration(note.step, note.pitch, note.duration);
-        if let Prediction::Choice(logits) = self.network.predict_with_poll(known, &mut poll) {
+        if let Prediction::Choice(logits) = self.network.predict_with_poll(known, &mut *poll) {
             let bin = if sampling.drift_guard {
                 let biased = self.piece.drift.bias_velocity(&logits);
                 draw(&biased, &sampling.velocity, &mut self.random)
@@ -244,8 +244,9 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     }
 
     /// Draws the step of the next note, in seconds.
-    fn next_step(&mut self, sampling: &Sampling, poll: impl FnMut()) -> f32 {
-        match self.network.predict_with_poll(PartialNote::Empty, poll) {
+    #[inline(never)] // boards have no flash for a copy at every call
+    fn next_step(&mut self, sampling: &Sampling, poll: &mut impl FnMut()) -> f32 {
+        match self.network.predict_with_poll(PartialNote::Empty, &mut *poll) {
             Prediction::Choice(logits) => self.draw_step(&logits, sampling),
             Prediction::Seconds(seconds) => Note::playable_seconds(seconds),
             Prediction::Unknown => 0.0,
@@ -257,7 +258,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     ///
     /// The pace is then the same with few voices as with many, and notes already returned keep their
     /// durations. The next step is drawn here, from the random numbers that it would get a moment later.
-    pub(crate) fn cut(&mut self, note: Note, sampling: &Sampling, poll: impl FnMut()) -> Note {
+    pub(crate) fn cut(&mut self, note: Note, sampling: &Sampling, poll: &mut impl FnMut()) -> Note {
         let Some(voices) = sampling.polyphony.filter(|_| self.network.is_expressive()) else {
             return note;
         };
@@ -333,6 +334,25 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     /// moment and passes the repetition guard. Where there is none, the last two conditions are
     /// dropped, then the first, then scale and register.
     fn draw_pitch(&mut self, logits: &[f32], step: f32, sampling: &Sampling) -> u8 {
+        let mut allowed = self.allowed_pitches(logits, step, sampling);
+        let pitch = self.draw_allowed(&allowed, &sampling.pitch);
+        if sampling.has(pitch) || !sampling.is_piano() {
+            return pitch;
+        }
+        // The default register rejects a pitch only once it is drawn: a piece that stays on the keys of
+        // a piano is the same with and without it.
+        let mut some = false;
+        for (pitch, allowed) in (0u8..).zip(&mut allowed) {
+            if !sampling.has(pitch) {
+                *allowed = f32::NEG_INFINITY;
+            }
+            some |= *allowed > f32::NEG_INFINITY;
+        }
+        if some { self.draw_allowed(&allowed, &sampling.pitch) } else { pitch }
+    }
+
+    /// The logits of the pitches that [`draw_pitch`](Self::draw_pitch) chooses from, and −∞ of the others.
+    fn allowed_pitches(&self, logits: &[f32], step: f32, sampling: &Sampling) -> [f32; PLAYABLE] {
         let expressive = self.network.is_expressive();
         let guarded = expressive && sampling.drift_guard && sampling.is_wide();
         let bias = self.piece.drift.pitch_bias(self.network.hands());
@@ -359,27 +379,17 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
             || fill(&|pitch| asked_for(pitch) && !known(pitch))
             || fill(&|pitch| asked_for(pitch))
             || fill(&|_| true);
-        let mut draw = |allowed: &[f32; PLAYABLE]| {
-            if expressive {
-                draw_in_bands(allowed, THIRDS, &sampling.pitch, &mut self.random)
-            } else {
-                draw(allowed, &sampling.pitch, &mut self.random)
-            }
-        };
-        let pitch = draw(&allowed);
-        if sampling.has(pitch) || !sampling.is_piano() {
-            return pitch;
+        allowed
+    }
+
+    /// Draws one of the pitches whose logits are finite.
+    #[inline(never)] // boards have no flash for a copy at every call
+    fn draw_allowed(&mut self, allowed: &[f32; PLAYABLE], params: &SamplingParams) -> u8 {
+        if self.network.is_expressive() {
+            draw_in_bands(allowed, THIRDS, params, &mut self.random)
+        } else {
+            draw(allowed, params, &mut self.random)
         }
-        // The default register rejects a pitch only once it is drawn: a piece that stays on the keys of
-        // a piano is the same with and without it.
-        let mut some = false;
-        for (pitch, allowed) in (0u8..).zip(&mut allowed) {
-            if !sampling.has(pitch) {
-                *allowed = f32::NEG_INFINITY;
-            }
-            some |= *allowed > f32::NEG_INFINITY;
-        }
-        if some { draw(&allowed) } else { pitch }
     }
 
     /// Where in its bin a time lies that no note's end places and that keeps to no pulse: three in eight, nearly as

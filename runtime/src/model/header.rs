@@ -58,9 +58,9 @@ impl<'a> Header<'a> {
         core::str::from_utf8(self.json).map_err(|_| ModelError::BadHeader)?;
         let mut tensors = 0usize;
         let mut json = Json { rest: self.json };
-        json.object(|key, json| {
+        json.object(&mut |key, json| {
             if key == b"__metadata__" {
-                return json.object(|_, json| json.text().map(|_| ()));
+                return json.object(&mut |_, json| json.text().map(|_| ()));
             }
             tensors += 1;
             json.tensor()
@@ -159,6 +159,9 @@ impl<'a> Header<'a> {
     }
 }
 
+/// Reads the value of a key of an object.
+type Value<'v, 'a> = &'v mut dyn FnMut(&'a [u8], &mut Json<'a>) -> Result<(), ModelError>;
+
 /// A place in JSON text. Only what safetensors headers hold is understood: objects, strings, and
 /// arrays of non-negative integers.
 #[derive(Clone, Copy, Debug)]
@@ -187,15 +190,9 @@ impl<'a> Json<'a> {
 
     /// Reads an object strictly, with a comma between each two members and no key twice: `value`
     /// is called at each value, and reads it.
-    fn object(
-        &mut self,
-        mut value: impl FnMut(&'a [u8], &mut Self) -> Result<(), ModelError>,
-    ) -> Result<(), ModelError> {
+    fn object(&mut self, value: Value<'_, 'a>) -> Result<(), ModelError> {
         let members = *self;
         let mut count = 0;
-        // One bit for each remainder of a key's hash: only where a bit is set already are the
-        // members before searched.
-        let mut seen = [0u32; 8];
         self.open(b'{')?;
         if self.peek()? == b'}' {
             self.step();
@@ -203,11 +200,7 @@ impl<'a> Json<'a> {
         }
         loop {
             let key = self.text()?;
-            let hash = crc32fast::hash(key);
-            let (word, bit) = (&mut seen[(hash >> 5 & 7) as usize], 1 << (hash & 31));
-            let new = *word & bit == 0;
-            *word |= bit;
-            if key.contains(&b'\\') || (!new && members.has_key(key, count)?) {
+            if key.contains(&b'\\') || members.has_key(key, count)? {
                 return Err(ModelError::BadHeader);
             }
             count += 1;
@@ -239,7 +232,7 @@ impl<'a> Json<'a> {
     /// The description of a tensor, strictly: three fields.
     fn tensor(&mut self) -> Result<(), ModelError> {
         let mut fields = 0;
-        self.object(|key, json| {
+        self.object(&mut |key, json| {
             fields += 1;
             match key {
                 b"dtype" => json.text().map(|_| ()),

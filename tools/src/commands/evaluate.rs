@@ -6,13 +6,12 @@ use std::path::PathBuf;
 
 use anyhow::ensure;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use pianola_host::corpus::{self, Corpus, Set, Song, Split};
 use pianola_host::midi_file::{self, Endings, MidiFile, TimedNote, Tracks};
 use pianola_host::statistics::baselines::Baseline;
 use pianola_host::statistics::comparison::Report;
 use pianola_host::statistics::evaluation::{
-    self, Divergences, Evaluation, Heard, LossByPart, LossSum, Nll, PIECE_NOTES, PIECES,
+    self, Divergences, Evaluation, LossByPart, LossSum, Nll, PIECE_NOTES, PIECES, ScoredSong,
 };
 use pianola_runtime::vocabulary::{Hands, PARTS};
 use pianola_runtime::{Model, Note, Sampling};
@@ -24,7 +23,7 @@ use crate::options::controls::Controls;
 use crate::options::json;
 use crate::options::model_file::ModelFile;
 use crate::options::output::{ensure_writable, write_picture};
-use crate::options::songs::CorpusOptions;
+use crate::options::songs::{CorpusOptions, progress};
 use crate::picture::measures_picture;
 
 #[derive(Args)]
@@ -160,7 +159,7 @@ fn sample(
     file: &ModelFile,
     model: &Model,
 ) -> anyhow::Result<Vec<Vec<Note>>> {
-    let bar = progress_bar(options.pieces);
+    let bar = progress("sampling", options.pieces);
     let seeds: Vec<u64> = (0..options.pieces).collect();
     let together = seeds.len().div_ceil(rayon::current_num_threads()).clamp(1, TOGETHER);
     let pieces = seeds.par_chunks(together).map(|seeds| {
@@ -171,11 +170,6 @@ fn sample(
     let pieces = pieces.collect::<anyhow::Result<Vec<_>>>()?.concat();
     bar.finish_and_clear();
     Ok(pieces)
-}
-
-fn progress_bar(pieces: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("sampling {bar:40} {pos}/{len} pieces ({eta} left)");
-    ProgressBar::new(pieces).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// How well the pitches of right hands are predicted, in nats per note.
@@ -353,17 +347,18 @@ impl Melody {
 /// How well an expressive model foretells songs: all notes, and those that are marked.
 fn nll(file: &ModelFile, model: &Model, songs: &[Marked]) -> anyhow::Result<[Nll; 2]> {
     // Songs of like lengths stay together longest; the longest start first.
-    let mut songs: Vec<Heard> = songs
+    let mut songs: Vec<ScoredSong> = songs
         .iter()
-        .map(|Marked { notes, hands, marks }| Heard { notes, hands: *hands, marks })
+        .map(|Marked { notes, hands, marks }| ScoredSong { notes, hands: *hands, marks })
         .collect();
     songs.sort_by_key(|song| std::cmp::Reverse(song.notes.len()));
-    let bar = ProgressBar::new(songs.len() as u64);
+    let bar = progress("evaluating", songs.len() as u64);
     let sums = songs
         .par_chunks(TOGETHER)
         .map(|songs| {
+            let nll = Nll::of_songs(model, songs).map_err(|error| file.refused(error));
             bar.inc(songs.len() as u64);
-            Nll::of_songs(model, songs).map_err(|error| file.refused(error))
+            nll
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
     bar.finish_and_clear();
@@ -371,18 +366,19 @@ fn nll(file: &ModelFile, model: &Model, songs: &[Marked]) -> anyhow::Result<[Nll
     Ok(sums.into_iter().fold(zero, |[all, some], [a, b]| [all.plus(a), some.plus(b)]))
 }
 
-/// How well the report's model foretells segments.
+/// The loss of the report's model on segments.
 fn segments_loss(
     file: &ModelFile,
     model: &Model,
     segments: &[&[Note; corpus::SEGMENT]],
 ) -> anyhow::Result<LossSum> {
-    let bar = ProgressBar::new(segments.len() as u64);
+    let bar = progress("evaluating", segments.len() as u64);
     let sums = segments
         .par_chunks(TOGETHER)
         .map(|segments| {
+            let loss = LossSum::of_segments(model, segments);
             bar.inc(segments.len() as u64);
-            LossSum::of_segments(model, segments)
+            loss
         })
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| file.refused(error))?;

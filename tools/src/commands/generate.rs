@@ -14,8 +14,10 @@ use pianola_host::score_writer::{self, PROVENANCE, Sheet};
 use pianola_runtime::vocabulary::Hands;
 use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Note, Pair, Sampling, SamplingParams};
 use rayon::prelude::*;
+use serde::Serialize;
 
 use crate::commands::render;
+use crate::options::json;
 use crate::options::output::{self, ensure_writable, verb};
 use crate::options::primer::length;
 use crate::options::recipe::recipe;
@@ -53,6 +55,9 @@ pub struct Options {
     #[arg(long, value_name = "N", help_heading = "Music",
           value_parser = clap::value_parser!(u64).range(1..=MAX_NOTES))]
     notes: Option<u64>,
+    /// Print JSON.
+    #[arg(long, help_heading = "Output")]
+    json: bool,
     #[command(flatten)]
     source: Source,
 }
@@ -68,6 +73,9 @@ const BATCH: usize = 16;
 
 /// Most notes a second of music takes when only --seconds is given: no pianist is as fast.
 const NOTES_PER_SECOND: f64 = 100.0;
+
+/// Notes a second of a typical piece.
+const TYPICAL_PACE: f32 = 9.0;
 
 /// Composes pieces; `given` are the options as clap read them.
 pub fn run(options: &Options, given: &ArgMatches) -> anyhow::Result<String> {
@@ -108,11 +116,25 @@ struct Job<'a> {
     recipe: &'a (dyn Fn(u64) -> String + Sync),
 }
 
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    model: &'a str,
+    /// Of the model, 32 bits in hexadecimal.
+    checksum: String,
+    pieces: &'a [Written],
+}
+
 /// A piece that was written.
+#[derive(Serialize)]
 struct Written {
-    verb: &'static str,
+    seed: u64,
+    path: PathBuf,
+    audio: Option<PathBuf>,
     notes: usize,
     seconds: f64,
+    #[serde(skip)]
+    verb: &'static str,
 }
 
 impl Job<'_> {
@@ -144,6 +166,13 @@ impl Job<'_> {
                 fs::create_dir_all(out)
                     .with_context(|| format!("cannot create {}", out.display()))?;
             }
+        }
+        if options.wav.is_some() {
+            let pace = self.sampling.density.unwrap_or(TYPICAL_PACE);
+            let composed = self.seconds.min(self.notes as f64 / f64::from(pace));
+            let primer = if options.only_new { 0.0 } else { length(&self.source.primer) };
+            render::ensure_short_enough(primer + composed)
+                .context("--wav: the piece would be too long, so nothing is composed")?;
         }
         for &seed in &self.seeds {
             let out = self.path(seed);
@@ -192,6 +221,11 @@ impl Job<'_> {
             .flatten()
             .collect();
         progress.0.finish_and_clear();
+        if self.options.json {
+            let checksum = format!("{:08x}", self.source.model.checksum());
+            let model = self.source.file.name();
+            return json::print(&Report { model, checksum, pieces: &written });
+        }
         Ok(self.report(&written))
     }
 
@@ -305,13 +339,14 @@ impl Job<'_> {
             write(&render::render(&timed, soundfont::find().as_deref())?, &wav)?;
             progress.rendered();
         }
-        Ok(Written { verb, notes: piece.len(), seconds: length(&piece) })
+        let (notes, seconds) = (piece.len(), length(&piece));
+        Ok(Written { seed, path, audio: self.wav(seed), notes, seconds, verb })
     }
 
     fn report(&self, written: &[Written]) -> String {
         let Some(&seed) = self.seeds.first() else { return String::new() };
         let first = self.path(seed);
-        if let [Written { verb, notes, seconds }] = written {
+        if let [Written { verb, notes, seconds, .. }] = written {
             let name = output::name(&first);
             let file = first.display().to_string();
             let file = shlex::try_quote(&file).unwrap_or_default();

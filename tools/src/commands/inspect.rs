@@ -52,7 +52,8 @@ struct Tensor<'a> {
 pub fn run(options: &Options) -> anyhow::Result<String> {
     let file = ModelFile::open(options.file.as_deref())?;
     if inspect_piece::is_midi(file.bytes()) {
-        return inspect_piece::report(file.name(), file.bytes());
+        let report = inspect_piece::Report::new(file.name(), file.bytes())?;
+        return if options.json { json::print(&report) } else { Ok(report.to_string()) };
     }
     let (_, header) = SafeTensors::read_metadata(file.bytes()).with_context(|| {
         format!("{} is neither a .safetensors file nor a .mid file", file.name())

@@ -1,10 +1,12 @@
 //! What `pianola inspect` prints of a `.mid` file: its tracks, and how Pianola composed it.
 
-use std::fmt::Write;
+use std::fmt;
 
 use anyhow::Context;
 use pianola_host::midi_file::read_score;
 use pianola_host::score_writer::provenance;
+use pianola_host::text::escape;
+use serde::Serialize;
 
 use crate::options::time::clock;
 use crate::program;
@@ -14,40 +16,82 @@ pub fn is_midi(bytes: &[u8]) -> bool {
     bytes.starts_with(b"MThd")
 }
 
-/// The tracks of a file with their notes; of a piece that Pianola composed also the command that composes it again.
-pub fn report(name: &str, bytes: &[u8]) -> anyhow::Result<String> {
-    let score = read_score(bytes).with_context(|| name.to_string())?;
-    let notes = || score.instruments.iter().flat_map(|instrument| &instrument.notes);
-    let end = notes().map(|note| note.end).fold(0.0, f64::max);
-    let count = |notes: usize| match notes {
-        1 => "1 note".to_string(),
-        notes => format!("{notes} notes"),
-    };
-    let mut report = format!("{name}: {}, {}\n", count(notes().count()), clock(end, 1.0, end));
-    for instrument in &score.instruments {
-        let pitches = instrument.notes.iter().map(|note| note.pitch);
-        let (low, high) =
-            pitches.fold((127, 0), |(low, high), pitch| (pitch.min(low), pitch.max(high)));
-        let name = match printable(&instrument.name) {
-            name if name.is_empty() => "unnamed".into(),
-            name => name,
-        };
-        let notes = count(instrument.notes.len());
-        let _ = writeln!(report, "  {name}: {notes}, pitches {low} to {high}");
-    }
-    let Some(provenance) = provenance(bytes) else {
-        report += "not composed by Pianola, or not as it was written\n";
-        return Ok(report);
-    };
-    let (how, command) = provenance.split_once("; command: ").unwrap_or((&provenance, ""));
-    let _ = writeln!(report, "composed by {}", printable(how));
-    if let Some(arguments) = command.strip_prefix(program::NAME) {
-        let _ = writeln!(report, "again: {}{}", program::command(), printable(arguments));
-    }
-    Ok(report)
+/// What a `.mid` file holds, and what `--json` prints of it.
+#[derive(Serialize)]
+pub struct Report {
+    file: String,
+    notes: usize,
+    seconds: f64,
+    tracks: Vec<Track>,
+    /// None of a file that Pianola did not compose, or not as it stands.
+    composed: Option<Composed>,
 }
 
-/// Text from a file without what a terminal would obey.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+#[derive(Serialize)]
+struct Track {
+    name: String,
+    notes: usize,
+    lowest: u8,
+    highest: u8,
+}
+
+/// How a piece came about.
+#[derive(Serialize)]
+struct Composed {
+    /// Program, model and seed.
+    by: String,
+    /// The command that composes it again.
+    command: Option<String>,
+}
+
+impl Report {
+    /// Reads a file.
+    pub fn new(name: &str, bytes: &[u8]) -> anyhow::Result<Self> {
+        let score = read_score(bytes).with_context(|| name.to_string())?;
+        let notes = || score.instruments.iter().flat_map(|instrument| &instrument.notes);
+        let track = |instrument: &pianola_host::midi_file::Instrument| {
+            let pitches = instrument.notes.iter().map(|note| note.pitch);
+            let (lowest, highest) =
+                pitches.fold((127, 0), |(low, high), pitch| (pitch.min(low), pitch.max(high)));
+            let (name, notes) = (instrument.name.clone(), instrument.notes.len());
+            Track { name, notes, lowest, highest }
+        };
+        let composed = provenance(bytes).map(|provenance| {
+            let (by, command) = provenance.split_once("; command: ").unwrap_or((&provenance, ""));
+            let command = command.strip_prefix(program::NAME);
+            let command = command.map(|arguments| format!("{}{arguments}", program::command()));
+            Composed { by: by.into(), command }
+        });
+        Ok(Self {
+            file: name.into(),
+            notes: notes().count(),
+            seconds: notes().map(|note| note.end).fold(0.0, f64::max),
+            tracks: score.instruments.iter().map(track).collect(),
+            composed,
+        })
+    }
+}
+
+impl fmt::Display for Report {
+    /// What stands in the file is escaped: it is not to control the terminal.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let count = |notes: usize| match notes {
+            1 => "1 note".to_string(),
+            notes => format!("{notes} notes"),
+        };
+        let length = clock(self.seconds, 1.0, self.seconds);
+        writeln!(f, "{}: {}, {length}", escape(&self.file), count(self.notes))?;
+        for Track { name, notes, lowest, highest } in &self.tracks {
+            let name = if name.is_empty() { "unnamed".into() } else { escape(name) };
+            writeln!(f, "  {name}: {}, pitches {lowest} to {highest}", count(*notes))?;
+        }
+        let Some(Composed { by, command }) = &self.composed else {
+            return writeln!(f, "not composed by Pianola, or changed since");
+        };
+        writeln!(f, "composed by {}", escape(by))?;
+        match command {
+            Some(command) => writeln!(f, "again: {}", escape(command)),
+            None => Ok(()),
+        }
+    }
 }

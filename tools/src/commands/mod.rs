@@ -10,6 +10,7 @@ pub mod flash;
 pub mod generate;
 pub mod inspect;
 mod inspect_piece;
+pub mod listener;
 pub mod man;
 pub mod originality;
 pub mod play;

@@ -47,7 +47,7 @@ impl ControllerMap {
     }
 
     /// Reads a map; what is wrong has a place.
-    fn parse(text: &str) -> Result<Self, (Range<usize>, anyhow::Error)> {
+    pub fn parse(text: &str) -> Result<Self, (Range<usize>, anyhow::Error)> {
         let lines: BTreeMap<Spanned<String>, Spanned<i64>> =
             toml::from_str(text).map_err(|error| {
                 let cause = anyhow!("{}: lines read like `temperature = 20`", error.message());

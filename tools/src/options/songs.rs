@@ -10,6 +10,8 @@ use pianola_host::corpus::{Corpus, Folder, Set, Song, Split};
 use pianola_host::midi_file::{self, Endings, MidiFile, ReadError, Tracks};
 use pianola_runtime::Note;
 
+use crate::program::say;
+
 /// A corpus and how it is split.
 #[derive(Args)]
 pub struct CorpusOptions {
@@ -40,7 +42,7 @@ impl CorpusOptions {
     ) -> anyhow::Result<(Corpus, Split, Vec<T>)> {
         let (corpus, views) = read_folder(&self.corpus, tracks, view)?;
         let (split, report) = corpus.split(self.split.as_deref(), self.split_seed)?;
-        eprint!("{report}");
+        say(&report);
         Ok((corpus, split, views))
     }
 
@@ -95,7 +97,7 @@ pub fn read_midi(path: &Path) -> anyhow::Result<MidiFile> {
         ReadError::Io(cause) => Error::new(cause).context(format!("cannot read {}", name())),
         other => Error::new(other).context(name()),
     })?;
-    eprint!("{}", midi_file::warning(path, file.repairs()));
+    say(&midi_file::warning(path, file.repairs()));
     Ok(file)
 }
 
@@ -111,7 +113,7 @@ fn read_folder<T>(
     let read = Corpus::read_with(folder, tracks, view, || bar.inc(1));
     bar.finish_and_clear();
     let (corpus, views) = read?;
-    eprint!("{}", corpus.report());
+    say(&corpus.report());
     Ok((corpus, views))
 }
 

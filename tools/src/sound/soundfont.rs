@@ -50,8 +50,15 @@ impl LoadedFont {
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let name = || path.display().to_string();
         let file = File::open(path).with_context(|| format!("cannot open {}", name()))?;
-        let mut file = BufReader::new(file);
-        check_sizes(&mut file).with_context(|| format!("cannot play {}", name()))?;
+        let there = file.metadata().with_context(name)?;
+        ensure!(there.is_file(), "cannot play {}: not a regular file", name());
+        Self::read(BufReader::new(file), there.len(), path)
+    }
+
+    /// Reads a SoundFont of a size in bytes; `path` is for messages.
+    pub fn read(mut file: impl Read + Seek, size: u64, path: &Path) -> anyhow::Result<Self> {
+        let name = || path.display().to_string();
+        check_sizes(&mut file, size).with_context(|| format!("cannot play {}", name()))?;
         file.rewind().with_context(name)?;
         let font = without_panic(|| SoundFont::new(&mut file))
             .ok_or_else(|| damaged(path))?
@@ -63,10 +70,7 @@ impl LoadedFont {
 /// Refuses a SoundFont with a chunk larger than the rest of the file: `rustysynth` allocates what a
 /// chunk announces before it reads it. Behind the head of 12 bytes come lists, each with chunks in
 /// it; a list or chunk is 4 bytes of type, 4 of little-endian length, and its body.
-fn check_sizes(file: &mut BufReader<File>) -> anyhow::Result<()> {
-    let there = file.get_ref().metadata()?;
-    ensure!(there.is_file(), "not a regular file");
-    let end = there.len();
+fn check_sizes(file: &mut (impl Read + Seek), end: u64) -> anyhow::Result<()> {
     let mut at = file.seek(SeekFrom::Start(12))?;
     let mut list_end = at;
     while end.saturating_sub(at) >= 8 {

@@ -104,7 +104,7 @@ fn cross_entropy(logits: &[f32], chosen: u8) -> f64 {
 
 /// A song to be foretold.
 #[derive(Clone, Copy, Debug)]
-pub struct Heard<'s> {
+pub struct ScoredSong<'s> {
     /// Its notes.
     pub notes: &'s [Note],
     /// Whether they are all of its notes.
@@ -120,7 +120,7 @@ impl Nll {
     ///
     /// # Errors
     /// None: every model that can be read fits.
-    pub fn of_songs(model: &Model, songs: &[Heard]) -> Result<[Self; 2], ModelError> {
+    pub fn of_songs(model: &Model, songs: &[ScoredSong]) -> Result<[Self; 2], ModelError> {
         let mut songs = songs.to_vec();
         let start = Network::<MAX_LAYERS, MAX_HIDDEN>::from_model(model, Hands::Both)?;
         let mut networks = vec![start; songs.len()];

@@ -183,10 +183,8 @@ fn shuffle<T>(items: &mut [T], seed: u64) {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let area = |auc: &Option<Auc>| match auc {
-            Some(Auc { auc, low, high }) => format!("{auc:.3}  ({low:.3} to {high:.3})"),
-            None => "too few pieces".into(),
-        };
+        let area =
+            |auc: &Option<Auc>| auc.as_ref().map_or("too few pieces".into(), ToString::to_string);
         writeln!(f, "{:<28} AUC    (95 % interval)", "measures")?;
         writeln!(f, "{:<28} {}", "all", area(&self.all))?;
         for group in &self.groups {

@@ -1,5 +1,7 @@
 //! A classifier two-sample test: how well a random forest tells two sets of pieces apart.
 
+use std::fmt;
+
 use rand_pcg::Pcg32;
 use rayon::prelude::*;
 use smartcore::ensemble::random_forest_regressor::{
@@ -27,6 +29,12 @@ pub struct Auc {
     pub low: f64,
     /// Its upper bound.
     pub high: f64,
+}
+
+impl fmt::Display for Auc {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{:.3}  ({:.3} to {:.3})", self.auc, self.low, self.high)
+    }
 }
 
 /// Folds of the cross-validation, by piece: no excerpt is scored by a forest that knows its piece.

@@ -1,0 +1,10 @@
+//! A controller map may hold anything: it is refused with a line, or read.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    if let Err(error) = pianola_tools::fuzzing::controller_map(text) {
+        assert!(!error.to_string().is_empty());
+    }
+});

@@ -1,0 +1,8 @@
+//! A SoundFont may hold anything: it is refused before it takes more memory than its size.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let _ = pianola_tools::fuzzing::soundfont(data);
+});

@@ -1,0 +1,104 @@
+//! `cargo xtask fuzz`: the fuzz targets, each for some seconds, from a corpus of seeds.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, bail, ensure};
+
+use crate::shell::{cache, install_crate, program, root, run as start, succeeds};
+
+/// The version of `cargo-fuzz` that is installed if none is there.
+const CARGO_FUZZ: &str = "0.13.2";
+
+/// Targets, each with the files of the repository that it starts from.
+const TARGETS: [(&str, &[&str]); 8] = [
+    ("model", &["runtime/tests/models"]),
+    ("filter", &["fuzz/seeds/filter"]),
+    ("midi_file", &["docs/examples", "tests/cases"]),
+    ("midi_stream", &["fuzz/seeds/midi_stream"]),
+    ("player", &[]),
+    ("controller_map", &["docs/controls.toml"]),
+    ("soundfont", &["fuzz/seeds/soundfont"]),
+    ("svg_text", &["fuzz/seeds/svg_text"]),
+];
+
+/// Largest seed: a mutation of a long file says no more than one of a short file, and takes longer.
+const LARGEST_SEED: u64 = 64 << 10;
+
+/// Fuzzes each target for some seconds, and prints how many inputs that were.
+pub fn run(seconds: u32) -> anyhow::Result<()> {
+    let fuzz = cargo_fuzz()?;
+    let mut all = 0;
+    for (target, seeds) in TARGETS {
+        // Inputs that were found stay in the cache, for the next run to start from.
+        let corpus = cache()?.join("fuzz").join(target);
+        fs::create_dir_all(&corpus)?;
+        seeds.iter().try_for_each(|from| copy_seeds(&root().join(from), &corpus))?;
+        let mut command = program("cargo");
+        command
+            .env("PATH", path_with(&fuzz))
+            .args(["+nightly", "fuzz", "run", target])
+            .arg(&corpus);
+        let limits = ["-rss_limit_mb=1024", "-timeout=10", "-print_final_stats=1"];
+        command.args(["--", &format!("-max_total_time={seconds}")]).args(limits);
+        let output = command.output().context("cannot start cargo +nightly fuzz")?;
+        // libFuzzer reports on standard error.
+        let printed = String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() {
+            eprint!("{printed}");
+            bail!(
+                "fuzz target {target} failed; `cargo +nightly fuzz run {target} FILE` repeats it"
+            );
+        }
+        let runs = executions(&printed).with_context(|| format!("{target} printed no count"))?;
+        ensure!(runs > 0, "{target} ran nothing");
+        println!("{target}: {runs} executions, no failure");
+        all += runs;
+    }
+    println!("{all} executions in all");
+    Ok(())
+}
+
+/// The number of inputs, as libFuzzer prints it at the end.
+fn executions(printed: &str) -> Option<u64> {
+    let line =
+        printed.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
+    line?.trim().parse().ok()
+}
+
+fn copy_seeds(from: &Path, corpus: &Path) -> anyhow::Result<()> {
+    let files = if from.is_dir() {
+        let entries = fs::read_dir(from)?.map(|entry| Ok(entry?.path()));
+        entries.collect::<anyhow::Result<Vec<_>>>()?
+    } else {
+        vec![from.to_path_buf()]
+    };
+    for file in files.iter().filter(|file| file.is_file()) {
+        if fs::metadata(file)?.len() <= LARGEST_SEED {
+            let name = file.file_name().unwrap_or_default();
+            fs::copy(file, corpus.join(name)).with_context(|| file.display().to_string())?;
+        }
+    }
+    Ok(())
+}
+
+/// The folder of `cargo-fuzz`: empty where it is on the path.
+fn cargo_fuzz() -> anyhow::Result<String> {
+    if succeeds(program("cargo-fuzz").arg("--version")) {
+        return Ok(String::new());
+    }
+    let folder = cache()?.join(format!("cargo-fuzz-{CARGO_FUZZ}"));
+    let bin = folder.join("bin");
+    if !succeeds(program(&bin.join("cargo-fuzz").to_string_lossy()).arg("--version")) {
+        install_crate("cargo-fuzz", CARGO_FUZZ, &folder)?;
+    }
+    if !succeeds(program("cargo").args(["+nightly", "--version"])) {
+        start(program("rustup").args(["toolchain", "install", "nightly", "--profile", "minimal"]))?;
+    }
+    Ok(bin.to_string_lossy().into_owned())
+}
+
+fn path_with(folder: &str) -> String {
+    let path = std::env::var("PATH").unwrap_or_default();
+    if folder.is_empty() { path } else { format!("{folder}:{path}") }
+}

@@ -1,10 +1,11 @@
 //! Generates piano music from a trained LSTM, note for note the same on every machine.
 //!
-//! The principle: **a note depends on the model file, the seed, the options and the notes observed, and
-//! on nothing else.** It does not depend on the instruction set, the compiler or the platform's math
-//! library: products of quantized weights and activations are summed as integers, exact in any order, and
-//! all other arithmetic is a fixed sequence of IEEE single-precision operations, written in Rust.
-//! Nothing is allocated; the weights are read from the model file in place, in memory or in flash.
+//! The principle: **a note depends on the model file, the seed, the options and the notes observed,
+//! and on nothing else.** It does not depend on the instruction set, the compiler or the platform's
+//! math library: products of quantized weights and activations are summed as integers, exact in any
+//! order, and all other arithmetic is a fixed sequence of IEEE single-precision operations, written
+//! in Rust. Nothing is allocated; the weights are read from the model file in place, in memory or
+//! in flash.
 //!
 //! ```
 //! use pianola_runtime::{Generator, Model, ModelError, Note, Sampling, include_model};

@@ -1,10 +1,11 @@
 //! Generates piano music from a trained LSTM, note for note the same on every machine.
 //!
-//! The principle: **a note depends on the model file, the seed and the notes observed, and on nothing
-//! else.** Not on the instruction set, the compiler or the platform's mathematics: products of
-//! quantized weights and activations are summed as integers, exact in any order, and every float
-//! operation around them is a fixed sequence of IEEE single operations, written out here. Nothing is
-//! allocated; a model file is used where it lies, be it a memory-mapped file or flash.
+//! The principle: **a note depends on the model file, the seed, the options and the notes observed,
+//! and on nothing else.** It does not depend on the instruction set, the compiler or the platform's
+//! math library: products of quantized weights and activations are summed as integers, exact in any
+//! order, and all other arithmetic is a fixed sequence of IEEE single-precision operations, written
+//! in Rust. Nothing is allocated; the weights are read from the model file in place, in memory or
+//! in flash.
 //!
 //! ```
 //! use pianola_runtime::{Generator, Model, ModelError, Note, Sampling, include_model};
@@ -15,7 +16,7 @@
 //!     let model = Model::from_bytes(MODEL)?; // checks the file; copies nothing
 //!     let mut generator = Generator::new(&model, 42)?; // seed 42
 //!
-//!     // A note that someone plays; what follows answers it. Leave it out for a piece from nothing.
+//!     // A note that someone else plays: the piece continues from it. Optional.
 //!     generator.observe(&Note { pitch: 60, velocity: 80, step: 0.0, duration: 0.5 });
 //!
 //!     let sampling = Sampling::with_temperature(0.9).with_guards();
@@ -35,19 +36,19 @@
 //! |---|---|
 //! | [`Model`] | a checked view of a model file: `&[u8]` in, no copy; [`include_model!`] embeds one |
 //! | [`Generator`] | generates notes: [`notes`](Generator::notes), or one by one [`next_note`](Generator::next_note) and [`observe`](Generator::observe); several pieces [in a batch](Generator::next_notes) |
-//! | [`Start`] | what a piece starts from: its seed, and whose hands it is for |
+//! | [`Start`] | what a piece starts from: its seed, and whether both hands play it or the right alone |
 //! | [`Sampling`] | temperature, top-k and top-p for each part of a note, [`Scale`], register, polyphony, density and guards; may change between two notes |
-//! | [`Note`] | pitch, velocity, step and duration |
-//! | [`guard`] | a filter of passages, and the guard that keeps a piece from repeating them |
+//! | [`Note`] | pitch, velocity, step (inter-onset interval) and duration |
+//! | [`guard`] | the originality guard: a filter that holds the passages of some songs, and the guard that blocks them |
 //! | [`Player`] | notes in, MIDI messages out, each at its time |
 //! | [`MidiParser`], [`Keys`] | bytes into MIDI messages, pressed keys into notes |
-//! | [`Event`], [`Transport`] | what a MIDI message asks for, and what that does to a performance |
-//! | [`Controls`], [`Control`] | what can change while music plays, and the controllers for it |
-//! | [`SentMessages`] | tells echoes of sent messages from those that someone plays |
+//! | [`Event`], [`Transport`] | what an incoming MIDI message means to a performance; whether it plays, waits or is stopped |
+//! | [`Controls`], [`Control`] | what can be changed while music plays, and which MIDI controllers change it |
+//! | [`SentMessages`] | recognizes echoes: messages that this program sent and receives back |
 //! | [`Instant`], [`Micros`] | points in time and durations |
 //! | `Pair` | (feature `std`) a generator on two threads |
 //! | [`Network`] | the forward pass alone: [`predict`](Network::predict), [`observe`](Network::observe), [`state`](Network::state) |
-//! | [`Isa`] | the instruction sets, to compare them; otherwise the fastest is chosen |
+//! | [`Isa`] | the instruction sets; by default the fastest is used, and benchmarks and tests select others |
 //!
 //! # Memory
 //!

@@ -6,8 +6,8 @@ use pianola_host::midi_file::{Endings, MidiFile, Tracks, to_absolute, to_relativ
 use pianola_host::score_writer::provenance;
 
 fuzz_target!(|data: &[u8]| {
-    provenance(data);
     let Ok(file) = MidiFile::parse(data) else { return };
+    provenance(&file);
     for endings in [Endings::NoteOffs, Endings::AsPlayed] {
         for tracks in [Tracks::First, Tracks::All] {
             let Ok(notes) = file.notes(tracks, endings) else { continue };

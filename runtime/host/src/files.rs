@@ -112,7 +112,7 @@ impl Target {
                 Err(error) => return Err(error),
             }
         }
-        Err(io::Error::other("links that lead nowhere"))
+        Err(io::Error::other("too many levels of symbolic links"))
     }
 }
 

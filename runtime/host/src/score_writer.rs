@@ -7,7 +7,7 @@ use midly::{Format, Header, MetaMessage, MidiMessage, Smf, Timing, TrackEvent, T
 use pianola_runtime::Note;
 use pianola_runtime::vocabulary::Hands;
 
-use crate::midi_file::to_absolute;
+use crate::midi_file::{MidiFile, to_absolute};
 
 /// A composed piece, and what its file says about it.
 #[derive(Clone, Copy, Debug)]
@@ -83,14 +83,10 @@ pub fn write(sheet: &Sheet) -> Vec<u8> {
     bytes
 }
 
-/// The provenance of a composed piece; `None` of other files.
-pub fn provenance(bytes: &[u8]) -> Option<String> {
-    let (_, tracks) = midly::parse(bytes).ok()?;
-    let texts = tracks.flatten().flatten().flatten().filter_map(|event| match event.kind {
-        TrackEventKind::Meta(MetaMessage::Text(text)) => String::from_utf8(text.to_vec()).ok(),
-        _ => None,
-    });
-    texts.into_iter().find(|text| text.starts_with(PROVENANCE))
+/// The provenance of a composed piece; `None` for other files.
+pub fn provenance(file: &MidiFile) -> Option<&str> {
+    let composed = |text: &&str| text.starts_with(PROVENANCE) && text.contains("; seed ");
+    file.texts().iter().map(String::as_str).find(composed)
 }
 
 /// Milliseconds of a quarter note, if the piece has a pulse.
@@ -288,9 +284,12 @@ mod tests {
             let length: u32 = track.iter().map(|event| event.delta.as_int()).sum();
             assert_eq!(length, 1501);
         }
-        assert_eq!(provenance(&bytes).as_deref(), Some("Pianola 1; seed 2"));
-        assert_eq!(provenance(&midi_file::write(&notes)), None);
-        assert_eq!(provenance(b"MThd"), None);
+        let read = |bytes: &[u8]| {
+            let file = MidiFile::parse(bytes).unwrap();
+            provenance(&file).map(str::to_string)
+        };
+        assert_eq!(read(&bytes).as_deref(), Some("Pianola 1; seed 2"));
+        assert_eq!(read(&midi_file::write(&notes)), None);
     }
 
     /// High and low melodies stay in one hand.

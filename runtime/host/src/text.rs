@@ -58,7 +58,7 @@ fn encoding(bytes: &[u8]) -> Option<&'static Encoding> {
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
-        let turns = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let turns = matches!(letter, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{feff}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         if letter.is_control() || turns || matches!(letter, '\u{2028}' | '\u{2029}') {
             // Writing to a string cannot fail.
             let _ = write!(escaped, "{}", letter.escape_default());

@@ -45,6 +45,12 @@ fn too_few_pieces_are_said_to_be_too_few() {
     let few: Vec<_> = (0..4).map(|seed| piece(40, seed)).collect();
     let verdict = listen(&slices(&few), &slices(&few));
     assert!(verdict.all.is_none() && verdict.to_string().contains("too few pieces"));
+    // Pieces shorter than an excerpt do not count.
+    let many: Vec<_> = (0..9).map(|seed| piece(40, seed)).collect();
+    let mut short = few.clone();
+    short.extend(many.iter().map(|piece| piece[..EXCERPT - 1].to_vec()));
+    let verdict = listen(&slices(&short), &slices(&many));
+    assert!(verdict.all.is_none(), "{:?}", verdict.all);
 }
 
 #[test]

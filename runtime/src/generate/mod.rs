@@ -50,8 +50,9 @@ struct PieceState {
     drift: DriftGuard,
     /// Seconds that the piece is behind the density asked for.
     behind: f32,
-    /// The next step, where it had to be drawn early; see [`Generator::cut`].
-    step: Option<f32>,
+    /// The next step, where it had to be drawn early, and what `behind` was before; see
+    /// [`Generator::cut`].
+    step: Option<(f32, f32)>,
 }
 
 impl PieceState {
@@ -164,8 +165,8 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     ///
     /// Its parts are drawn in turn, each conditioned on those before it. The report's model predicts
     /// times by regression instead: they may be negative or not finite, [`Note::playable_seconds`]
-    /// makes them playable, and the network takes in the note as played. The start token is never
-    /// drawn.
+    /// makes them playable, and the network takes in the note as played; with a limit of
+    /// [polyphony](Sampling::polyphony), its duration as drawn. The start token is never drawn.
     pub fn next_note(&mut self, sampling: &Sampling) -> Note {
         self.next_note_with_poll(sampling, || {})
     }
@@ -209,7 +210,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         let mut note =
             Note { pitch: 0, velocity: Note::DEFAULT_VELOCITY, step: 0.0, duration: 0.0 };
         note.step = match self.piece.step.take() {
-            Some(step) => step,
+            Some((step, _)) => step,
             None => self.next_step(sampling, poll),
         };
         let known = PartialNote::Step(note.step);
@@ -262,8 +263,9 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         let Some(voices) = sampling.polyphony.filter(|_| self.network.is_expressive()) else {
             return note;
         };
+        let behind = self.piece.behind;
         let step = self.next_step(sampling, poll);
-        self.piece.step = Some(step);
+        self.piece.step = Some((step, behind));
         if self.network.history().sounding_in(step) < usize::from(voices.max(1)) {
             return note;
         }
@@ -277,7 +279,9 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     pub(crate) fn accept(&mut self, note: &Note) -> Note {
         let (pitch, velocity) = (note.pitch.min(127), note.velocity.min(127));
         let note = Note { pitch, velocity, ..note.playable() };
-        self.piece.step = None;
+        if let Some((_, behind)) = self.piece.step.take() {
+            self.piece.behind = behind; // that step is not played
+        }
         self.record(&note);
         self.piece.drift.observe_other(&note);
         note

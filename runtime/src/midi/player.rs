@@ -116,6 +116,9 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
     /// Takes a note, whose step counts from the onset of the note taken before. Returns whether
     /// there was room for it.
     pub fn push(&mut self, note: &Note, now: Instant) -> bool {
+        if self.upcoming.is_full() {
+            return false;
+        }
         let note = note.playable();
         self.keep_up(note.step, now);
         let stretched = |seconds: f32| Micros::from_seconds(seconds * self.stretch);

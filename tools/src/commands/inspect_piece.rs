@@ -3,7 +3,7 @@
 use std::fmt;
 
 use anyhow::Context;
-use pianola_host::midi_file::read_score;
+use pianola_host::midi_file::MidiFile;
 use pianola_host::score_writer::provenance;
 use pianola_host::text::escape;
 use serde::Serialize;
@@ -11,9 +11,10 @@ use serde::Serialize;
 use crate::options::time::clock;
 use crate::program;
 
-/// Whether bytes begin as a MIDI file does.
+/// Whether bytes begin as a MIDI file does, plain, in a RIFF wrapper or compressed by gzip.
 pub fn is_midi(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"MThd")
+    let beginnings: [&[u8]; 3] = [b"MThd", b"RIFF", &[0x1f, 0x8b]];
+    beginnings.iter().any(|beginning| bytes.starts_with(beginning))
 }
 
 /// What a `.mid` file holds, and what `--json` prints of it.
@@ -47,7 +48,8 @@ struct Composed {
 impl Report {
     /// Reads a file.
     pub fn new(name: &str, bytes: &[u8]) -> anyhow::Result<Self> {
-        let score = read_score(bytes).with_context(|| name.to_string())?;
+        let file = MidiFile::parse(bytes).with_context(|| name.to_string())?;
+        let score = file.score().with_context(|| name.to_string())?;
         let notes = || score.instruments.iter().flat_map(|instrument| &instrument.notes);
         let track = |instrument: &pianola_host::midi_file::Instrument| {
             let pitches = instrument.notes.iter().map(|note| note.pitch);
@@ -56,8 +58,8 @@ impl Report {
             let (name, notes) = (instrument.name.clone(), instrument.notes.len());
             Track { name, notes, lowest, highest }
         };
-        let composed = provenance(bytes).map(|provenance| {
-            let (by, command) = provenance.split_once("; command: ").unwrap_or((&provenance, ""));
+        let composed = provenance(&file).map(|provenance| {
+            let (by, command) = provenance.split_once("; command: ").unwrap_or((provenance, ""));
             let command = command.strip_prefix(program::NAME);
             let command = command.map(|arguments| format!("{}{arguments}", program::command()));
             Composed { by: by.into(), command }

@@ -22,7 +22,7 @@ pub enum Input {
     /// There is no further note.
     End,
     /// A message has come in, at a time.
-    ScoredSong(Message, Instant),
+    Received(Message, Instant),
     /// Someone asks for something by other means.
     Asked(Event),
     /// The listening port is gone, or more came than could be taken: no release may be counted on.
@@ -52,7 +52,7 @@ pub enum Update {
     /// A message has been sent.
     Sent(Message, Instant),
     /// A message of someone who plays along has come in.
-    ScoredSong(Message, Instant),
+    Received(Message, Instant),
     /// A note is to start.
     Ahead(Played),
     /// The notes that were to start will not.
@@ -208,7 +208,7 @@ impl Performance {
                 self.wanted.asked = false;
                 self.wanted.ended = !take(&mut self.wanted.stale);
             }
-            Input::ScoredSong(message, at) => self.hear(message, at, now),
+            Input::Received(message, at) => self.hear(message, at, now),
             Input::Asked(event) => self.apply(event, now, now),
             Input::Deaf => {
                 self.release_keys(now);
@@ -379,7 +379,7 @@ impl Performance {
 
     /// Takes a message of someone who plays along.
     fn take_message(&mut self, message: Message, at: Instant, now: Instant) {
-        self.updates.push_back(Update::ScoredSong(message, at));
+        self.updates.push_back(Update::Received(message, at));
         if let Some(event) = self.map.event(message) {
             // Some instruments send "all notes off" with the last release: it is answered all the same.
             let panic = event == Event::Transport(TransportCommand::Panic);

@@ -105,7 +105,7 @@ impl Stage {
     }
 
     fn hear(&mut self, message: Message) {
-        self.performance.handle(Input::ScoredSong(message, self.now), self.now);
+        self.performance.handle(Input::Received(message, self.now), self.now);
     }
 
     /// Serves once.

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+#[cfg(unix)]
 use crate::live::raw_port::{self, RawInput, RawOutput};
 use crate::live::system_port;
-#[cfg(unix)]
 use crate::program;
 
 /// Where messages go.

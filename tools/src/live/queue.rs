@@ -101,7 +101,7 @@ impl Arrived {
 
 fn take_messages(incoming: &mut Incoming) -> impl Iterator<Item = Input> + use<> {
     let messages = std::mem::take(&mut incoming.messages);
-    messages.into_iter().map(|(message, at)| Input::ScoredSong(message, at))
+    messages.into_iter().map(|(message, at)| Input::Received(message, at))
 }
 
 /// What is for the timing thread.

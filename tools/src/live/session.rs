@@ -70,7 +70,7 @@ impl Session {
                 self.count += usize::from(message.started().is_some());
                 self.record(Performer::Pianola, message, at);
             }
-            Update::ScoredSong(message, at) => self.record(Performer::Person, message, at),
+            Update::Received(message, at) => self.record(Performer::Person, message, at),
             Update::Ahead(note) => {
                 self.ahead.retain(|other| other.end.is_some_and(|end| end > note.start));
                 self.ahead.push(note);

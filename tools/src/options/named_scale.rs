@@ -104,7 +104,7 @@ impl Spelling {
     fn accidentals(self) -> &'static [(&'static str, i32)] {
         match self {
             Self::English => {
-                &[("#", 1), ("♯", 1), ("-sharp", 1), ("s", 1), ("b", -1), ("♭", -1), ("-flat", -1)]
+                &[("#", 1), ("♯", 1), ("-sharp", 1), ("b", -1), ("♭", -1), ("-flat", -1)]
             }
             Self::German => &[],
             Self::French => &[
@@ -220,7 +220,8 @@ mod tests {
             (&["cb-major", "h-dur", "B-major", "Ces-Dur", "si majeur"], Scale::major(11)),
             (&["B-Dur", "bb", "si bémol majeur"], Scale::major(10)),
             (&["es-moll", "ebm", "e flat minor", "mib mineur"], Scale::minor(3)),
-            (&["as-dur", "Ab"], Scale::major(8)),
+            (&["as-dur", "Ab", "as", "as-major"], Scale::major(8)),
+            (&["es", "Es", "es-major", "eb"], Scale::major(3)),
             (&["d-dorian", "g mixolydian", "F-Lydian", "b locrian", "e-phrygian"], Scale::major(0)),
             (&["a-harmonic-minor", "a harmonic minor"], Scale::with_steps(9, 0b1001_1010_1101)),
             (&["c-melodic-minor"], Scale::with_steps(0, 0b1010_1010_1101)),

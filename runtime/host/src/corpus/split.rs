@@ -1,13 +1,16 @@
 //! Which songs of a corpus a model learns from, and which it is measured on.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 use std::str::FromStr;
+use std::{fs, io, io::Read as _};
 
 use rand_pcg::Pcg32;
 
 use super::{Corpus, CorpusError, UnknownName, shuffle};
+
+/// Largest split file that is read, in bytes: a line for each of a million files.
+const MAX_BYTES: u64 = 256 << 20;
 
 /// The three sets of a corpus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,8 +95,18 @@ impl Split {
     /// # Errors
     /// [`CorpusError`] if the file cannot be read or names an unknown set.
     pub fn read(path: &Path) -> Result<Self, CorpusError> {
-        let text = fs::read_to_string(path)
-            .map_err(|cause| CorpusError::Io { path: path.into(), cause })?;
+        let io = |cause| CorpusError::Io { path: path.into(), cause };
+        let mut text = String::new();
+        fs::File::open(path)
+            .map_err(io)?
+            .take(MAX_BYTES + 1)
+            .read_to_string(&mut text)
+            .map_err(io)?;
+        if text.len() as u64 > MAX_BYTES {
+            return Err(io(io::Error::other("larger than any split file")));
+        }
+        // Spreadsheets write a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let bad = |line: usize, what: String| CorpusError::BadSplit {
             path: path.into(),
             line: line + 1,
@@ -115,7 +128,7 @@ impl Split {
             };
             let set = set.parse().map_err(|error| bad(line, format!("`{set}`: {error}")))?;
             if !seen.insert(*file) {
-                return Err(bad(line, format!("`{file}` stands in the split twice")));
+                return Err(bad(line, format!("`{file}` is listed twice")));
             }
             songs.push((file.to_string(), set));
         }

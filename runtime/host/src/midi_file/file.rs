@@ -95,9 +95,10 @@ impl MidiFile {
         let pitched = track.notes.into_iter().filter(|note| note.instrument.1 != DRUM_CHANNEL);
         self.notes.extend(pitched.map(|note| {
             let start = seconds(note.start);
-            let with_track = last.clamp(start + LEAST_HELD, start + MAX_GAP);
+            let latest = start + MAX_GAP;
+            let with_track = last.clamp(start + LEAST_HELD, latest);
             let end = note.end.map_or(with_track, seconds);
-            let silenced = note.silenced.map_or(end, seconds);
+            let silenced = note.silenced.map_or(end, |tick| seconds(tick).min(latest));
             let played_until = match note.end {
                 Some(_) => end.min(silenced),
                 None => silenced,
@@ -108,7 +109,8 @@ impl MidiFile {
             let placed = TimedNote { start, end, pitch, velocity };
             PlacedNote { note: placed, has_note_off, played_until, instrument: note.instrument }
         }));
-        let pedal = track.pedal.into_iter();
+        // A drum channel has no strings for a pedal to hold.
+        let pedal = track.pedal.into_iter().filter(|&(_, channel, _)| channel != DRUM_CHANNEL);
         self.pedal.extend(pedal.map(|(tick, channel, down)| (seconds(tick), channel, down)));
         self.names.push(track.name);
         self.texts.extend(track.texts);
@@ -116,7 +118,9 @@ impl MidiFile {
 
     /// Refuses times that only damaged files have.
     fn check_times(&self) -> Result<(), MidiError> {
-        let lengths = self.notes.iter().map(|placed| placed.note.end - placed.note.start);
+        // Only a note-off can make a note too long: without one it ends with the track.
+        let ended = self.notes.iter().filter(|placed| placed.has_note_off);
+        let lengths = ended.map(|placed| placed.note.end - placed.note.start);
         let longest = lengths.fold(0.0, f64::max);
         if longest > MAX_GAP {
             return Err(MidiError::ImpossibleTime(TimeFault::LongNote(longest)));

@@ -162,6 +162,9 @@ pub enum Repair {
     /// A track leaves out a status byte after a system exclusive event.
     #[error("a track goes on with the running status after a system exclusive event")]
     StatusAfterSysEx,
+    /// Bytes that are no event stand behind the end of a track.
+    #[error("ignored bytes behind the end of a track")]
+    BytesAfterEnd,
 }
 
 /// Reads the notes of a MIDI file, sorted by onset, each up to its note-off: [`MidiFile::parse`] and

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use midly::{MetaMessage, MidiMessage, TrackEventKind};
 
+use pianola_runtime::controller::{self, ALL_SOUND_OFF, SUSTAIN};
+
 use super::events::Events;
 use super::{MidiError, Repair};
 use crate::text::decode;
@@ -11,18 +13,15 @@ use crate::text::decode;
 /// MIDI channel 10, counted from zero: its note numbers are drums, not pitches.
 pub(super) const DRUM_CHANNEL: u8 = 9;
 
-/// The controller of the sustain pedal, which is down from [`PEDAL_DOWN`] on.
-pub(super) const PEDAL: u8 = 64;
-
 /// The lowest value of a pedal that is down.
 const PEDAL_DOWN: u8 = 64;
 
-/// The controller that silences a channel at once.
-const ALL_SOUND_OFF: u8 = 120;
+/// The controller that resets all others, and so lifts the pedal.
+const RESET_CONTROLLERS: u8 = 121;
 
 /// The controllers that release all notes of a channel: "all notes off", and the four that change
 /// its mode.
-const ALL_NOTES_OFF: std::ops::RangeInclusive<u8> = 123..=127;
+const ALL_NOTES_OFF: std::ops::RangeInclusive<u8> = controller::ALL_NOTES_OFF..=127;
 
 /// Longest name that is kept, in characters.
 const MAX_NAME: usize = 256;
@@ -69,7 +68,18 @@ impl Track {
         let mut track = Self::default();
         let mut keys = Keys::new(index);
         let mut events = Events::new(bytes, index);
-        while let Some((delta, kind)) = events.next(repairs)? {
+        let mut ended = false;
+        loop {
+            let event = match events.next(repairs) {
+                // Some programs pad tracks.
+                Err(_) if ended => {
+                    repairs.insert(Repair::BytesAfterEnd);
+                    break;
+                }
+                event => event?,
+            };
+            let Some((delta, kind)) = event else { break };
+            ended |= matches!(kind, Some(TrackEventKind::Meta(MetaMessage::EndOfTrack)));
             let tick = track.length + u64::from(delta);
             track.length = tick;
             match kind {
@@ -104,12 +114,10 @@ impl Track {
                 keys.program[usize::from(channel)] = program.as_int();
             }
             MidiMessage::Controller { controller, value } => match controller.as_int() {
-                PEDAL => self.pedal.push((tick, channel, value >= PEDAL_DOWN)),
-                controller
-                    if controller == ALL_SOUND_OFF || ALL_NOTES_OFF.contains(&controller) =>
-                {
-                    keys.silence(tick, channel);
-                }
+                SUSTAIN => self.pedal.push((tick, channel, value >= PEDAL_DOWN)),
+                RESET_CONTROLLERS => self.pedal.push((tick, channel, false)),
+                ALL_SOUND_OFF => keys.silence(tick, channel),
+                number if ALL_NOTES_OFF.contains(&number) => keys.silence(tick, channel),
                 _ => {}
             },
             MidiMessage::NoteOn { key, vel } if vel.as_int() > 0 => {
@@ -168,8 +176,11 @@ impl Keys {
 
     fn silence(&mut self, tick: u64, channel: u8) {
         let first = Self::slot(channel, 0);
-        for note in self.sounding[first..first + 128].iter_mut().flatten() {
-            note.silenced.get_or_insert(tick);
+        for open in &mut self.sounding[first..first + 128] {
+            // Those before the last silenced one are silenced too.
+            for note in open.iter_mut().rev().take_while(|note| note.silenced.is_none()) {
+                note.silenced = Some(tick);
+            }
         }
     }
 

@@ -3,7 +3,9 @@
 use midly::{Format, MetaMessage, MidiMessage, Smf, Timing, TrackEvent, TrackEventKind};
 use pianola_runtime::Note;
 
-use super::track::{DRUM_CHANNEL, PEDAL};
+use pianola_runtime::controller::SUSTAIN;
+
+use super::track::DRUM_CHANNEL;
 use super::{Score, TimedNote, in_order, to_absolute};
 
 /// Ticks per quarter note of written files. At [`TEMPO`], one tick is one millisecond.
@@ -45,7 +47,7 @@ pub fn write_score(score: &Score) -> Vec<u8> {
         &mut pedal,
         0,
         moves.into_iter().map(|(tick, value)| {
-            (tick, MidiMessage::Controller { controller: PEDAL.into(), value: value.into() })
+            (tick, MidiMessage::Controller { controller: SUSTAIN.into(), value: value.into() })
         }),
     );
     let played = (0..).zip(&score.instruments).map(|(index, instrument)| {

@@ -1,4 +1,4 @@
-//! A listener that measures: can pieces be told from real ones, and by what?
+//! A classifier two-sample test: can pieces be distinguished from real ones, and by which measures?
 //!
 //! A classifier two-sample test (Lopez-Paz and Oquab, "Revisiting classifier two-sample tests",
 //! 2017). Excerpts of 200 notes are described by musical measures in groups; a random forest
@@ -27,7 +27,7 @@ use rand_pcg::Pcg32;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::corpus::below;
+use crate::corpus::shuffle;
 use excerpt::Excerpt;
 use two_sample::{Sample, tell_apart};
 
@@ -122,29 +122,36 @@ fn row(sets: &[Vec<Sample>; 2], group: &'static str, name: &'static str, at: usi
 
 /// The measures of the excerpts of pieces.
 fn samples(pieces: &[&[Note]]) -> Vec<Sample> {
-    let measured = pieces.par_iter().enumerate().map(|(piece, notes)| {
+    let measured = pieces.par_iter().map(|notes| {
         let excerpts: Vec<&[Note]> = notes.chunks_exact(EXCERPT).collect();
         let taken = excerpts.len().min(MOST_EXCERPTS);
-        // Evenly from the first to the last.
+        // Evenly spaced over the piece.
         let excerpt = |at: usize| excerpts[at * excerpts.len() / taken];
         let prepared = (0..taken).filter_map(|at| Excerpt::new(excerpt(at)));
         let measure = |excerpt: Excerpt| {
             let all = GROUPS.iter().flat_map(|(_, group)| group.iter());
-            Sample { piece, values: all.map(|(_, of)| finite(of(&excerpt))).collect() }
+            all.map(|(_, of)| finite(of(&excerpt))).collect()
         };
-        prepared.map(measure).collect::<Vec<Sample>>()
+        prepared.map(measure).collect::<Vec<Vec<f64>>>()
     });
-    measured.flatten_iter().collect()
+    numbered(measured.collect())
 }
 
 /// How pieces begin and end.
 fn edges(pieces: &[&[Note]]) -> Vec<Sample> {
-    let measured = pieces.par_iter().enumerate().filter_map(|(piece, notes)| {
-        let whole = Excerpt::new(notes)?;
-        let values = edges::MEASURES.iter().map(|(_, of)| finite(of(&whole))).collect();
-        Some(Sample { piece, values })
+    let measured = pieces.par_iter().map(|notes| {
+        let whole = Excerpt::new(notes);
+        let measure = |whole| edges::MEASURES.iter().map(|(_, of)| finite(of(&whole))).collect();
+        whole.map(measure).into_iter().collect()
     });
-    measured.collect()
+    numbered(measured.collect())
+}
+
+/// Numbers the pieces that have an excerpt: the others take no part in folds and intervals.
+fn numbered(measured: Vec<Vec<Vec<f64>>>) -> Vec<Sample> {
+    let pieces = measured.into_iter().filter(|excerpts| !excerpts.is_empty()).enumerate();
+    let sample = |piece| move |values| Sample { piece, values };
+    pieces.flat_map(|(piece, excerpts)| excerpts.into_iter().map(sample(piece))).collect()
 }
 
 fn finite(value: f64) -> f64 {
@@ -157,7 +164,7 @@ const SHUFFLES: u64 = 0x5affe;
 /// A piece whose notes are in random order, each with its own times.
 pub fn notes_shuffled(piece: &[Note], seed: u64) -> Vec<Note> {
     let mut notes = piece.to_vec();
-    shuffle(&mut notes, seed);
+    shuffle(&mut notes, &mut Pcg32::new(seed, SHUFFLES));
     notes
 }
 
@@ -170,15 +177,8 @@ pub fn parts_shuffled(piece: &[Note], cuts: &[usize], seed: u64) -> Vec<Note> {
         parts.extend(piece.get(start..end).filter(|part| !part.is_empty()));
         start = end.max(start);
     }
-    shuffle(&mut parts, seed);
+    shuffle(&mut parts, &mut Pcg32::new(seed, SHUFFLES));
     parts.concat()
-}
-
-fn shuffle<T>(items: &mut [T], seed: u64) {
-    let mut random = Pcg32::new(seed, SHUFFLES);
-    for at in (1..items.len()).rev() {
-        items.swap(at, below(&mut random, at as u32 + 1) as usize);
-    }
 }
 
 impl fmt::Display for Verdict {

@@ -89,9 +89,7 @@ pub fn tell_apart(sets: [&[Sample]; 2], measures: &[usize]) -> Option<Auc> {
 /// A fold for each piece, as even as can be.
 fn shuffled_folds(pieces: usize, random: &mut Pcg32) -> Vec<usize> {
     let mut folds: Vec<usize> = (0..pieces).map(|piece| piece % FOLDS).collect();
-    for at in (1..pieces).rev() {
-        folds.swap(at, crate::corpus::below(random, at as u32 + 1) as usize);
-    }
+    crate::corpus::shuffle(&mut folds, random);
     folds
 }
 

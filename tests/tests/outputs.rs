@@ -166,7 +166,11 @@ fn an_unwritable_standard_error_changes_nothing() {
     let folder = tempdir().unwrap();
     let line = "\"$1\" generate --notes 5 --out a.mid 2> /dev/full && \
                 \"$1\" generate --prime a.mid --notes 5 --out b.mid 2> /dev/full && \
-                \"$1\" generate --notes 5 --seed 1 --out - 2> /dev/full > c.mid";
+                \"$1\" generate --notes 5 --seed 1 --out - 2> /dev/full > c.mid && \
+                \"$1\" plot clock.mid --out a.png 2> /dev/full";
+    // A file with a warning.
+    let clock = root().join("tests/cases/30-realtime-f8-inline.mid");
+    fs::copy(clock, folder.path().join("clock.mid")).unwrap();
     succeed(&mut sh(line, folder.path()));
     assert!(is_piece(&fs::read(folder.path().join("c.mid")).unwrap()));
     let output = run(&mut sh("\"$1\" generate --prime gone.mid 2> /dev/full", folder.path()));

@@ -73,17 +73,23 @@ fn copy_seeds(from: &Path, corpus: &Path) -> anyhow::Result<()> {
     } else {
         vec![from.to_path_buf()]
     };
+    let mut copied = 0;
     for file in files.iter().filter(|file| file.is_file()) {
         if fs::metadata(file)?.len() <= LARGEST_SEED {
-            let name = file.file_name().unwrap_or_default();
-            fs::copy(file, corpus.join(name)).with_context(|| file.display().to_string())?;
+            let seed = fs::read(file).with_context(|| file.display().to_string())?;
+            fs::write(corpus.join(file.file_name().unwrap_or_default()), seed)?;
+            copied += 1;
         }
     }
+    ensure!(copied > 0, "no seeds in {}", from.display());
     Ok(())
 }
 
 /// The folder of `cargo-fuzz`: empty where it is on the path.
 fn cargo_fuzz() -> anyhow::Result<String> {
+    if !succeeds(program("cargo").args(["+nightly", "--version"])) {
+        start(program("rustup").args(["toolchain", "install", "nightly", "--profile", "minimal"]))?;
+    }
     if succeeds(program("cargo-fuzz").arg("--version")) {
         return Ok(String::new());
     }
@@ -91,9 +97,6 @@ fn cargo_fuzz() -> anyhow::Result<String> {
     let bin = folder.join("bin");
     if !succeeds(program(&bin.join("cargo-fuzz").to_string_lossy()).arg("--version")) {
         install_crate("cargo-fuzz", CARGO_FUZZ, &folder)?;
-    }
-    if !succeeds(program("cargo").args(["+nightly", "--version"])) {
-        start(program("rustup").args(["toolchain", "install", "nightly", "--profile", "minimal"]))?;
     }
     Ok(bin.to_string_lossy().into_owned())
 }

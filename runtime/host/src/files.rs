@@ -1,7 +1,7 @@
 //! Writing files whole or not at all.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -50,6 +50,20 @@ pub fn write_whole_with(
         }
         Target::File(path, there) => replace(&path, &there, write),
     }
+}
+
+/// Reads a file of at most `most` bytes.
+///
+/// # Errors
+/// What the system says, or that the file is larger.
+pub fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        let larger = format!("larger than {} MiB", most >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, larger));
+    }
+    Ok(bytes)
 }
 
 /// Whether a path names standard output: [`STANDARD_OUTPUT`] or another name of it.

@@ -1,16 +1,18 @@
 //! `pianola export`: a trained run into a model file.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 use pianola_host::export::weights::FloatWeights;
 use pianola_host::export::{TensorError, pack};
-use pianola_host::files::write_whole;
+use pianola_host::files::{read_bounded, write_whole};
 use pianola_runtime::Precision;
 
 use crate::options::output::{self, ensure_apart, ensure_writable, verb};
+
+/// Largest file of weights that is read, in bytes.
+const LARGEST: u64 = 1 << 30;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -46,7 +48,8 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         "{} is not a training run: there are no weights in it; `trainer fit` writes them",
         options.run.display()
     );
-    let bytes = fs::read(&source).with_context(|| format!("cannot read {}", name()))?;
+    let bytes =
+        read_bounded(&source, LARGEST).with_context(|| format!("cannot read {}", name()))?;
     let weights = FloatWeights::read(&bytes).with_context(name)?;
     let precision = match options.quantize {
         Quantization::None => Precision::Float,

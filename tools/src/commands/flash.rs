@@ -14,13 +14,16 @@ use indicatif::{ProgressBar, ProgressStyle};
 use object::LittleEndian;
 use object::elf::{EM_ARM, FileHeader32, PT_LOAD, SHT_SYMTAB};
 use object::read::elf::{FileHeader, ProgramHeader, Sym};
-use pianola_host::files::write_whole;
+use pianola_host::files::{read_bounded, write_whole};
 use pianola_runtime::Generator;
 
 use crate::options::model_file::ModelFile;
 use crate::options::output::{self, ensure_apart, ensure_writable, verb};
 use crate::program::{self, say};
 use crate::uf2::{Image, RP2350_ARM_S};
+
+/// Largest firmware file that is read, in bytes.
+const LARGEST: u64 = 256 << 20;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -94,7 +97,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
 
     let firmware = options.firmware.clone().map_or_else(build, Ok)?;
     let name = firmware.display().to_string();
-    let elf = fs::read(&firmware).with_context(|| format!("cannot read {name}"))?;
+    let elf = read_bounded(&firmware, LARGEST).with_context(|| format!("cannot read {name}"))?;
     let program = segments(&elf).with_context(|| name)?;
 
     let mut image = Image::default();

@@ -24,7 +24,7 @@ use crate::options::recipe::recipe;
 use crate::options::source::{Opened, Source};
 use crate::options::time::clock;
 use crate::program::{self, say};
-use crate::sound::soundfont;
+use crate::sound::soundfont::{self, LoadedFont};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -87,6 +87,7 @@ pub fn run(options: &Options, given: &ArgMatches) -> anyhow::Result<String> {
             (None, None) => 500,
         };
         let seed = options.source.seed();
+        let font = options.wav.as_ref().and_then(|_| soundfont::find());
         let job = Job {
             options,
             source,
@@ -94,6 +95,7 @@ pub fn run(options: &Options, given: &ArgMatches) -> anyhow::Result<String> {
             notes,
             seconds: seconds.unwrap_or(f64::INFINITY),
             seeds: (0..options.count).map(|piece| seed.wrapping_add(piece)).collect(),
+            font: font.as_deref().map(LoadedFont::open).transpose()?,
             recipe: &|seed| recipe::<Options>(given, seed),
         };
         job.prepare_outputs()?;
@@ -112,6 +114,8 @@ struct Job<'a> {
     /// Seconds after the primer in which notes may start.
     seconds: f64,
     seeds: Vec<u64>,
+    /// What --wav plays the pieces with; the built-in tone if there is none.
+    font: Option<LoadedFont>,
     /// The command that composes the piece of a seed again.
     recipe: &'a (dyn Fn(u64) -> String + Sync),
 }
@@ -161,10 +165,8 @@ impl Job<'_> {
         if options.count > 1 {
             for (option, out) in [("--out", &options.out), ("--wav", &options.wav)] {
                 let Some(out) = out else { continue };
-                let folder = out.is_dir() || !out.exists() && out.extension().is_none();
+                let folder = out.is_dir() || !out.exists() && !is_named_as_a_file(out);
                 ensure!(folder, "{}: with --count, {option} must name a folder", output::name(out));
-                fs::create_dir_all(out)
-                    .with_context(|| format!("cannot create {}", out.display()))?;
             }
         }
         if options.wav.is_some() {
@@ -173,6 +175,12 @@ impl Job<'_> {
             let primer = if options.only_new { 0.0 } else { length(&self.source.primer) };
             render::ensure_short_enough(primer + composed)
                 .context("--wav: the piece would be too long, so nothing is composed")?;
+        }
+        for folder in [&options.out, &options.wav].into_iter().flatten() {
+            if options.count > 1 {
+                fs::create_dir_all(folder)
+                    .with_context(|| format!("cannot create {}", folder.display()))?;
+            }
         }
         for &seed in &self.seeds {
             let out = self.path(seed);
@@ -336,7 +344,7 @@ impl Job<'_> {
             progress.renders();
             let timed = midi_file::to_absolute(&piece);
             let write = render::writer(&wav)?;
-            write(&render::render(&timed, soundfont::find().as_deref())?, &wav)?;
+            write(&render::render(&timed, self.font.as_ref())?, &wav)?;
             progress.rendered();
         }
         let (notes, seconds) = (piece.len(), length(&piece));
@@ -373,6 +381,12 @@ impl Job<'_> {
             audio.map_or(String::new(), |wav| format!(", their audio to {}", wav.display()));
         format!("wrote {} pieces to {}{replaced}{audio}\n", written.len(), folder(first.parent()))
     }
+}
+
+/// Whether a path has the extension of a piece or of a sound file.
+fn is_named_as_a_file(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+    ["mid", "midi", "wav", "ogg"].iter().any(|known| extension == *known)
 }
 
 /// A pitch moved by some semitones, and then by octaves back onto the piano if it has left it.

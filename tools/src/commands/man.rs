@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
 use clap_mangen::Man;
 use pianola_host::files::write_whole;
@@ -24,6 +24,7 @@ pub struct Options {
 /// Writes the page of a program and those of its commands.
 pub fn run(options: &Options, program: clap::Command) -> anyhow::Result<String> {
     let out = options.out.display();
+    ensure!(!options.out.exists() || options.out.is_dir(), "{out} is not a folder");
     fs::create_dir_all(&options.out).with_context(|| format!("cannot create {out}"))?;
     let mut program = program.name(program::name()).disable_help_subcommand(true);
     program.build();
@@ -33,7 +34,9 @@ pub fn run(options: &Options, program: clap::Command) -> anyhow::Result<String> 
     for page in pages {
         let title = page.get_display_name().unwrap_or(page.get_name()).to_string();
         let mut text = Vec::new();
-        Man::new(page.version(env!("CARGO_PKG_VERSION"))).render(&mut text)?;
+        let version = env!("CARGO_PKG_VERSION");
+        let source = format!("{} {version}", program::NAME);
+        Man::new(page.version(version)).source(source).render(&mut text)?;
         let path = options.out.join(format!("{title}.1"));
         write_whole(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use clap::{Args, ValueEnum};
+use pianola_host::files::is_stream;
 use pianola_runtime::{Channels, Controls, Micros};
 
 use crate::live::composer::{Piece, compose};
@@ -26,7 +27,7 @@ use crate::live::session::{Session, Stage, follow};
 use crate::live::signals;
 use crate::live::timing::{Clock, Timing};
 use crate::live::transcriber::Transcriber;
-use crate::options::output::{ensure_apart, ensure_writable};
+use crate::options::output::{self, ensure_apart, ensure_writable};
 use crate::options::source::Source;
 
 #[derive(Args)]
@@ -117,15 +118,19 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         notices: if options.is_viewed() { Notices::in_view() } else { Notices::on_stderr() },
         records: options.record.is_some(),
     };
+    let seed = options.source.seed();
     let threads = Threads::start(options, &stage, port, other, setup)?;
     let Stage { clock, session, controls, inbox, notices, .. } = &stage;
+    let mut view = None;
     // Meanwhile the port is silenced.
-    let seed = options.source.seed();
     let composed = options.source.open(|source| {
         let generator = source.generator(seed)?;
         let notes = options.notes.unwrap_or(u64::MAX);
         let piece = Piece { generator, primer: &source.primer, notes, seconds, seed };
-        if !options.is_viewed() {
+        // Not before the files are open: what is said of them would be lost in the view.
+        if options.is_viewed() {
+            view = Some(stage.clone().start());
+        } else {
             notices.say(format!("playing on {}; Ctrl-C ends", stage.port));
         }
         let begin = |seed| lock(session).begin(seed, clock.now());
@@ -134,7 +139,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         Ok(())
     });
     inbox.quit();
-    let ended = threads.end(options);
+    let ended = threads.end(options, view);
     notices.flush();
     composed?;
     let seeds = lock(session).seeds();
@@ -145,9 +150,11 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
 struct Threads {
     timing: JoinHandle<thread::Result<String>>,
     recorder: JoinHandle<anyhow::Result<bool>>,
-    view: Option<(Sender<()>, Receiver<anyhow::Result<()>>)>,
     model: Arc<ModelQueue>,
 }
+
+/// The view's thread: dropping the sender ends it, and it says how it ended.
+type Shown = (Sender<()>, Receiver<anyhow::Result<()>>);
 
 impl Threads {
     fn start(
@@ -195,18 +202,19 @@ impl Threads {
                 saving.during(|| record.map_or(Ok(false), keep))
             }
         });
-        let view = options.is_viewed().then(|| stage.clone().start());
-        Ok(Self { timing, recorder, view, model })
+        Ok(Self { timing, recorder, model })
     }
 
     /// Waits for all that must end, and for nothing else; says what was played.
-    fn end(self, options: &Options) -> anyhow::Result<String> {
+    fn end(self, options: &Options, view: Option<Shown>) -> anyhow::Result<String> {
+        let verb = options.record.as_deref().map_or("wrote", output::verb);
         let performed = self.timing.join();
         let kept = self.recorder.join();
-        let shown = self.view.map_or(Ok(()), |(over, shown)| {
+        let well = matches!((&performed, &kept), (Ok(Ok(_)), Ok(Ok(_))));
+        let shown = view.map_or(Ok(()), |(over, shown)| {
             drop(over);
             shown.recv_timeout(PATIENCE).unwrap_or_else(|_| {
-                abandon_terminal();
+                abandon_terminal(if well { 0 } else { 1 });
                 Ok(())
             })
         });
@@ -214,7 +222,7 @@ impl Threads {
         let kept = kept.map_err(|_| anyhow!("the recording thread has panicked"))??;
         shown?;
         let wrote = options.record.as_ref().filter(|_| kept);
-        let wrote = wrote.map_or(String::new(), |path| format!("\nwrote {}", path.display()));
+        let wrote = wrote.map_or(String::new(), |path| format!("\n{verb} {}", path.display()));
         Ok(played + &wrote)
     }
 }
@@ -226,11 +234,11 @@ const UPDATES: usize = 1 << 16;
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Gives back a terminal that takes nothing, and ends the program without its last words if that goes on.
-fn abandon_terminal() {
+fn abandon_terminal(status: i32) {
     let _ = ratatui::crossterm::terminal::disable_raw_mode();
-    thread::spawn(|| {
+    thread::spawn(move || {
         thread::sleep(PATIENCE);
-        std::process::exit(0);
+        std::process::exit(status);
     });
 }
 
@@ -254,12 +262,15 @@ impl Options {
             self.map.iter().try_for_each(|map| ensure_apart(path, map))?;
             ensure_writable(path, &["mid", "midi"])?;
             // Before an hour is played that could not be written.
-            let new = !path.exists();
-            File::options().append(true).create(true).open(path).with_context(|| {
-                format!("cannot write {}: give --record another path", path.display())
-            })?;
-            if new {
-                let _ = fs::remove_file(path);
+            if !is_stream(path) {
+                let new = !path.exists();
+                File::options().append(true).create(true).open(path).with_context(|| {
+                    format!("cannot write {}: give --record another path", path.display())
+                })?;
+                if new {
+                    // Through a link, the file that it points to.
+                    let _ = fs::remove_file(path.canonicalize().unwrap_or_else(|_| path.clone()));
+                }
             }
         }
         ensure!(self.channel.len() <= 2, "--channel takes one channel, or one for each hand");

@@ -8,6 +8,7 @@ use pianola_host::midi_file::Score;
 
 use crate::options::output::{self, ensure_apart, ensure_writable, verb, write_picture};
 use crate::options::songs::read_midi;
+use crate::options::time;
 use crate::picture::roll::{self, Coloring, View};
 
 #[derive(Args)]
@@ -26,10 +27,10 @@ pub struct Options {
     #[arg(long, value_enum, default_value_t = Color::Velocity)]
     color: Color,
     /// Start, in seconds [default: the first note].
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = time::seconds)]
     from: Option<f64>,
     /// End, in seconds [default: the end of the last note].
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = time::seconds)]
     to: Option<f64>,
     /// Width in pixels.
     #[arg(long, default_value_t = 1600, value_name = "PIXELS",
@@ -63,10 +64,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let from = options.from.unwrap_or(first);
     // After the last note, it is not the order of the two that is wrong.
     let to = options.to.unwrap_or(if from < last { last } else { from + 1.0 });
-    ensure!(
-        from >= 0.0 && from < to && to.is_finite(),
-        "--from must be before --to, both numbers from 0"
-    );
+    ensure!(from >= 0.0 && from < to && to.is_finite(), "--from must be before --to");
     ensure!(
         from < last && to > first,
         "no notes between --from and --to: {} has notes from {first:.1} to {last:.1} s",

@@ -55,8 +55,8 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     for input in soundfont.iter().chain([&options.file]) {
         ensure_apart(&out, input)?;
     }
-    let mut performance =
-        render(&strings::sounding(&score), soundfont.as_deref()).with_context(name)?;
+    let font = soundfont.as_deref().map(LoadedFont::open).transpose()?;
+    let mut performance = render(&strings::sounding(&score), font.as_ref()).with_context(name)?;
     performance.progress = progress_bar(performance.samples);
     let verb = verb(&out);
     write(&performance, &out)?;
@@ -72,14 +72,14 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
 pub fn writer(out: &Path) -> anyhow::Result<fn(&Performance, &Path) -> anyhow::Result<()>> {
     Ok(match ensure_writable(out, &["wav", "ogg"])?.as_str() {
         #[cfg(feature = "ogg")]
-        "ogg" => Performance::write_ogg,
+        "ogg" => |performance, out| performance.write_ogg(out),
         #[cfg(not(feature = "ogg"))]
         "ogg" => anyhow::bail!(
             "{}: this build writes no .ogg: build with `--features ogg`, which takes a C compiler, \
              or write a .wav",
             out.display()
         ),
-        _ => Performance::write_wav,
+        _ => |performance, out| performance.write_wav(out),
     })
 }
 
@@ -92,12 +92,14 @@ pub fn ensure_short_enough(seconds: f64) -> anyhow::Result<()> {
 
 /// Notes, in any order, with what plays them: a SoundFont or a plain piano tone. What is written of
 /// it lasts [`TAIL`] longer than the last of them.
-pub fn render(notes: &[TimedNote], soundfont: Option<&Path>) -> anyhow::Result<Performance> {
+pub fn render<'f>(
+    notes: &[TimedNote],
+    soundfont: Option<&'f LoadedFont>,
+) -> anyhow::Result<Performance<'f>> {
     let strings = strings::one_string_each(notes.to_vec());
     let end = strings.0.iter().map(|note| note.end).fold(0.0, f64::max);
     ensure_short_enough(end)?;
     let samples = ((end + TAIL) * f64::from(RATE)).round() as usize;
-    let soundfont = soundfont.map(LoadedFont::open).transpose()?;
     Ok(Performance { strings, soundfont, samples, progress: ProgressBar::hidden() })
 }
 

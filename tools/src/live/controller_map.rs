@@ -1,13 +1,16 @@
 //! Which MIDI controllers set which controls, by a file.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
+use pianola_host::files::read_bounded;
 use pianola_runtime::{Assignment, Control, Event, Message, controller};
 use toml::Spanned;
+
+/// Largest controller map that is read, in bytes.
+const LARGEST: u64 = 1 << 20;
 
 /// What the numbers of controllers stand for, on whatever channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +42,8 @@ impl ControllerMap {
     /// no controller.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let name = path.display();
-        let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+        let text = read_bounded(path, LARGEST).with_context(|| format!("cannot read {name}"))?;
+        let text = String::from_utf8(text).with_context(|| format!("cannot read {name}"))?;
         Self::parse(&text).map_err(|(span, cause)| {
             let before = text.get(..span.start).unwrap_or(&text);
             anyhow!("{name}, line {}: {cause:#}", before.matches('\n').count() + 1)
@@ -90,6 +94,8 @@ impl ControllerMap {
 #[cfg(test)]
 mod tests {
     use pianola_runtime::{Controls, TransportCommand};
+
+    use std::fs;
 
     use super::*;
 

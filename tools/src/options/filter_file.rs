@@ -1,13 +1,16 @@
 //! Originality filters, as options of the command line.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Args;
+use pianola_host::files::read_bounded;
 use pianola_runtime::guard::{Filter, FilterError};
 
 use crate::program;
+
+/// Largest filter file that is read, in bytes.
+const LARGEST: u64 = 256 << 20;
 
 #[derive(Args)]
 #[command(next_help_heading = "Sampling")]
@@ -32,7 +35,8 @@ impl Originality {
         let bytes = match &self.filter {
             Some(path) => {
                 let name = path.display().to_string();
-                let bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
+                let bytes =
+                    read_bounded(path, LARGEST).with_context(|| format!("cannot read {name}"))?;
                 Bytes::Read { bytes, name }
             }
             None => {

@@ -6,8 +6,12 @@ pub fn seconds(text: &str) -> Result<f64, String> {
     let parts: Vec<&str> = text.split(':').collect();
     let (last, before) = parts.split_last().ok_or(EXPECTED)?;
     let mut seconds = 0.0;
-    for part in before {
-        seconds = 60.0 * (seconds + f64::from(part.parse::<u32>().map_err(|_| EXPECTED)?));
+    for (place, part) in before.iter().enumerate() {
+        let part: u32 = part.parse().map_err(|_| EXPECTED)?;
+        if place > 0 && part >= 60 {
+            return Err(EXPECTED.into());
+        }
+        seconds = 60.0 * (seconds + f64::from(part));
     }
     let last: f64 = last.parse().map_err(|_| EXPECTED)?;
     let within_a_minute = before.is_empty() || last < 60.0;
@@ -25,7 +29,8 @@ pub fn length(text: &str) -> Result<f64, String> {
 /// Seconds as text, with a tenth if `step` is below a second: as `4.5 s`, or as `1:30` where times go on
 /// to a minute or more, `end`.
 pub fn clock(seconds: f64, step: f64, end: f64) -> String {
-    let tenths = (seconds * 10.0).round() as u64;
+    let tenths =
+        if step < 1.0 { (seconds * 10.0).round() as u64 } else { 10 * seconds.round() as u64 };
     let (minutes, seconds) =
         if end < 60.0 { (None, tenths / 10) } else { (Some(tenths / 600), tenths / 10 % 60) };
     let part = if step < 1.0 { format!(".{}", tenths % 10) } else { String::new() };
@@ -46,7 +51,8 @@ mod tests {
         {
             assert_eq!(seconds(text), Ok(expected), "{text}");
         }
-        for wrong in ["", ":", "1:", "1:60", "-1", "1:-3", "inf", "nan", "1:2:3:4", "a"] {
+        for wrong in ["", ":", "1:", "1:60", "-1", "1:-3", "inf", "nan", "1:2:3:4", "1:90:00", "a"]
+        {
             assert!(seconds(wrong).is_err(), "{wrong}");
         }
         assert!(length("0").is_err());

@@ -24,17 +24,17 @@ const FADE: usize = RATE as usize / 4;
 /// Notes with what plays them. Sound is made when it is written, twice: first to measure it.
 ///
 /// Takes memory for the notes, what sounds at a time, and a SoundFont; none for its length.
-pub struct Performance {
+pub struct Performance<'f> {
     pub strings: Strings,
     /// The plain tone if there is none.
-    pub soundfont: Option<LoadedFont>,
+    pub soundfont: Option<&'f LoadedFont>,
     /// Samples until its end.
     pub samples: usize,
     /// Counts samples, each twice.
     pub progress: ProgressBar,
 }
 
-impl Performance {
+impl Performance<'_> {
     /// Seconds that it lasts.
     pub fn seconds(&self) -> f64 {
         self.samples as f64 / f64::from(RATE)
@@ -42,7 +42,7 @@ impl Performance {
 
     /// Makes all samples, and hands them over block by block.
     fn play(&self, mut take: impl FnMut(&[Sample]) -> anyhow::Result<()>) -> anyhow::Result<()> {
-        let mut source: Box<dyn Source> = match &self.soundfont {
+        let mut source: Box<dyn Source> = match self.soundfont {
             Some(font) => Box::new(SoundFontPlayer::new(font, &self.strings)?),
             None => Box::new(TonePlayer::new(&self.strings)),
         };

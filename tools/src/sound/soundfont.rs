@@ -1,7 +1,7 @@
 //! Playing notes with a SoundFont.
 
 use std::cell::Cell;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
@@ -49,9 +49,10 @@ impl LoadedFont {
     /// Reads a SoundFont.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let name = || path.display().to_string();
-        let file = File::open(path).with_context(|| format!("cannot open {}", name()))?;
-        let there = file.metadata().with_context(name)?;
+        // Before it is opened: opening a pipe would wait for who writes to it.
+        let there = fs::metadata(path).with_context(|| format!("cannot open {}", name()))?;
         ensure!(there.is_file(), "cannot play {}: not a regular file", name());
+        let file = File::open(path).with_context(|| format!("cannot open {}", name()))?;
         Self::read(BufReader::new(file), there.len(), path)
     }
 
@@ -95,7 +96,7 @@ fn check_sizes(file: &mut (impl Read + Seek), end: u64) -> anyhow::Result<()> {
 }
 
 fn damaged(path: &Path) -> anyhow::Error {
-    anyhow!("{} is damaged: use another SoundFont, or --plain", path.display())
+    anyhow!("{} is damaged: use another SoundFont", path.display())
 }
 
 /// A key that goes down or up.

@@ -1,11 +1,13 @@
 //! Which songs of a corpus a model learns from, and which it is measured on.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 use std::str::FromStr;
-use std::{fs, io, io::Read as _};
 
 use rand_pcg::Pcg32;
+
+use crate::files::read_bounded;
 
 use super::{Corpus, CorpusError, UnknownName, shuffle};
 
@@ -96,15 +98,8 @@ impl Split {
     /// [`CorpusError`] if the file cannot be read or names an unknown set.
     pub fn read(path: &Path) -> Result<Self, CorpusError> {
         let io = |cause| CorpusError::Io { path: path.into(), cause };
-        let mut text = String::new();
-        fs::File::open(path)
-            .map_err(io)?
-            .take(MAX_BYTES + 1)
-            .read_to_string(&mut text)
-            .map_err(io)?;
-        if text.len() as u64 > MAX_BYTES {
-            return Err(io(io::Error::other("larger than any split file")));
-        }
+        let bytes = read_bounded(path, MAX_BYTES).map_err(io)?;
+        let text = String::from_utf8(bytes).map_err(|error| io(io::Error::other(error)))?;
         // Spreadsheets write a byte order mark.
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let bad = |line: usize, what: String| CorpusError::BadSplit {

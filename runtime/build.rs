@@ -1,6 +1,6 @@
-//! Says in one line what would otherwise be a wall of assembler errors: the feature `cortex-m-dsp`
-//! for a processor that the compiler does not know to have the DSP extension. Stable Rust does not
-//! tell a crate's sources which extensions an Arm processor has.
+//! Reports the feature `cortex-m-dsp` on a target without the DSP extension in one line, instead of many
+//! assembler errors. In stable Rust, a crate's sources cannot test for the extensions of an Arm
+//! processor.
 
 use std::env::var;
 
@@ -8,7 +8,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let target = var("TARGET").unwrap_or_default();
     let flags = var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
-    // Of the bare-metal targets, only Armv7E-M has the extension whatever the processor.
+    // Among the bare-metal targets, only Armv7E-M always has the extension.
     let known = !target.starts_with("thumb") || target.starts_with("thumbv7em");
     let chosen = flags.contains("target-cpu=") || flags.contains("+dsp");
     if var("CARGO_FEATURE_CORTEX_M_DSP").is_ok() && !known && !chosen {

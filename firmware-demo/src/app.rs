@@ -1,4 +1,4 @@
-//! The application: makes up notes ahead of their time, and plays them.
+//! The application: generates notes ahead of time and plays them.
 
 use core::mem;
 
@@ -8,13 +8,13 @@ use crate::board::Board;
 use crate::fault;
 use crate::port::Port;
 
-/// Plays from the model that lies at the start of `region` in flash, until the board is switched
-/// off. If there is none that can be played, the board says why, and is silent.
+/// Plays from the model at the start of `region` in flash, until the board is switched off. If there
+/// is no playable model, the board reports why and stays silent.
 pub fn run(board: &mut impl Board, region: &[u8]) {
     let mut port = Port::new(board.now());
     silence(board, &mut port);
     let error = match Model::in_region(region) {
-        // By reference: each move of a generator can take its size in stack once more.
+        // By reference: each move of a generator can take its size on the stack again.
         Ok(model) => match &mut Generator::new(&model, board.seed()) {
             Ok(generator) => return play(board, &mut port, generator),
             Err(error) => *error,
@@ -24,10 +24,10 @@ pub fn run(board: &mut impl Board, region: &[u8]) {
     refuse(board, &mut port, &error);
 }
 
-/// Ends whatever a reset has left sounding, before the model is checked, which takes a while. A port
-/// that is stalled is not waited for.
+/// Ends all notes that a reset has left sounding, before the slow check of the model. Does not wait
+/// for a stalled port.
 fn silence(board: &mut impl Board, port: &mut Port) {
-    /// What the messages take at 31,250 baud, and a half.
+    /// One and a half times as long as the messages take at 31,250 baud.
     const PATIENCE: Micros = Micros::from_millis(190);
     let start = board.now();
     while !port.is_quiet() && board.now() - start < PATIENCE && board.is_on() {
@@ -52,7 +52,7 @@ fn play(board: &mut impl Board, port: &mut Port, generator: &mut Generator) {
         } else if port.transport.is_playing() && port.player.wants_note(board.now()) {
             let sampling = port.controls.sampling;
             let note = generator.next_note_with_poll(&sampling, || port.serve(board));
-            // Someone may have asked for silence in the meantime.
+            // A panic message may have arrived in the meantime.
             if port.transport.is_playing() && !port.new_piece {
                 port.player.push(&port.controls.transpose(&note), board.now());
             }

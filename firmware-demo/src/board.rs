@@ -1,24 +1,24 @@
-//! What the application needs of a board.
+//! The interface between the application and a board.
 
 use pianola_runtime::{Instant, ModelError};
 
 /// A board with a MIDI port.
 pub trait Board {
-    /// The time since some moment; never goes back.
+    /// Monotonic time since an arbitrary point.
     fn now(&mut self) -> Instant;
 
-    /// A number to start a piece from, different each time.
+    /// A seed for a piece, different each time.
     fn seed(&mut self) -> u64;
 
-    /// Takes a byte for MIDI OUT; returns whether there was room. Does not wait.
+    /// Sends a byte to MIDI OUT; returns whether there was room. Does not wait.
     fn send(&mut self, byte: u8) -> bool;
 
-    /// The next byte from MIDI IN, if one has come.
+    /// The next byte from MIDI IN, if one has arrived.
     fn receive(&mut self) -> Option<u8> {
         None
     }
 
-    /// How the knobs stand.
+    /// The positions of the knobs.
     fn knobs(&mut self) -> Knobs {
         Knobs::default()
     }
@@ -31,26 +31,26 @@ pub trait Board {
     /// Turns the status light on or off.
     fn light(&mut self, on: bool);
 
-    /// Tells the watchdog that all is well; it comes every few milliseconds.
+    /// Feeds the watchdog; called every few milliseconds.
     fn feed_watchdog(&mut self) {}
 
-    /// Says why nothing is played, on whatever the board has for messages.
+    /// Reports why nothing is played, on the board's log output, if it has one.
     fn report(&mut self, error: &ModelError);
 
     /// Sleeps for up to a quarter of a millisecond.
     fn idle(&mut self) {}
 
-    /// Whether to go on. Boards do until they are switched off; tests end.
+    /// Whether to continue. Boards continue until they are switched off; tests end.
     fn is_on(&self) -> bool {
         true
     }
 }
 
-/// Positions of the knobs, 0 to 127; `None` of one that is not there.
+/// Positions of the knobs, 0 to 127; `None` for a missing knob.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Knobs {
-    /// For the temperature.
+    /// The temperature knob.
     pub temperature: Option<u8>,
-    /// For the density.
+    /// The density knob.
     pub density: Option<u8>,
 }

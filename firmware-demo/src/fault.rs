@@ -1,11 +1,11 @@
-//! What a board does that has no model to play: it says why, blinks, and is silent.
+//! The behaviour of a board without a playable model: it reports why, blinks and stays silent.
 
 use pianola_runtime::{Instant, ModelError};
 
-/// How often the light blinks for an error, between two pauses.
+/// Number of blinks for an error, between two pauses.
 pub fn blinks(error: &ModelError) -> u8 {
     match error {
-        // Nothing there, or something else.
+        // No model file.
         ModelError::NotAModel => 1,
         // Damaged.
         ModelError::Truncated
@@ -14,9 +14,9 @@ pub fn blinks(error: &ModelError) -> u8 {
         | ModelError::Checksum => 2,
         // For another version of the firmware.
         ModelError::Version | ModelError::Unsupported => 3,
-        // Too large, or in the wrong place.
+        // Too large, or misaligned.
         ModelError::TooLarge | ModelError::Misaligned => 4,
-        // Made wrongly.
+        // Malformed.
         _ => 5,
     }
 }
@@ -25,7 +25,7 @@ pub fn blinks(error: &ModelError) -> u8 {
 pub(crate) fn light(error: &ModelError, now: Instant) -> bool {
     /// Microseconds that the light is on, and off, in each blink.
     const BLINK: u64 = 250_000;
-    /// So many of them are a pause.
+    /// Length of a pause, in multiples of that.
     const PAUSE: u64 = 4;
     let slot = now.as_micros() / BLINK % (2 * u64::from(blinks(error)) + PAUSE);
     slot < 2 * u64::from(blinks(error)) && slot.is_multiple_of(2)

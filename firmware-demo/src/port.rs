@@ -1,5 +1,5 @@
-//! The MIDI port: what is due goes out, what comes in is sorted. It never waits, and is served more
-//! than a hundred times while a note is being made up.
+//! The MIDI port: sends due messages and dispatches incoming ones. It never waits, and is served more
+//! than a hundred times while a note is being generated.
 
 use pianola_runtime::{
     Assignment, Bytes, Channels, Control, Controls, Event, Instant, Keys, Message, Micros,
@@ -13,15 +13,15 @@ pub(crate) struct Port {
     pub player: Player,
     pub controls: Controls,
     pub keys: Keys,
-    /// Whether someone has asked for another piece: that takes the generator, and so waits until it
-    /// has made up its note.
+    /// Whether another piece was requested. It needs the generator, and so waits until the generator has
+    /// finished its note.
     pub new_piece: bool,
     /// Whether notes are to be played.
     pub transport: Transport,
     incoming: MidiParser,
-    /// The message that is going out, and how many of its bytes are gone.
+    /// The message being sent, and the number of its bytes already sent.
     outgoing: (Bytes, usize),
-    /// What was sent: an instrument may send it back. It has room for the silencing of everything.
+    /// The messages sent, which an instrument may echo. It has room for those that silence everything.
     sent: SentMessages<160>,
     knobs: Knobs,
     button: Button,
@@ -36,7 +36,7 @@ struct Button {
 }
 
 impl Button {
-    /// Contacts bounce for less.
+    /// Longer than contacts bounce.
     const BOUNCE: Micros = Micros::from_millis(20);
 
     /// Whether it has just been pressed.
@@ -49,7 +49,7 @@ impl Button {
     }
 }
 
-/// Takes in a message: sets the control that it is for, or returns what else it asks for.
+/// Handles a message: sets its control, or returns any other event.
 pub fn apply(message: Message, controls: &mut Controls) -> Option<Event> {
     match Event::of(message, Assignment::default_of)? {
         Event::Set(control, value) => {
@@ -61,7 +61,7 @@ pub fn apply(message: Message, controls: &mut Controls) -> Option<Event> {
 }
 
 impl Port {
-    /// A port that first silences what may sound, and then plays.
+    /// A port that first silences everything that may sound, and then plays.
     pub fn new(now: Instant) -> Self {
         Self {
             player: Player::new(now),
@@ -86,14 +86,14 @@ impl Port {
         board.light(self.player.sounding() > 0);
     }
 
-    /// Takes in what has come.
+    /// Reads the bytes that have arrived.
     pub fn receive(&mut self, board: &mut impl Board) {
         while let Some(byte) = board.receive() {
             self.take(byte, board.now());
         }
     }
 
-    /// Sends what is due and has room.
+    /// Sends due messages while there is room.
     pub fn send(&mut self, board: &mut impl Board) {
         loop {
             let (bytes, gone) = &mut self.outgoing;
@@ -110,7 +110,7 @@ impl Port {
         }
     }
 
-    /// Whether nothing is going out, nor will.
+    /// Whether nothing is being sent or due.
     pub fn is_quiet(&self) -> bool {
         self.outgoing.0.from(self.outgoing.1).is_empty() && self.player.due().is_none()
     }
@@ -142,7 +142,7 @@ impl Port {
         self.transport.command(command, &mut self.player, now);
     }
 
-    /// A knob counts at the start and when it is turned: in between, what came by MIDI stands.
+    /// A knob applies at the start and when it is turned; in between, values from MIDI are kept.
     fn look_at_the_panel(&mut self, board: &mut impl Board) {
         let knobs = board.knobs();
         if knobs.temperature != self.knobs.temperature

@@ -1,7 +1,7 @@
-//! The whole of an instrument for a board without an operating system: it plays, and answers what
-//! arrives at its MIDI input.
+//! A complete instrument for a board without an operating system: it plays, and answers notes from
+//! its MIDI input.
 //!
-//! What it needs of a board is a serial port at 31,250 baud and a clock. A hardware abstraction
+//! It needs a serial port at 31,250 baud and a clock from the board. A hardware abstraction
 //! layer such as `rp235x-hal` has both: call [`play`] from its `main`. This file builds for any
 //! target:
 //!
@@ -10,8 +10,8 @@
 //!     --target thumbv7em-none-eabihf
 //! ```
 //!
-//! Keep the model small here: it is a part of the firmware. Larger ones have a region of flash of
-//! their own; `Model::in_region` reads them there.
+//! Keep the model small here: it is a part of the firmware. Larger models have their own region of
+//! flash, where `Model::in_region` reads them.
 #![cfg_attr(not(test), no_std)]
 
 use core::convert::Infallible;
@@ -25,7 +25,7 @@ use pianola_runtime::{
 
 static MODEL: &[u8] = include_model!("../tests/models/expressive-small-int4.safetensors");
 
-/// Why it has stopped.
+/// Why playing has stopped.
 #[derive(Debug)]
 pub enum Stopped<E> {
     /// The model cannot be played.
@@ -37,14 +37,14 @@ pub enum Stopped<E> {
 /// Plays until the port fails. `now` reads the clock.
 ///
 /// # Errors
-/// [`Stopped`] says why it has stopped.
+/// [`Stopped`] gives the reason.
 pub fn play<P: Read + ReadReady + Write + WriteReady>(
     port: &mut P,
     now: impl Fn() -> Instant,
     seed: u64,
 ) -> Result<Infallible, Stopped<P::Error>> {
     let model = Model::from_bytes(MODEL).map_err(Stopped::Model)?;
-    // Room for this model and no more: a generator of the usual size takes 16 KB.
+    // Just enough room for this model: a generator of the default size takes 16 KB.
     let mut generator = Generator::<2, 32>::from_model(&model, seed).map_err(Stopped::Model)?;
     let mut player: Player = Player::new(now());
     let (mut parser, mut keys) = (MidiParser::default(), Keys::default());
@@ -60,7 +60,7 @@ pub fn play<P: Read + ReadReady + Write + WriteReady>(
         if let Some(note) = keys.next(now()) {
             generator.observe(&note);
         } else if player.wants_note(now()) {
-            // A large model takes a tenth of a second for a note: what is due meanwhile is sent.
+            // A large model takes a tenth of a second per note: messages due meanwhile are sent.
             let mut sent = Ok(());
             let note = generator.next_note_with_poll(&sampling, || {
                 if sent.is_ok() {
@@ -79,7 +79,7 @@ mod tests {
     use std::cell::Cell;
     use std::collections::VecDeque;
 
-    /// A port that a key is pressed and released on, and that is pulled out after some bytes.
+    /// A port that receives a key press and its release, and fails after some bytes.
     struct Cable {
         arrived: VecDeque<u8>,
         sent: Vec<u8>,

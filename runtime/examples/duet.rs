@@ -1,8 +1,8 @@
 //! Answers phrases: `cargo run --example duet -- MODEL` reads a line of pitches, such as
 //! `60 64 67 72`, and answers with as many; an empty line starts another piece.
 //!
-//! The generator takes in what is played between its own notes, so each answer follows all that was
-//! played before.
+//! The generator observes the notes played between its own, so each answer is conditioned on all notes
+//! before it.
 
 use std::error::Error;
 use std::io::{self, BufRead, Write};

@@ -16,7 +16,7 @@
 //!     let model = Model::from_bytes(MODEL)?; // checks the file; copies nothing
 //!     let mut generator = Generator::new(&model, 42)?; // seed 42
 //!
-//!     // A note that someone else plays: the piece continues from it. Optional.
+//!     // A note of another player: the piece continues from it. Optional.
 //!     generator.observe(&Note { pitch: 60, velocity: 80, step: 0.0, duration: 0.5 });
 //!
 //!     let sampling = Sampling::with_temperature(0.9).with_guards();

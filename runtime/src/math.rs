@@ -1,15 +1,15 @@
 //! Activation functions as fixed sequences of IEEE single operations.
 //!
-//! A platform's own `tanh` or `exp` differs in the last bits from the next platform's, and a note
-//! is drawn by comparing such numbers: one bit can be another melody. Here every operation is an
-//! IEEE addition, multiplication or division, which all targets round alike. Rust never fuses a
-//! multiplication and an addition by itself.
+//! The `tanh` and `exp` of two platforms differ in the last bits, and a note is drawn by comparing
+//! such numbers: one bit can change the melody. Here every operation is an IEEE addition,
+//! multiplication or division, which all targets round alike. Rust never fuses a multiplication and
+//! an addition on its own.
 
 /// Hyperbolic tangent, within 4e-7 of the exact value.
 ///
 /// A ratio of an odd polynomial of degree 13 and an even one of degree 6, in the coefficients of
 /// Eigen's `generic_fast_tanh_float`. Beyond ±7.9 the argument is clamped: the exact value is within
-/// 3e-7 of ±1 there. Not a number stays not a number.
+/// 3e-7 of ±1 there. NaN stays NaN.
 #[inline(always)]
 pub fn tanh(x: f32) -> f32 {
     const LIMIT: f32 = 7.905_311;
@@ -36,9 +36,9 @@ pub fn sigmoid(x: f32) -> f32 {
     0.5 * tanh(0.5 * x) + 0.5
 }
 
-/// Nearest integer of |x| < 2²², ties to even: adding 1.5 × 2²³ leaves no room for a fraction, and
-/// the integer in the lowest bits. Of other numbers it is some integer; of not a number, machines
-/// disagree about which.
+/// Nearest integer for |x| < 2²², ties to even: adding 1.5 × 2²³ leaves no room for a fraction, and
+/// the integer in the lowest bits. For larger numbers the integer is arbitrary; for NaN it differs
+/// between machines.
 #[inline(always)]
 pub fn round(x: f32) -> i32 {
     (x + SHIFT).to_bits().wrapping_sub(SHIFT.to_bits()) as i32

@@ -1,9 +1,10 @@
 //! A generator on two threads.
 //!
-//! Each thread computes half of every layer's units, and hands its half of the new hidden state to
-//! the other: that is all they share, as atomic words, so there is nothing to lock and no unit is
-//! computed otherwise than on one thread. They meet once a layer, spinning: a layer takes some ten
-//! microseconds, less than waking a thread. One that waits for long yields, then sleeps.
+//! Each thread computes half of every layer's units and hands its half of the new hidden state to
+//! the other. Only that state is shared, as atomic words: there is nothing to lock, and every unit
+//! is computed exactly as on one thread. The threads synchronize once per layer by spinning: a layer
+//! takes about ten microseconds, less than waking a thread. A thread that waits long yields, then
+//! sleeps.
 
 use std::hint::spin_loop;
 use std::marker::PhantomData;
@@ -42,7 +43,7 @@ use crate::note::Note;
 /// It cannot leave the scope that its helper runs in: the scope waits for the helper.
 pub struct Pair<'scope, 'm, const LAYERS: usize = 3, const HIDDEN: usize = 512> {
     generator: Generator<'m, LAYERS, HIDDEN>,
-    /// `None` where this thread is alone.
+    /// `None` if this thread works alone.
     helper: Option<Helper>,
     scope: PhantomData<&'scope ()>,
 }
@@ -53,7 +54,7 @@ struct Helper {
     thread: Thread,
     /// Number of the last note given to it.
     note: u32,
-    /// Grows when it keeps this thread waiting for long, and shrinks when it does not.
+    /// Grows when the helper keeps this thread waiting, and shrinks when it does not.
     late: u32,
 }
 
@@ -63,11 +64,11 @@ struct Link {
     note: AtomicU32,
     /// The note: its pitch, and the bits of its times.
     token: [AtomicU32; 3],
-    /// Whether the helper is to hand over its cells and end.
+    /// Whether the helper must hand over its cells and exit.
     over: AtomicBool,
     /// Whether the helper sleeps until it is woken.
     asleep: AtomicBool,
-    /// For each thread, how many layers it has handed over since the start.
+    /// Number of layers that each thread has handed over since the start.
     layers: [Counter; 2],
     /// The hidden state handed over, of even and of odd layers: a thread is at most one ahead.
     hidden: [Vec<AtomicU32>; 2],
@@ -105,22 +106,22 @@ impl Half {
     }
 }
 
-/// A counter with a cache line of its own, so that who waits for it disturbs nobody.
+/// A counter with its own cache line, so that a waiting thread causes no false sharing.
 #[repr(align(128))]
 struct Counter(AtomicU32);
 
-/// Spinning for so long costs less than sleeping would.
+/// Longest spin: below this, spinning costs less than sleeping.
 const SPIN: Duration = Duration::from_micros(100);
 
-/// A helper that is late so often, ten notes in a row or a third of them for long, is not worth
-/// waiting for.
+/// Lateness at which the helper is dismissed: late for ten notes in a row, or for a third of the
+/// notes over a long time.
 const LATE: u32 = 20;
 
 impl<'scope, 'm: 'scope, const LAYERS: usize, const HIDDEN: usize>
     Pair<'scope, 'm, LAYERS, HIDDEN>
 {
-    /// Starts the helper if it makes notes faster: 65 notes are timed with and without. The helper ends
-    /// when this is dropped.
+    /// Starts the helper if two threads are faster: times 65 notes with and without it. The helper exits
+    /// when the pair is dropped.
     pub fn new(scope: &'scope Scope<'scope, '_>, generator: Generator<'m, LAYERS, HIDDEN>) -> Self {
         let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
         if cores < 2 || !pays(&generator) {
@@ -165,7 +166,7 @@ impl<'scope, 'm: 'scope, const LAYERS: usize, const HIDDEN: usize>
         self.generator.cut(note, sampling, &mut || {})
     }
 
-    /// Whether the helper still runs.
+    /// Whether the helper is still running.
     pub fn is_paired(&self) -> bool {
         self.helper.is_some()
     }
@@ -201,7 +202,7 @@ impl Helper {
             late |= self.link.exchange(Half::Lower, first.wrapping_add(layer as u32), hidden);
         };
         network.observe_units(token, Half::Lower.of(network.width()), exchange, || {});
-        // Who had to be woken may be late.
+        // A helper that had to be woken may be late.
         if late && !asleep {
             self.late += 2;
         } else {
@@ -209,7 +210,7 @@ impl Helper {
         }
     }
 
-    /// Takes over the helper's cells, and lets it end.
+    /// Takes over the helper's cells and lets it exit.
     fn dismiss<const LAYERS: usize, const HIDDEN: usize>(
         &self,
         network: &mut Network<'_, LAYERS, HIDDEN>,
@@ -224,8 +225,8 @@ impl Helper {
     }
 }
 
-/// Whether two threads make notes faster than one: between cores that are far apart, handing over a
-/// small layer can take longer than computing it.
+/// Whether two threads are faster than one: between distant cores, handing over a small layer can
+/// take longer than computing it.
 fn pays<const LAYERS: usize, const HIDDEN: usize>(
     generator: &Generator<'_, LAYERS, HIDDEN>,
 ) -> bool {
@@ -264,7 +265,7 @@ fn help<const LAYERS: usize, const HIDDEN: usize>(
         let called =
             || link.over.load(Ordering::Acquire) || link.note.load(Ordering::Acquire) == note;
         if !spin(called) {
-            // Sleep; but not if the note has come in the meantime.
+            // Sleep, unless the note has arrived in the meantime.
             link.asleep.store(true, Ordering::SeqCst);
             while !(link.over.load(Ordering::SeqCst) || link.note.load(Ordering::SeqCst) == note) {
                 thread::park();
@@ -291,7 +292,7 @@ fn help<const LAYERS: usize, const HIDDEN: usize>(
 }
 
 impl Link {
-    /// For networks of up to so many layers of so many units.
+    /// For networks of up to `layers` layers of `hidden` units.
     fn new(layers: usize, hidden: usize) -> Self {
         let zeros = |count| (0..count).map(|_| AtomicU32::new(0)).collect::<Vec<_>>();
         Self {
@@ -332,7 +333,7 @@ impl Link {
     /// Waits, without sleeping; returns whether it took long.
     ///
     /// # Panics
-    /// If the helper has: nothing is to be waited for then.
+    /// If the helper has panicked: it will hand over nothing.
     fn wait(&self, ready: impl Fn() -> bool) -> bool {
         if spin(&ready) {
             return false;
@@ -345,7 +346,7 @@ impl Link {
     }
 }
 
-/// Tells the calling thread of a panic in the helper, which would leave it waiting for ever.
+/// Reports a panic in the helper to the calling thread, which would otherwise wait for ever.
 struct Guard<'l>(&'l Link);
 
 impl Drop for Guard<'_> {
@@ -358,7 +359,7 @@ impl Drop for Guard<'_> {
 fn spin(ready: impl Fn() -> bool) -> bool {
     let mut start = None;
     loop {
-        // The clock costs more than a look.
+        // Reading the clock costs more than a check.
         for _ in 0..64 {
             if ready() {
                 return true;
@@ -377,7 +378,7 @@ mod tests {
     use super::*;
     use crate::Model;
 
-    /// A helper that is late is let go, and the notes go on as if nothing had happened.
+    /// A late helper is dismissed, and the notes stay the same.
     #[test]
     #[cfg_attr(miri, ignore = "spins")]
     fn goes_on_alone_where_the_helper_is_late() {
@@ -397,7 +398,7 @@ mod tests {
         });
     }
 
-    /// Who waits for a helper that has panicked panics too, instead of waiting for ever.
+    /// A thread that waits for a panicked helper panics too, instead of waiting for ever.
     #[test]
     #[cfg_attr(miri, ignore = "spins")]
     fn a_panic_of_the_helper_reaches_the_caller() {

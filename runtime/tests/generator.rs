@@ -1,4 +1,4 @@
-//! Generators from model files: how they are made, and the notes of a seed.
+//! Generators from model files: their construction, and the notes of a seed.
 #![allow(clippy::unwrap_used)]
 
 use pianola_runtime::{
@@ -67,7 +67,7 @@ fn the_iterator_gives_the_notes_one_by_one_and_takes_no_more_than_asked() {
     assert_eq!(one.next_note(&sampling), other.next_note(&sampling));
 }
 
-/// A restart is a new generator: the start decides, and nothing before it.
+/// A restart equals a new generator: notes depend on the start and on nothing before it.
 #[test]
 fn a_restart_gives_the_notes_of_a_new_generator() {
     let model = Model::from_bytes(EXPRESSIVE).unwrap();
@@ -87,7 +87,7 @@ fn a_restart_gives_the_notes_of_a_new_generator() {
     assert_ne!(pieces[0], pieces[1], "hands change the piece");
 }
 
-/// No choice at all is none that can be asked for: the least there is counts instead.
+/// An empty set of choices cannot be requested: the smallest set is used instead.
 #[test]
 fn limits_of_0_count_as_1() {
     let model = Model::from_bytes(EXPRESSIVE).unwrap();
@@ -104,13 +104,13 @@ fn limits_of_0_count_as_1() {
     }
 }
 
-/// The notes of one seed, pinned: the same on every machine and for good. A change here is a change
-/// to every piece that users know by its seed.
+/// The notes of one seed, pinned: the same on every machine and for ever. A change here changes every
+/// piece that users know by its seed.
 #[test]
 fn the_notes_of_a_seed_are_pinned() {
     let int8 = include_bytes!("models/report-small-int8.safetensors");
     let params = SamplingParams::with_temperature(1.0).with_top_p(0.95);
-    // All pitches: the default register would redraw those that a piano lacks.
+    // All pitches: the default register would redraw pitches that a piano does not have.
     let mut sampling = Sampling::default().with_register(0, 127);
     (sampling.pitch, sampling.time) = (params, params);
     let guarded = sampling.with_guards();

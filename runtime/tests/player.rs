@@ -1,16 +1,16 @@
-//! The player: what starts ends, at its time, whatever comes.
+//! The player: every note that starts ends, at its time, in every situation.
 #![allow(clippy::unwrap_used)]
 
 use pianola_runtime::{Instant, Message, Micros, Note, Player, controller};
 use proptest::prelude::*;
 
-/// A player with few places, so that they run out.
+/// A player with a small capacity, so that it runs out.
 type Small = Player<4, 3>;
 
 const START: Instant = Instant::START;
 
 fn note() -> impl Strategy<Value = Note> {
-    // Few pitches, so that they meet; chords, and notes of no length.
+    // Few pitches, so that they collide; chords, and notes of duration 0.
     let times = || prop_oneof![Just(0.0), 0.001f32..2.0, Just(f32::NAN), Just(-1.0)];
     (58u8..64, any::<u8>(), times(), times()).prop_map(|(pitch, velocity, step, duration)| Note {
         pitch,
@@ -20,7 +20,7 @@ fn note() -> impl Strategy<Value = Note> {
     })
 }
 
-/// What may happen to a player.
+/// An action on a player.
 #[derive(Clone, Debug)]
 enum Event {
     Push(Note),
@@ -40,7 +40,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// Listens as an instrument does.
+/// Receives messages like an instrument.
 #[derive(Default)]
 struct Instrument {
     sounding: Vec<u8>,
@@ -59,7 +59,7 @@ impl Instrument {
     }
 }
 
-/// Takes what is due up to a time, each message at its own.
+/// Takes the messages due up to a time, each at its own time.
 fn play(player: &mut Small, instrument: &mut Instrument, from: Instant, to: Instant) {
     let mut now = from;
     while let Some(due) = player.due().filter(|&due| due <= to) {
@@ -96,7 +96,7 @@ proptest! {
         prop_assert_eq!(player.due(), None);
     }
 
-    /// With voices enough and taken in time, every note starts and ends when it should.
+    /// With enough voices and messages taken in time, every note starts and ends on time.
     #[test]
     fn notes_keep_their_times(notes in prop::collection::vec(note(), 1..100)) {
         let mut player: Player = Player::new(START);
@@ -109,7 +109,7 @@ proptest! {
             while player.wants_note(now) && let Some(note) = notes.next() {
                 let playable = note.playable();
                 onset += Micros::from_seconds(playable.step);
-                // A pitch that is struck again ends then.
+                // A pitch ends when it is struck again.
                 for (_, end, pitch) in &mut expected {
                     if *pitch == playable.pitch {
                         *end = (*end).min(onset);
@@ -133,7 +133,7 @@ proptest! {
         prop_assert_eq!(ended, ends);
     }
 
-    /// After the port was stalled, what waited is not made up for: onsets keep their distances.
+    /// After a stall of the port, waiting notes do not catch up: onsets keep their distances.
     #[test]
     fn late_music_slows_down(stall in 20_000u64..5_000_000) {
         let mut player: Player = Player::new(START);
@@ -210,7 +210,7 @@ fn of_messages_due_together_ends_come_first() {
     assert_eq!(player.next(now + Micros::from_millis(500)).unwrap().started(), Some(61));
 }
 
-/// A board that takes 240 ms for a note of music that has seven a second.
+/// A board that takes 240 ms per note, for music of seven notes per second.
 #[test]
 fn music_that_is_too_dense_slows_down_and_keeps_its_rhythm() {
     const COST: Micros = Micros::from_millis(240);
@@ -225,7 +225,7 @@ fn music_that_is_too_dense_slows_down_and_keeps_its_rhythm() {
         while !player.wants_note(ready) {
             ready += Micros::from_millis(1);
         }
-        // Messages are taken in time, also while a note is made up.
+        // Messages are taken in time, also while a note is being generated.
         while let Some(due) = player.due().filter(|&due| due <= ready) {
             now = now.max(due);
             while let Some(message) = player.next(now) {
@@ -235,7 +235,7 @@ fn music_that_is_too_dense_slows_down_and_keeps_its_rhythm() {
         now = ready;
         assert!(player.push(&Note { pitch, velocity: 80, step, duration: 0.1 }, now));
     }
-    // Once it has found its tempo.
+    // Once the tempo has settled.
     let gaps: Vec<f64> =
         onsets.windows(2).map(|pair| (pair[1] - pair[0]).as_micros() as f64 / 1e6).collect();
     let bars: Vec<&[f64]> = gaps[99..].chunks_exact(5).collect();

@@ -1,11 +1,11 @@
-//! The board's devices: registers as the application notes AN386 and AN505 have them.
+//! The board's devices: registers as in the application notes AN386 and AN505.
 #![allow(unsafe_code)]
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use pianola_runtime::Instant;
 
-/// Addresses that differ between the two boards, and ticks of their clock in a microsecond.
+/// Addresses that differ between the two boards, and clock ticks per microsecond.
 #[cfg(not(armv8m))]
 mod map {
     pub const TIMER: usize = 0x4000_0000;
@@ -14,7 +14,7 @@ mod map {
     pub const TICKS_PER_MICRO: u32 = 25;
 }
 
-/// At their secure addresses, for that is the state the core starts in.
+/// Secure addresses, because the core starts in the secure state.
 #[cfg(armv8m)]
 mod map {
     pub const TIMER: usize = 0x5000_0000;
@@ -25,7 +25,7 @@ mod map {
 
 pub use map::TICKS_PER_MICRO;
 
-/// Where in the region the script lies, behind the largest model.
+/// Offset of the script in the region, after the largest model.
 pub const SCRIPT: usize = 15 << 20;
 
 /// All devices, once.
@@ -75,9 +75,9 @@ impl Register {
     }
 }
 
-/// A timer that counts down from its highest value over and over.
+/// A timer that counts down from its highest value and wraps.
 pub struct Clock {
-    /// What it showed last.
+    /// Last value read.
     last: u32,
     /// Ticks since the start.
     ticks: u64,
@@ -95,7 +95,7 @@ impl Clock {
         Self { last: u32::MAX, ticks: 0 }
     }
 
-    /// The time since the start; to be asked at least every two minutes.
+    /// The time since the start; must be read at least every two minutes.
     pub fn now(&mut self) -> Instant {
         let value = Self::VALUE.read();
         self.ticks += u64::from(self.last.wrapping_sub(value));
@@ -103,13 +103,13 @@ impl Clock {
         self.seen()
     }
 
-    /// What it showed last.
+    /// Last value read.
     pub fn seen(&self) -> Instant {
         Instant::from_micros(self.ticks / u64::from(TICKS_PER_MICRO))
     }
 }
 
-/// A serial port, both ways.
+/// A serial port, for both directions.
 pub struct Serial {
     data: Register,
     state: Register,
@@ -120,7 +120,7 @@ impl Serial {
     const RECEIVE_FULL: u32 = 2;
 
     fn new(address: usize) -> Self {
-        // The baud rate, which the emulator does not keep to, but wants: 31,250.
+        // The baud rate, 31,250: the emulator requires it but does not simulate it.
         Register(address + 0x10).write(TICKS_PER_MICRO * 32);
         // Transmit and receive.
         Register(address + 0x8).write(3);
@@ -141,7 +141,7 @@ impl Serial {
         while !self.send(byte) {}
     }
 
-    /// The byte that has come, if one has.
+    /// The byte that has arrived, if any.
     pub fn receive(&mut self) -> Option<u8> {
         (self.state.read() & Self::RECEIVE_FULL != 0).then(|| self.data.read() as u8)
     }

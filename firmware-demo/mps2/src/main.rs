@@ -1,8 +1,8 @@
-//! Pianola on Arm's MPS2 boards, as QEMU emulates them: MIDI on the first serial port, the time of
-//! each message on the second, words on the third.
+//! Pianola on Arm's MPS2 boards, as emulated by QEMU: MIDI on the first serial port, the time of each
+//! message on the second, text on the third.
 //!
-//! The emulator puts the model file where a board has it in flash, and the [`Script`] beside it. With
-//! `-icount shift=0` each instruction takes a nanosecond, so emulated time counts instructions.
+//! The emulator loads the model file into the place of a board's flash, and the [`Script`] after it.
+//! With `-icount shift=0` each instruction takes a nanosecond, so emulated time counts instructions.
 #![no_std]
 #![no_main]
 
@@ -19,19 +19,19 @@ use pianola_runtime::{Instant, ModelError};
 
 use devices::{Clock, Leds, Serial, TICKS_PER_MICRO};
 
-/// What the emulator is to play, as it puts it behind the model's region.
+/// Parameters of a run, which the emulator loads after the model.
 struct Script {
-    /// Seed of the first piece; those that follow count up from it.
+    /// Seed of the first piece; later pieces count up from it.
     seed: u64,
     /// Notes to start before the emulation ends.
     notes: u32,
-    /// Microseconds after which it ends in any case.
+    /// Microseconds after which the emulation ends in any case.
     time: Instant,
-    /// How the knobs stand.
+    /// Positions of the knobs.
     knobs: Knobs,
 }
 
-/// The board, and what has been seen of its run.
+/// The board, with counts of its run.
 struct Mps2 {
     clock: Clock,
     midi: Serial,
@@ -41,7 +41,7 @@ struct Mps2 {
     script: Script,
     /// Notes started so far.
     notes: u32,
-    /// Bytes that the message going out still takes.
+    /// Bytes of the current message yet to be sent.
     left: u8,
 }
 
@@ -101,7 +101,7 @@ fn main() -> ! {
     let (Some(mut core), Some(devices)) = (cortex_m::Peripherals::take(), devices::take()) else {
         fail()
     };
-    // Wakes the core four times a millisecond.
+    // Wakes the core four times per millisecond.
     core.SYST.set_clock_source(SystClkSource::Core);
     core.SYST.set_reload(250 * TICKS_PER_MICRO - 1);
     core.SYST.clear_current();
@@ -147,7 +147,7 @@ fn fail() -> ! {
     }
 }
 
-/// Nothing panics: the linker leaves this out, and the tests look that it does.
+/// Nothing panics: the linker leaves this out, and the tests check that.
 #[panic_handler]
 fn panic(_: &PanicInfo) -> ! {
     fail()
@@ -157,7 +157,7 @@ fn panic(_: &PanicInfo) -> ! {
 #[exception]
 fn SysTick() {}
 
-/// Ends the emulation, where the default would wait for ever.
+/// Ends the emulation; the default would wait for ever.
 #[exception]
 unsafe fn HardFault(_: &ExceptionFrame) -> ! {
     fail()

@@ -1,4 +1,4 @@
-//! How much of the stack has been used: at the start all of it is painted.
+//! Stack usage: the whole stack is painted at the start.
 #![allow(unsafe_code)]
 
 use cortex_m_rt::STACK_PAINT_VALUE;
@@ -6,16 +6,16 @@ use cortex_m_rt::STACK_PAINT_VALUE;
 unsafe extern "C" {
     /// The lowest address of the stack, from the linker.
     static _stack_end: u32;
-    /// Behind the highest.
+    /// The address after the highest.
     static _stack_start: u32;
 }
 
-/// Bytes there are.
+/// Size of the stack, in bytes.
 pub fn size() -> u32 {
     (&raw const _stack_start).addr().wrapping_sub((&raw const _stack_end).addr()) as u32
 }
 
-/// Bytes that have been used at most.
+/// Peak usage, in bytes.
 pub fn used() -> u32 {
     let words = size() / 4;
     let painted = (0..words).take_while(|&word| {

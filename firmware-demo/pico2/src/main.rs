@@ -10,7 +10,7 @@ use core::panic::PanicInfo;
 use cortex_m_rt::{ExceptionFrame, exception};
 use rp235x_hal::block::ImageDef;
 
-/// Tells the boot ROM that this is a program, and for which of the chip's processors.
+/// Marks the image for the boot ROM as a program, with the processor that it is for.
 #[unsafe(link_section = ".start_block")]
 #[used]
 static IMAGE_DEF: ImageDef = ImageDef::secure_exe();
@@ -27,13 +27,13 @@ fn main() -> ! {
 #[exception]
 fn SysTick() {}
 
-/// Starts anew, and so silences whatever sounds.
+/// Resets the board, which silences all notes.
 #[panic_handler]
 fn panic(_: &PanicInfo) -> ! {
     pico2::restart()
 }
 
-/// As a panic: the default would hold the notes that sound until the watchdog bites.
+/// Handled like a panic: the default would leave notes sounding until the watchdog resets the board.
 #[exception]
 unsafe fn HardFault(_: &ExceptionFrame) -> ! {
     pico2::restart()

@@ -1,4 +1,4 @@
-//! The board: its devices, and what the application needs of them.
+//! The board: its peripherals, and the application's interface to them.
 
 use core::mem;
 
@@ -27,24 +27,24 @@ use crate::knob::Knob;
 /// Frequency of the crystal.
 const CRYSTAL: u32 = 12_000_000;
 
-/// Frequency that the HAL runs the processor at.
+/// Processor frequency that the HAL sets.
 const CORE: u32 = 150_000_000;
 
-/// What checking the model may take. 5.8 MB take half a second, and 7.4 s if the boot ROM has found
-/// no faster way to read this flash than its slowest, 0.8 MB a second. The watchdog knows no more
-/// than 8.3 s.
+/// Watchdog period while the model is checked. 5.8 MB take half a second, or 7.4 s if the boot ROM
+/// has set up only its slowest flash read mode, 0.8 MB/s. The longest period of the watchdog is
+/// 8.3 s.
 const CHECKING: MicrosDurationU32 = MicrosDurationU32::millis(8000);
 
-/// What may lie between two feeds, of which there is then one every few milliseconds.
+/// Watchdog period afterwards, when it is fed every few milliseconds.
 const PLAYING: MicrosDurationU32 = MicrosDurationU32::millis(250);
 
-/// From one measurement of the knobs to the next.
+/// Interval between measurements of the knobs.
 const MEASURING: Micros = Micros::from_millis(10);
 
 type Contact<P> = Pin<P, FunctionSioInput, PullUp>;
 type Wiper<P> = AdcPin<Pin<P, FunctionSioInput, PullNone>>;
 
-/// The board, and how its knobs stand.
+/// The board, with the positions of its knobs.
 pub struct Pico2 {
     timer: Timer<CopyableTimer0>,
     watchdog: Watchdog,
@@ -56,18 +56,18 @@ pub struct Pico2 {
     words: UART1,
     light: Pin<Gpio25, FunctionSioOutput, PullDown>,
     button: Contact<Gpio15>,
-    /// Closed if there are knobs: without, what is measured is noise.
+    /// Closed if knobs are fitted: otherwise the measurements are noise.
     fitted: Contact<Gpio22>,
     converter: Adc,
     wipers: (Wiper<Gpio26>, Wiper<Gpio27>),
     /// Temperature and density, once measured.
     knobs: (Option<Knob>, Option<Knob>),
-    /// When they are to be measured again.
+    /// Time of their next measurement.
     due: Instant,
 }
 
 impl Pico2 {
-    /// Takes the board and starts it; `None` if it does not start.
+    /// Takes the board's peripherals and starts it; `None` if it does not start.
     pub fn take() -> Option<Self> {
         let chip = Peripherals::take()?;
         let mut resets = chip.RESETS;
@@ -87,7 +87,7 @@ impl Pico2 {
 
         let bank = Sio::new(chip.SIO).gpio_bank0;
         let pins = Pins::new(chip.IO_BANK0, chip.PADS_BANK0, bank, &mut resets);
-        // The power supply then ripples less, and with it what knobs are measured against.
+        // Reduces the ripple of the power supply, and so of the reference for the knobs.
         pins.gpio23.into_push_pull_output_in_state(PinState::High);
 
         let mut tx = pins.gpio0.into_function();
@@ -120,7 +120,7 @@ impl Pico2 {
         })
     }
 
-    /// Measures the knobs if it is time to, and if there are any. Each takes two microseconds.
+    /// Measures the knobs if they are fitted and a measurement is due. Each takes two microseconds.
     fn measure_knobs(&mut self) {
         let now = self.now();
         let Ok(fitted) = self.fitted.is_low();
@@ -145,14 +145,14 @@ impl Board for Pico2 {
         send(&self.midi, byte)
     }
 
-    /// A byte that has come damaged ends its message, which is lost.
+    /// A byte received with an error ends its message, which is lost.
     fn receive(&mut self) -> Option<u8> {
         if self.midi.uartfr().read().rxfe().bit_is_set() {
             return None;
         }
         let data = self.midi.uartdr().read();
         let damaged = data.fe().bit_is_set() || data.be().bit_is_set() || data.oe().bit_is_set();
-        // End of exclusive: no data bytes that follow belong to a status before it.
+        // End of exclusive: data bytes that follow belong to no earlier status.
         Some(if damaged { 0xf7 } else { data.data().bits() })
     }
 
@@ -193,7 +193,7 @@ impl Board for Pico2 {
     }
 }
 
-/// Has the core woken four times a millisecond.
+/// Wakes the core four times per millisecond.
 fn wake_often(mut timer: SYST) {
     timer.set_clock_source(SystClkSource::Core);
     timer.set_reload(CORE / 4000 - 1);
@@ -207,18 +207,18 @@ fn format(baud: u32) -> UartConfig {
     UartConfig::new(HertzU32::from_raw(baud), DataBits::Eight, None, StopBits::One)
 }
 
-/// Sends a byte if there is room. The HAL's way to do this has a check in it that could panic.
+/// Sends a byte if there is room. The HAL's own function has a check that could panic.
 fn send(serial: &RegisterBlock, byte: u8) -> bool {
     let room = serial.uartfr().read().txff().bit_is_clear();
     if room {
-        // SAFETY: every byte may be sent.
+        // SAFETY: every byte is a valid value.
         serial.uartdr().write(|data| unsafe { data.data().bits(byte) });
     }
     room
 }
 
 fn measure(knob: &mut Option<Knob>, converter: &mut Adc, wiper: &mut impl AdcChannel) {
-    // A conversion that fails is made again soon.
+    // A failed conversion is repeated soon.
     let Ok(measured) = converter.read(wiper) else { return };
     match knob {
         Some(knob) => knob.measure(measured),
@@ -226,24 +226,23 @@ fn measure(knob: &mut Option<Knob>, converter: &mut Adc, wiper: &mut impl AdcCha
     }
 }
 
-/// The flash behind the program, to the end of the address space for it; the model starts it.
+/// The flash after the program, to the end of its address space; the model is at its start.
 pub fn model_region() -> &'static [u8] {
     unsafe extern "C" {
         /// From the memory map.
         #[link_name = "model_region"]
         static REGION: [u8; (16 << 20) - (128 << 10)];
     }
-    // SAFETY: all of it is mapped, where the flash is smaller as its repetition, and nothing writes
-    // to it.
+    // SAFETY: all of it is mapped (a smaller flash repeats), and nothing writes to it.
     unsafe { &REGION }
 }
 
-/// Starts the board anew, which silences whatever sounds, after a moment with the light on.
+/// Resets the board, which silences all notes, after a moment with the light on.
 pub fn restart() -> ! {
     const LIGHT: u32 = 1 << 25;
     // SAFETY: nothing else uses the pins any more.
     let pins = unsafe { &*SIO::ptr() };
-    // SAFETY: each bit may be set; this one is a pin.
+    // SAFETY: every bit may be set; this one is a pin.
     pins.gpio_out_set().write(|pins| unsafe { pins.bits(LIGHT) });
     cortex_m::asm::delay(CORE / 4);
     rp235x_hal::reset()

@@ -1,9 +1,9 @@
-//! Which bar of its score a moment of a MIDI file is in.
+//! The bar numbers of a MIDI file.
 
 use crate::midi_file::TempoMap;
 
-/// The bars of a file, as its time signatures count them: from 1, a new one with every signature,
-/// and 4/4 until the first. [`MidiFile::bars`](crate::midi_file::MidiFile::bars) has them.
+/// The bars of a file by its time signatures: counted from 1, with a new bar at every signature, and
+/// 4/4 until the first. [`MidiFile::bars`](crate::midi_file::MidiFile::bars) returns them.
 #[derive(Clone, Debug)]
 pub struct Bars {
     tempo: TempoMap,
@@ -12,8 +12,8 @@ pub struct Bars {
 }
 
 impl Bars {
-    /// From the ticks of a quarter note and the time signatures of all tracks: (tick, beats of a
-    /// bar, what part of a whole note each is, as a power of two).
+    /// From the ticks per quarter note and the time signatures of all tracks: (tick, beats per bar,
+    /// log2 of the beat's denominator).
     pub(crate) fn new(tempo: TempoMap, quarter: u16, mut signatures: Vec<(u64, u8, u8)>) -> Self {
         signatures.sort_by_key(|&(tick, ..)| tick);
         let whole = 4 * u64::from(quarter);
@@ -33,8 +33,8 @@ impl Bars {
         Self { tempo, spans }
     }
 
-    /// The number of the bar at a time in seconds from the start of the file. Before it, that is the
-    /// first bar; the count ends at the largest number.
+    /// The number of the bar at a time in seconds from the start of the file. A time before the start is
+    /// in the first bar; the number saturates.
     pub fn at(&self, seconds: f64) -> u64 {
         let tick = self.tempo.tick(seconds);
         let after = self.spans.partition_point(|&(first, ..)| first <= tick);

@@ -1,4 +1,4 @@
-//! Writing files whole or not at all.
+//! Atomic writing of files.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -22,15 +22,15 @@ pub const STANDARD_OUTPUT: &str = "/dev/stdout";
 ///   refers to is appended to.
 ///
 /// # Errors
-/// What the system says; the temporary file is removed.
+/// The system's error; the temporary file is removed.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_whole_with(path, |file| file.write_all(bytes))
 }
 
-/// As [`write_whole`], for what is too large for memory: `write` writes it part by part.
+/// As [`write_whole`], for content too large for memory: `write` writes it part by part.
 ///
 /// # Errors
-/// What `write` or the system says; the temporary file is removed.
+/// The error of `write` or of the system; the temporary file is removed.
 pub fn write_whole_with(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -87,7 +87,7 @@ pub fn remove_temporaries() -> impl Sized {
     temporaries
 }
 
-/// What a path leads to.
+/// The target of a path.
 enum Target {
     StandardOutput,
     /// Another open file of this process, by its path in the folder of descriptors.
@@ -98,7 +98,7 @@ enum Target {
 }
 
 impl Target {
-    /// Most links from one to the next, as on Linux.
+    /// Most links that are followed in a row, as on Linux.
     const MOST_LINKS: usize = 40;
 
     fn of(path: &Path) -> io::Result<Self> {
@@ -147,7 +147,7 @@ fn replace(
     if there.permissions().readonly() {
         return Err(read_only());
     }
-    // Refuses what this user may not write, though they may rename over it.
+    // Refuses files that this user may not write, even if they may rename over them.
     let file = OpenOptions::new().write(true).open(path)?;
     if has_several_names(there) {
         return overwrite(file, write);
@@ -197,8 +197,7 @@ fn temporaries() -> MutexGuard<'static, Vec<PathBuf>> {
 struct Temporary(NamedTempFile);
 
 impl Temporary {
-    /// A new file in the folder of another, with a name that nobody can predict and that is short
-    /// whatever the other's is.
+    /// A new file in the folder of another, with an unpredictable, short name.
     fn beside(path: &Path) -> io::Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
@@ -220,7 +219,7 @@ impl Temporary {
         file.sync_all()
     }
 
-    /// Gives it the owner and mode of another file. Returns whether it could be done.
+    /// Sets the owner and mode to those of another file. Returns whether it succeeded.
     fn resembles(&self, other: &Metadata) -> bool {
         let file = self.0.as_file();
         #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! What computers need around the [runtime](pianola_runtime): MIDI files, corpora, statistics,
+//! Host-side library around the [runtime](pianola_runtime): MIDI files, corpora, statistics,
 //! originality, and packing float weights into model files.
 //!
 //! Boards need none of it, so it is a crate of its own: the runtime stays free of an allocator.

@@ -9,7 +9,7 @@ use pianola_runtime::vocabulary::Hands;
 
 use crate::midi_file::{MidiFile, to_absolute};
 
-/// A composed piece, and what its file says about it.
+/// A composed piece, with the metadata of its file.
 #[derive(Clone, Copy, Debug)]
 pub struct Sheet<'a> {
     /// The notes, each relative to the one before it.
@@ -22,10 +22,10 @@ pub struct Sheet<'a> {
     pub provenance: &'a str,
 }
 
-/// What the text event of a composed piece begins with.
+/// Prefix of the text event of a composed piece.
 pub const PROVENANCE: &str = "Pianola ";
 
-/// Milliseconds of a quarter note where a piece has no pulse: 120 quarter notes a minute.
+/// Milliseconds per quarter note of a piece without a pulse: 120 quarter notes per minute.
 const DEFAULT_QUARTER: u16 = 500;
 
 /// Milliseconds of a quarter note of a piece with a pulse: from 60 to 120 quarter notes a minute. It
@@ -102,7 +102,7 @@ fn quarter(notes: &[Note]) -> Option<u16> {
             *counts.entry(milliseconds).or_default() += 1;
         }
     }
-    // Of several as frequent, the shortest.
+    // Among equally frequent intervals, the shortest.
     let (&pulse, _) = counts.iter().rev().max_by_key(|(_, count)| **count)?;
     let total: usize = counts.values().sum();
     let near =
@@ -122,7 +122,7 @@ fn quarter(notes: &[Note]) -> Option<u16> {
     Some(quarter.round() as u16)
 }
 
-/// Places notes in milliseconds, without two that overlap at one pitch.
+/// Converts notes to milliseconds, without overlaps at one pitch.
 fn place(notes: &[Note]) -> Vec<Placed> {
     let playable: Vec<Note> = notes.iter().map(|note| note.playable()).collect();
     let tick = |seconds: f64| (seconds * 1e3).round() as u64;
@@ -135,7 +135,7 @@ fn place(notes: &[Note]) -> Vec<Placed> {
         let slot = &mut last_of_pitch[usize::from(pitch)];
         if let Some(last) = slot.and_then(|last: usize| placed.get_mut(last)) {
             if last.start == start {
-                // Struck twice at once: one key, the longer of the two.
+                // Struck twice at once: one key press, the longer of the two.
                 last.end = last.end.max(end);
                 last.velocity = last.velocity.max(velocity);
                 continue;
@@ -148,7 +148,7 @@ fn place(notes: &[Note]) -> Vec<Placed> {
     placed
 }
 
-/// How far around a note the split point looks, in milliseconds.
+/// Window of the split point before and after a note, in milliseconds.
 const AROUND: u64 = 2000;
 
 /// Lowest and highest split point: E3 and G#4.

@@ -5,9 +5,8 @@ use std::fmt::Write;
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
 
-/// Decodes a name in a file: UTF-8, UTF-16, or what old programs write, such as Shift-JIS,
-/// Windows-1251 or Windows-1252, which is detected. Space and control characters around it are
-/// dropped.
+/// Decodes a name in a file: UTF-8, UTF-16, or a detected encoding of old programs, such as Shift-JIS,
+/// Windows-1251 or Windows-1252. Space and control characters around it are dropped.
 ///
 /// ```
 /// use pianola_host::text::decode;
@@ -48,8 +47,8 @@ fn encoding(bytes: &[u8]) -> Option<&'static Encoding> {
     Some(detector.guess(None, Utf8Detection::Deny))
 }
 
-/// A text with its control characters, and those that change the direction of what follows, written
-/// out: a file cannot move the cursor of a terminal, nor pass for something else.
+/// A text with its control and bidirectional formatting characters escaped: a file can neither move
+/// the cursor of a terminal nor disguise its text.
 ///
 /// ```
 /// use pianola_host::text::escape;

@@ -1,4 +1,4 @@
-//! Each control does what it says, on the notes that are drawn.
+//! Each control has its documented effect on the notes drawn.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -65,7 +65,7 @@ fn temperatures_and_top_p_work_on_their_part_alone() {
             }
         }
     }
-    // Where nothing is left to chance, the seed does not matter.
+    // In greedy decoding, the seed does not matter.
     let file = small_expressive_model(Precision::Int8);
     let model = Model::from_bytes(&file).unwrap();
     let greedy = |seed| -> Vec<Note> {
@@ -81,7 +81,7 @@ fn scale_and_register_hold_together() {
     let notes = piece(&sampling);
     assert!(notes.iter().all(|note| (50..=70).contains(&note.pitch)));
     assert!(notes.iter().all(|note| Scale::minor(9).contains(note.pitch)));
-    // A register without a pitch of the scale: anything rather than nothing.
+    // A register without a pitch of the scale: any pitch is better than none.
     let nothing = sampling.with_scale(Scale::major(0)).with_register(61, 61);
     assert_eq!(piece(&nothing).len(), NOTES);
 }
@@ -109,7 +109,7 @@ fn no_more_pitches_sound_at_once_than_asked_for() {
     }
 }
 
-/// Times do not wait for a voice: it is cut.
+/// Notes do not wait for a voice: a sounding note is cut.
 #[test]
 #[cfg_attr(miri, ignore = "statistics need many notes")]
 fn few_voices_slow_nothing_down() {
@@ -126,7 +126,7 @@ fn few_voices_slow_nothing_down() {
     }
 }
 
-/// By default nothing is played that a piano has no key for; a piece that stays on the keys is the same piece.
+/// By default only the keys of a piano are played; a piece that stays on them is unchanged.
 #[test]
 #[cfg_attr(miri, ignore = "statistics need many notes")]
 fn the_default_register_is_a_piano() {
@@ -175,11 +175,11 @@ fn no_pitch_is_struck_twice_at_one_moment() {
     }
 }
 
-/// A model that likes one pitch far better than all others.
+/// A model that strongly prefers one pitch.
 fn obsessed() -> Vec<u8> {
     let mut weights = random_weights(EXPRESSIVE, 0.1, 3);
     weights.tensors.get_mut("head.pitch.output.bias").unwrap()[60] = 12.0;
-    // It plays no chords, in which no pitch comes twice.
+    // It plays no chords, because a chord has no pitch twice.
     weights.tensors.get_mut("head.step.output.bias").unwrap()[0] = -50.0;
     pack(&weights, Precision::Int8).unwrap().bytes
 }
@@ -200,7 +200,7 @@ fn the_repetition_guard_breaks_loops() {
 #[test]
 #[cfg_attr(miri, ignore = "needs many notes")]
 fn the_drift_guard_leads_back() {
-    // A model that likes a pitch the better, the higher it is.
+    // A model that prefers high pitches.
     let mut weights = random_weights(EXPRESSIVE, 0.1, 3);
     let bias = weights.tensors.get_mut("head.pitch.output.bias").unwrap();
     bias.iter_mut().zip(0u8..).for_each(|(bias, pitch)| *bias = f32::from(pitch) / 20.0);
@@ -213,14 +213,14 @@ fn the_drift_guard_leads_back() {
     guarded.drift_guard = true;
     assert!(mean(&Sampling::default()) > 83.0);
     assert!(mean(&guarded) < 75.0, "{}", mean(&guarded));
-    // The right hand has its middle higher.
+    // The right hand has a higher target.
     let model = Model::from_bytes(&high).unwrap();
     let start = Start::new(11).with_hands(Hands::Right);
     let mut generator = Generator::<2, 32>::from_model(&model, start).unwrap();
     let melody: f64 = (0..NOTES).map(|_| f64::from(generator.next_note(&guarded).pitch)).sum();
     let (melody, both) = (melody / NOTES as f64, mean(&guarded));
     assert!((5.0..13.0).contains(&(melody - both)), "{melody}, {both}");
-    // One that likes a step the better, the shorter it is, and one that likes long ones.
+    // A model that prefers short steps, and one that prefers long ones.
     let liking = |a_bin: f32| {
         let mut weights = random_weights(EXPRESSIVE, 0.1, 3);
         let bias = weights.tensors.get_mut("head.step.output.bias").unwrap();
@@ -236,7 +236,7 @@ fn the_drift_guard_leads_back() {
     let [led_fast, led_slow] = [&fast, &slow].map(|model| a_second(model, &guarded));
     assert!(of_fast > 30.0 && led_fast < 0.6 * of_fast, "{of_fast}, {led_fast}");
     assert!(of_slow < 1.0 && led_slow > 3.0 * of_slow, "{of_slow}, {led_slow}");
-    // But who plays slowly is answered so, and melodies may be slow.
+    // But slow playing is answered slowly, and melodies may be slow.
     let model = Model::from_bytes(&slow).unwrap();
     let mut generator = Generator::<2, 32>::from_model(&model, 11).unwrap();
     let mut pace = |hands, guarded: &Sampling, heard: f32| {
@@ -254,7 +254,7 @@ fn the_drift_guard_leads_back() {
         let slower = pace(hands, &sampling, heard);
         assert!(slower < 0.6 * held, "{hands:?}, {sampling:?}, {heard}: {slower}, not {held}");
     }
-    // One that knows two pitch classes, and one that has no favourites.
+    // A model that plays two pitch classes, and one that plays all alike.
     let knowing = |liking: &dyn Fn(u8) -> f32| {
         let mut weights = random_weights(EXPRESSIVE, 0.05, 3);
         let bias = weights.tensors.get_mut("head.pitch.output.bias").unwrap();
@@ -270,7 +270,7 @@ fn the_drift_guard_leads_back() {
     let [of_few, of_many] = [&few, &many].map(|model| entropy(model, &Sampling::default()));
     assert!(entropy(&few, &guarded) > of_few + 0.1, "{of_few}, {}", entropy(&few, &guarded));
     assert!(entropy(&many, &guarded) < of_many - 0.02, "{of_many}, {}", entropy(&many, &guarded));
-    // Who asks for high notes gets them.
+    // A high register is respected.
     let treble = guarded.with_register(100, 127);
     assert!(with(&high, &treble).iter().all(|note| note.pitch >= 100));
 }
@@ -297,13 +297,13 @@ fn the_drift_guard_keeps_a_piece_as_loud_as_it_was_meant() {
         let velocity = |_| f64::from(generator.next_note(&sampling).velocity);
         (0..NOTES).map(velocity).sum::<f64>() / NOTES as f64
     };
-    // Who plays softly to a model that likes it loud is answered softly, and the other way round.
+    // Soft playing is answered softly by a model that prefers loud notes, and vice versa.
     for (liked, heard) in [(96, 40), (32, 100)] {
         let file = liking(liked);
         let [free, held] = [false, true].map(|guard| mean(&file, guard, Some(heard)));
         let far = |mean: f64| (mean - f64::from(heard)).abs();
         assert!(far(free) > 40.0 && far(held) < 0.5 * far(free), "{heard}: {free}, {held}");
-        // A piece that begins as the model likes goes on so.
+        // A piece that begins with the model's own loudness keeps it.
         let [free, held] = [false, true].map(|guard| mean(&file, guard, None));
         assert!((free - held).abs() < 4.0, "{free}, {held}");
     }
@@ -313,7 +313,7 @@ fn the_drift_guard_keeps_a_piece_as_loud_as_it_was_meant() {
 #[cfg_attr(miri, ignore = "needs many notes")]
 fn nothing_is_played_that_the_filter_knows() {
     const N: usize = 4;
-    // What it would play of itself is what it may not play.
+    // The passage that it would play without a filter is blocked.
     let narrow = Sampling::default().with_register(48, 83);
     let notes = piece(&narrow);
     let song = Song { name: "itself".into(), notes: notes.clone() };

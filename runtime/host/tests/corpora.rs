@@ -1,4 +1,4 @@
-//! Folders of MIDI files as strangers have them: links, pipes, copies, damaged files.
+//! Folders of MIDI files as found in practice: links, pipes, copies, damaged files.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;
@@ -132,7 +132,7 @@ fn splits_without_duplicates_are_what_they_were() {
     for number in 0..23 {
         put(folder.path(), &format!("{number:02}.mid"), &song(number));
     }
-    // Too few notes to tell pieces apart by their pitches.
+    // Too few notes to identify pieces by their pitches.
     for (name, duration) in [("x.mid", 0.1), ("y.mid", 0.2)] {
         put(folder.path(), name, &[Note { pitch: 60, velocity: 80, step: 0.0, duration }; 3]);
     }

@@ -1,4 +1,4 @@
-//! One answer everywhere: every instruction set, alone or together, computes the portable bits.
+//! Bit-exactness: every instruction set, for one network or a batch, computes the portable bits.
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -1,4 +1,4 @@
-//! Notes: repeatable, playable, and drawn as asked.
+//! Notes: reproducible, playable, and drawn from the requested distribution.
 #![allow(clippy::unwrap_used)]
 
 mod common;

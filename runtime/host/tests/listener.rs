@@ -1,4 +1,4 @@
-//! The listener tells repetitive pieces from random ones, and by what.
+//! The listener distinguishes repetitive pieces from random ones by the right measures.
 #![allow(clippy::unwrap_used)]
 
 use pianola_host::statistics::listener::{EXCERPT, listen, notes_shuffled, parts_shuffled};

@@ -1,4 +1,4 @@
-//! MIDI files that are not quite what the standard asks for, as other programs write them.
+//! MIDI files that violate the standard, as other programs write them.
 #![allow(clippy::unwrap_used)]
 
 use std::io::Write;
@@ -240,7 +240,7 @@ fn notes_without_a_release_end_as_they_are_played() {
     let times: Vec<_> = played.iter().map(|&(_, start, end)| (start, end)).collect();
     assert_eq!(times, [(0, 1000), (0, 1000), (0, 1000), (1000, 2000), (1000, 2000)]);
 
-    // Held with the track, and for a moment where that ends with the onset.
+    // Held to the end of the track, and briefly if the track ends at the onset.
     let held = file(1, &[&[0, 0x90, 60, 70, 0x81, 0x48, 62, 70]]);
     let midi = MidiFile::parse(&held).unwrap();
     assert_eq!(notes(&midi, Endings::AsPlayed), [(60, 0, 1000), (62, 1000, 1500)]);
@@ -310,7 +310,7 @@ fn impossible_times_are_refused() {
     assert!(matches!(fault(&gap), TimeFault::LongGap(seconds) if seconds > 1e6));
     let lead_in = [longest, &[0x90, 60, 70, 10, 60, 0]].concat();
     assert!(matches!(fault(&lead_in), TimeFault::LongGap(_)));
-    // What comes after the last note is silence, however long.
+    // Time after the last note is silence, of any length.
     let tail = [&[0, 0x90, 60, 70, 10, 60, 0], longest, &[0xb0, 7, 1]].concat();
     assert!(MidiFile::parse(&file(1, &[&tail])).is_ok());
 }

@@ -139,7 +139,7 @@ fn bad_files_say_what_is_wrong() {
 #[test]
 fn files_of_loose_writers_are_read() {
     let expected = [(60, 70, 0.0, 500.0)];
-    // Running status goes on after a meta event (here a text).
+    // Running status continues after a meta event (here a text).
     let text = [0, 0x90, 60, 70, 0, 0xff, 1, 1, b'x', 100, 60, 0];
     assert_eq!(notes(&file(0, HUNDRED, &[&text]), Tracks::All), expected);
     let whole = file(0, HUNDRED, &[&[0, 0x90, 60, 70, 100, 60, 0]]);
@@ -284,7 +284,7 @@ fn bars_follow_time_signatures_and_tempo() {
     let midi = MidiFile::parse(&file(0, HUNDRED, &[&early])).unwrap();
     let bars = midi.bars().unwrap();
     assert_eq!([0.2, 0.25, 1.24, 1.25].map(|seconds| bars.at(seconds)), [1, 2, 2, 3]);
-    // Film time and patterns have none.
+    // SMPTE time and patterns have none.
     assert!(MidiFile::parse(&file(0, [0xe7, 40], &[&[]])).unwrap().bars().is_none());
     assert!(MidiFile::parse(&file(2, HUNDRED, &[&[]])).unwrap().bars().is_none());
     assert!(MidiFile::parse(b"MThd").is_err());
@@ -350,7 +350,7 @@ fn a_score_survives_writing_and_reading() {
         pedal: vec![(0.0, 0.5), (0.5, 1.0), (1.25, 2.0)],
     };
     assert_eq!(read_score(&write_score(&score)).unwrap(), score);
-    // What is out of order or too short to be heard is put right.
+    // Notes that are out of order or too short are corrected.
     let wild = Score {
         instruments: vec![instrument("", &[note(1.0, 3.0, 60), note(0.0, 2.0, 60)])],
         pedal: vec![(1.0, 2.0), (0.5, 0.5001)],

@@ -1,4 +1,4 @@
-//! Model files: what is written is what is read, and what is damaged is refused.
+//! Model files: reading returns what was written, and damaged files are refused.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -131,7 +131,7 @@ fn packed_features_and_tables_are_those_of_the_network() {
         let stored = f32::from(feature.data()[100 * 32 + 20] as i8) * scale;
         let expected = weights.tensors["head.pitch.features.weight"][[100, 20]];
         assert!((stored - expected).abs() <= 0.5001 * scale);
-        // What hearing velocity bin 9 adds to the output gate (3) of unit 18: the second sixteen.
+        // The input of velocity bin 9 to the output gate (3) of unit 18: the second sixteen.
         let embedded = &weights.tensors["embedding.velocity.weight"];
         let input = &weights.tensors["rnn.weight_ih_l0"];
         let product = |at| embedded[[9, at]] * input[[3 * 32 + 18, 21 + at]];
@@ -233,8 +233,8 @@ fn every_truncated_file_is_refused() {
     assert_eq!(Model::from_bytes(&floats).map(|_| ()), Err(ModelError::NotAModel));
 }
 
-/// Puts another value into the header, of the same length, and makes the checksum fit again: what
-/// a hostile writer would do.
+/// Replaces a value in the header by one of the same length and corrects the checksum, as an attacker
+/// would.
 fn forge(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let mut forged = bytes.to_vec();
@@ -291,7 +291,7 @@ proptest! {
         prop_assert!(Model::from_bytes(&header).is_err());
     }
 
-    /// A file whose checksum fits may hold anything: it is refused, or it plays.
+    /// A file with a valid checksum may have any content: it is refused, or it plays.
     #[test]
     fn forged_files_never_panic(
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..40),

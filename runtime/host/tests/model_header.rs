@@ -1,4 +1,4 @@
-//! The header of a model file is held to what the `safetensors` crate asks of it.
+//! The header of a model file is checked as strictly as by the `safetensors` crate.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -15,7 +15,7 @@ fn parts(file: &[u8]) -> (String, &[u8]) {
     (String::from_utf8(header.to_vec()).unwrap(), data)
 }
 
-/// A file of such parts, with the checksum that belongs to it: only the header can be at fault.
+/// A file of these parts with a valid checksum: only the header can be invalid.
 fn file(header: &[u8], data: &[u8]) -> Vec<u8> {
     let mut file = (header.len() as u64).to_le_bytes().to_vec();
     file.extend(header);
@@ -31,7 +31,7 @@ fn file(header: &[u8], data: &[u8]) -> Vec<u8> {
     file
 }
 
-/// What is wrong with a header; nothing if it is read.
+/// The error of a header; `None` if it is accepted.
 fn fault(header: &str, data: &[u8]) -> Option<ModelError> {
     let bytes = file(header.as_bytes(), data);
     Model::from_bytes(&bytes).err()

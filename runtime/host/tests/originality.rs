@@ -1,4 +1,4 @@
-//! Passages in a corpus, and filters of them: against searching by hand, and against damage.
+//! Passages in a corpus and filters: compared with brute-force search, and tested with damaged files.
 #![allow(clippy::unwrap_used)]
 
 use pianola_host::corpus::{Song, below};
@@ -35,7 +35,7 @@ fn a_passage_is_found_where_it_stands() {
     assert_eq!((found.notes, found.at, found.song, found.song_at), (4, 1, "b.mid", 2));
     let found = index.search(&piece, PassageMatch::Exact).longest;
     assert!(found.is_none(), "{found:?}");
-    // No passage goes on from one song into the next.
+    // No passage extends from one song into the next.
     let piece = melody(&[64, 65, 67, 40, 50, 71]);
     let found = index.search(&piece, PassageMatch::Exact).longest.unwrap();
     assert_eq!((found.notes, found.at, found.song, found.song_at), (3, 0, "a.mid", 2));
@@ -136,7 +136,7 @@ proptest! {
                 for song in &songs {
                     let mut guard = Guard::new(&filter);
                     for (at, note) in song.notes.iter().enumerate() {
-                        // Within a chord, what stands in the song may be complete only later.
+                        // Within a chord, the song's passage may be complete only later.
                         let whole = song.notes.get(at + 1).is_none_or(|next| next.step > 0.1);
                         let single = note.step > 0.1 || at == 0;
                         let forbids = guard.forbids(note.step, note.pitch);
@@ -152,8 +152,8 @@ proptest! {
         }
     }
 
-    /// Whatever is proposed, and in whatever order chords come, what a guard lets pass has no
-    /// passage of the songs in it.
+    /// For any proposed notes and any order within chords, the notes that a guard allows contain no
+    /// passage of the songs.
     #[test]
     fn what_a_guard_lets_pass_is_original(
         songs in songs(), proposed in notes(200..300), notes in 4usize..=9
@@ -181,7 +181,7 @@ proptest! {
         prop_assert!(Filter::from_bytes(&bytes[..left.index(bytes.len())]).is_err());
     }
 
-    /// Even a made-up header with the right checksum leads to no place out of bounds.
+    /// Even a forged header with a valid checksum causes no access out of bounds.
     #[test]
     fn no_header_makes_it_panic(
         words in proptest::array::uniform7(prop_oneof![0u32..64, any::<u32>()]), key: u64
@@ -199,7 +199,7 @@ proptest! {
     }
 }
 
-/// Puts the right checksum into a filter.
+/// Corrects the checksum of a filter.
 fn seal(bytes: &mut [u8]) {
     let mut crc = crc32fast::Hasher::new();
     crc.update(&bytes[..CHECKSUM]);

@@ -1,95 +1,96 @@
 //! The drift guard: keeps the statistics of long pieces in the range of real ones. Without it, a network
-//! that continues its own notes for long drifts to one end of the keyboard, to an unusual pace, to few pitch
-//! classes or all alike, to very soft or very loud notes.
+//! that continues its own notes for long drifts to one end of the keyboard, to an unusual pace, to few or
+//! uniformly distributed pitch classes, or to very soft or very loud notes.
 
 use crate::generate::pace::Pace;
 use crate::note::Note;
 use crate::note::vocabulary::{Hands, VELOCITY_BINS};
 
-/// Means over the last notes, the latest counting most.
+/// Running means over the last notes, in which the latest note counts most.
 #[derive(Clone, Debug)]
 pub(crate) struct DriftGuard {
     /// Mean pitch.
     center: f32,
     /// Mean step, in seconds.
     pace: f32,
-    /// The same over many more notes.
+    /// Mean step over many more notes, in seconds.
     lasting_pace: f32,
-    /// The mean step when someone else last played; 0 if nobody has.
+    /// Mean step when another player last played, in seconds; 0 if none has.
     meant_pace: f32,
-    /// Mean velocity; since someone else last played, if anyone has.
+    /// Mean velocity, counted from the last note of another player if there is one.
     loudness: f32,
-    /// Notes that it is of.
+    /// Number of notes in this mean.
     counted: f32,
-    /// Mean velocity of someone else's last notes; if nobody has played, of the first notes of the piece.
+    /// Mean velocity of another player's last notes, or else of the first notes of the piece.
     meant_loudness: f32,
-    /// Notes of someone else that it is of.
+    /// Number of another player's notes in this mean.
     others: f32,
     /// Shares of the pitch classes.
     classes: [f32; 12],
 }
 
-/// Notes that the mean step goes over, and the loudness of someone else.
+/// Notes in the mean step, and in the mean velocity of another player.
 const SHORT_MEMORY: f32 = 32.0;
 
-/// Notes that the mean pitch goes over.
+/// Notes in the mean pitch.
 const MEMORY: f32 = 64.0;
 
-/// Notes that the pitch classes' shares and the mean velocity go over.
+/// Notes in the pitch classes' shares and in the mean velocity.
 const LONG_MEMORY: f32 = 256.0;
 
-/// Notes that the lasting pace goes over: as many as a song has.
+/// Notes in the lasting pace: about the length of a song.
 const LONGEST_MEMORY: f32 = 1024.0;
 
-/// Where the middle of the music is, as a pitch: the mean of the reference corpus.
+/// Target mean pitch: the mean of the reference corpus.
 const MIDDLE: f32 = 64.0;
 
-/// Where the mean of the last notes usually is.
+/// Usual range of the mean pitch of the last notes.
 const USUAL: (f32, f32) = (57.0, 70.0);
 
-/// Semitones that the right hand alone has its middle higher: in the training songs, as a first instrument.
+/// Semitones by which the target is higher for the right hand alone: measured on the training songs' first
+/// instrument.
 const RIGHT_HAND: f32 = 9.0;
 
-/// What a semitone away from the middle costs for each that the mean has strayed.
+/// Logit penalty per semitone from the target, for each semitone of the mean outside its range.
 const PULL: f32 = 0.05;
 
 /// The mean step of the reference corpus, in seconds.
 const MODERATE: f32 = 0.1;
 
-/// Where the mean step of a song usually is, in seconds: in the middle half of the reference corpus's training
-/// songs from 0.075 to 0.15. A piece that goes on for long is to have a pace that lasts: slow songs are short. So
-/// this range is moved against the lasting pace: where that is 0.09 s instead of 0.1, by 10 % to slower steps. What
-/// lasts is led to between 0.089 and 0.118 s.
+/// Usual range of a song's mean step, in seconds: 0.075 to 0.15 in the middle half of the reference corpus's
+/// training songs. A long piece needs a pace that suits its length: slow songs are short. This range is therefore
+/// shifted against the lasting pace: if that is 0.09 s instead of 0.1, by 10 % to slower steps. The lasting pace
+/// converges to between 0.089 and 0.118 s.
 const PACES: (f32, f32) = (0.08, 0.14);
 
-/// The most that it is moved by, as a ratio.
+/// Largest shift of the range, as a ratio.
 const MOVED: f32 = 1.5;
 
-/// As which longer steps of someone else's count, in seconds: they may be pauses, and no pace.
+/// Cap on another player's steps, in seconds: longer ones may be pauses and say nothing about pace.
 const PAUSE: f32 = 1.0;
 
-/// What a bin of a time costs where the mean is `r` times the nearest usual one, in logits for each of
-/// `r - 1 / r`: the same to either side of it.
+/// Logit penalty per bin of a time, for each unit of `r - 1 / r`, if the mean is `r` times the nearest usual
+/// one: symmetric on both sides.
 const HURRY: f32 = 0.06;
 
-/// What a step of nothing costs where the pace is too fast, in bins: full chords, one upon the other, are what
-/// makes it fast.
+/// Penalty of a step of 0 where the pace is too fast, in bins: a fast pace comes mainly from full chords in
+/// close succession.
 const CHORD: f32 = 24.0;
 
-/// The least `r`, for a mean of nothing at all.
+/// Smallest `r`, for a mean of 0.
 const LEAST: f32 = 0.01;
 
-/// How far the mean velocity usually goes from what is meant.
+/// Usual deviation of the mean velocity from its target.
 const SWELL: f32 = 4.0;
 
-/// What a bin of velocities costs for each velocity that the mean is too loud.
+/// Logit penalty per velocity bin, for each unit of velocity by which the mean is too loud.
 const HUSH: f32 = 0.04;
 
-/// How many pitch classes there usually are, weighed by their shares: in nine of ten passages of the
-/// reference corpus's training songs 5.8 to 10.2.
+/// Usual range of the effective number of pitch classes, weighted by their shares: 5.8 to 10.2 in 90 % of the
+/// passages of the reference corpus's training songs.
 const CLASSES: (f32, f32) = (6.0, 10.0);
 
-/// What stands for a class's share at the start: all together they count as 8, neither few nor many.
+/// Initial share of each class: together they count as 8 classes, neither few nor many.
 const UNHEARD: f32 = 0.102;
 
 /// Logit penalty of a pitch class's share for each class too few, and bonus for each too many: where there
@@ -128,7 +129,7 @@ impl DriftGuard {
         }
     }
 
-    /// Records a note that someone else played: slow, soft or loud playing is answered alike.
+    /// Records another player's note: slow, soft or loud playing is answered in kind.
     pub fn observe_other(&mut self, note: &Note) {
         self.observe(&Note { step: note.step.min(PAUSE), ..*note });
         self.meant_pace = self.pace;
@@ -138,7 +139,7 @@ impl DriftGuard {
         (self.loudness, self.counted) = (self.meant_loudness, SHORT_MEMORY);
     }
 
-    /// Resets the lasting pace: it was another player's, or asked for.
+    /// Resets the lasting pace, because it was another player's or was requested.
     pub fn forget_lasting_pace(&mut self) {
         self.lasting_pace = MODERATE;
     }
@@ -153,7 +154,7 @@ impl DriftGuard {
         Pace { goal, cost: HURRY * (ratio - 1.0 / ratio), chord: CHORD, fall: 0.0 }
     }
 
-    /// The logits of a velocity's bins, biased towards the loudness that the piece is meant to have.
+    /// The logits of a velocity's bins, biased towards the target loudness of the piece.
     pub fn bias_velocity(&self, logits: &[f32]) -> [f32; VELOCITY_BINS] {
         let usual = (self.meant_loudness - SWELL, self.meant_loudness + SWELL);
         let cost = HUSH * beyond(self.loudness, usual);
@@ -178,7 +179,7 @@ impl DriftGuard {
     }
 }
 
-/// How far a value lies above a range, or, negative, below it.
+/// Distance of a value above a range, or, negative, below it.
 fn beyond(value: f32, (least, most): (f32, f32)) -> f32 {
     value - value.max(least).min(most) // `clamp` can panic
 }
@@ -189,7 +190,7 @@ mod tests {
 
     const NOTE: Note = Note { pitch: 60, velocity: 80, step: MODERATE, duration: 0.1 };
 
-    /// After so many notes at a step.
+    /// The guard after `notes` notes at a step.
     fn after(notes: usize, step: f32) -> DriftGuard {
         let mut drift = DriftGuard::new();
         (0..notes).for_each(|_| drift.observe(&Note { step, ..NOTE }));
@@ -225,7 +226,7 @@ mod tests {
         assert!(after(3000, 0.3).pace(true).cost > 0.0);
         assert_eq!(after(3000, 0.3).pace(false).cost, 0.0);
         assert_eq!(heard(0.3), 0.0);
-        // What is rather fast has not lasted, as it is another's; what is too fast is led back all the same.
+        // A rather fast pace is not lasting, as it is another player's; a too fast one is corrected all the same.
         assert_eq!(heard(0.085), 0.0);
         assert!(heard(0.05) < 0.0);
     }
@@ -237,7 +238,7 @@ mod tests {
         assert!(drift.pace < PACES.1 && drift.pace(true).cost == 0.0, "{}", drift.pace);
     }
 
-    /// What the loudest bin gains on the softest.
+    /// Gain of the loudest bin over the softest.
     fn gain(drift: &DriftGuard) -> f32 {
         let biased = drift.bias_velocity(&[0.0; VELOCITY_BINS]);
         biased[VELOCITY_BINS - 1] - biased[0]
@@ -266,10 +267,10 @@ mod tests {
             }
             gain(&drift)
         };
-        // Of few notes the first counts no more than the others.
+        // Among few notes, the first counts no more than the others.
         assert_eq!(play(&[30, 80, 80, 80, 80, 80, 80, 80], false), 0.0);
         assert_eq!(play(&[74; 100], true), 0.0);
-        // In turns, its own notes do not count for what is meant.
+        // When players alternate, the model's own notes do not count towards the target.
         for _ in 0..20 {
             assert_eq!(play(&[30; 16], false), 0.0);
             assert!(play(&[90; 16], true) < -0.2);

@@ -3,7 +3,7 @@
 //! A [`Filter`] is a file that holds every passage of N notes of some songs, in about nine bits each,
 //! used where it lies: in flash or in a memory-mapped file. It is a binary fuse filter (Graf and
 //! Lemire, 2022): no false negatives, and false positives at a rate of 1/256. A [`Guard`] follows a
-//! piece and tells which notes would complete such a passage, up to transposition and tempo;
+//! piece and finds the notes that would complete such a passage, up to transposition and tempo;
 //! [`passage`](crate::note::passage) defines when two passages are the same.
 //!
 //! The format is in `docs/model-file.md`.
@@ -91,7 +91,7 @@ impl<'a> Filter<'a> {
             return Err(FilterError::Checksum);
         }
         let notes = notes as usize;
-        // The first segment and the last two are there in any filter, and none is cut.
+        // Every filter has the first segment and the last two, all complete.
         let sizes = segment.is_power_of_two() && first > 0 && first.is_multiple_of(segment);
         if !LENGTHS.contains(&notes) || !sizes {
             return Err(FilterError::BadHeader);
@@ -143,7 +143,7 @@ pub fn key(moves: impl IntoIterator<Item = u16>) -> u64 {
         .fold(0, |key: u64, number| (key ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
-/// Follows a piece and tells which notes would complete a passage of a filter.
+/// Follows a piece and finds the notes that would complete a passage of a filter.
 ///
 /// The notes of a chord are sorted by pitch, so a passage is found in whatever order the notes of
 /// its chords came.
@@ -173,14 +173,14 @@ impl<'a> Guard<'a> {
     pub fn forbids(&self, step: f32, pitch: u8) -> bool {
         let mut with = self.recent;
         let place = with.add(step, pitch);
-        // Those passages that the note is part of: they end with it, or later in its chord.
+        // Only passages that contain the note: they end with it, or later in its chord.
         let first = (place + 1).saturating_sub(self.filter.notes);
         let mut keys = (first..=place).filter_map(|last| with.key(last, self.filter.notes));
         keys.any(|key| self.filter.contains(key))
     }
 }
 
-/// Notes that are remembered: a passage, and as many more of its last chord.
+/// Notes that are kept: a passage, and as many more notes of its last chord.
 const ROOM: usize = 2 * *LENGTHS.end();
 
 /// The last notes of a piece, in the order of a score, backwards.
@@ -195,7 +195,7 @@ struct Recent {
 impl Recent {
     const NONE: Self = Self { count: 0, pitches: [0; ROOM], in_chord: [false; ROOM] };
 
-    /// Puts a note in its place, which is returned: how many notes of its chord come after it.
+    /// Inserts a note in order and returns its place: the number of notes of its chord that follow it.
     fn add(&mut self, step: f32, pitch: u8) -> usize {
         self.pitches.copy_within(..ROOM - 1, 1);
         self.in_chord.copy_within(..ROOM - 1, 1);
@@ -217,8 +217,8 @@ impl Recent {
         place
     }
 
-    /// The key of the passage of so many notes that ends so many notes before the end, if the piece
-    /// is long enough.
+    /// The key of the passage of `notes` notes that ends `last` notes before the end, if the piece is
+    /// long enough.
     fn key(&self, last: usize, notes: usize) -> Option<u64> {
         if last + notes > self.count {
             return None;

@@ -38,7 +38,7 @@ const PLAYABLE: usize = 128;
 pub struct Generator<'m, const LAYERS: usize = 3, const HIDDEN: usize = 512> {
     network: Network<'m, LAYERS, HIDDEN>,
     random: Random,
-    /// Keeps it from repeating its training songs.
+    /// Keeps the generator from repeating its training songs.
     guard: Option<Guard<'m>>,
     piece: PieceState,
 }
@@ -48,7 +48,7 @@ pub struct Generator<'m, const LAYERS: usize = 3, const HIDDEN: usize = 512> {
 struct PieceState {
     repetition: RepetitionGuard,
     drift: DriftGuard,
-    /// Seconds that the piece is behind the density asked for.
+    /// Seconds that the piece is behind its target density.
     behind: f32,
     /// The next step, where it had to be drawn early, and what `behind` was before; see
     /// [`Generator::cut`].
@@ -137,7 +137,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         self.restart_with_poll(start, || {});
     }
 
-    /// Whose notes the piece has.
+    /// The hands that play the piece.
     pub fn hands(&self) -> Hands {
         self.network.hands()
     }
@@ -154,25 +154,25 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         }
     }
 
-    /// Takes in a note that someone else played; the next notes follow it.
+    /// Observes a note that another player played; the next notes are conditioned on it.
     ///
     /// Its times are made playable first, as those of the model's own notes.
     pub fn observe(&mut self, note: &Note) {
         self.observe_with_poll(note, || {});
     }
 
-    /// Generates the next note, and takes it in.
+    /// Generates the next note and observes it.
     ///
     /// Its parts are drawn in turn, each conditioned on those before it. The report's model predicts
     /// times by regression instead: they may be negative or not finite, [`Note::playable_seconds`]
-    /// makes them playable, and the network takes in the note as played; with a limit of
+    /// makes them playable, and the network observes the note as played; with a limit of
     /// [polyphony](Sampling::polyphony), its duration as drawn. The start token is never drawn.
     pub fn next_note(&mut self, sampling: &Sampling) -> Note {
         self.next_note_with_poll(sampling, || {})
     }
 
-    /// As [`next_note`](Self::next_note), and calls `poll` more than a hundred times on the way, at
-    /// about even intervals: a board sends its messages in time while it computes the next note.
+    /// As [`next_note`](Self::next_note), and calls `poll` more than a hundred times during the
+    /// computation, at about even intervals, so that a board can send its messages in time.
     pub fn next_note_with_poll(&mut self, sampling: &Sampling, mut poll: impl FnMut()) -> Note {
         let note = self.draw(sampling, &mut poll);
         self.network.observe_with_poll(&note, &mut poll);
@@ -205,7 +205,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         &self.network
     }
 
-    /// Draws the next note; the network has yet to take it in.
+    /// Draws the next note; the network has yet to observe it.
     pub(crate) fn draw(&mut self, sampling: &Sampling, poll: &mut impl FnMut()) -> Note {
         let mut note =
             Note { pitch: 0, velocity: Note::DEFAULT_VELOCITY, step: 0.0, duration: 0.0 };
@@ -254,11 +254,11 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         }
     }
 
-    /// Ends a note, which the network has just taken in, at the onset of the next one if that needs its
+    /// Ends a note, which the network has just observed, at the onset of the next one if that needs its
     /// voice.
     ///
     /// The pace is then the same with few voices as with many, and notes already returned keep their
-    /// durations. The next step is drawn here, from the random numbers that it would get a moment later.
+    /// durations. The next step is drawn here, from the same random numbers as it would be in its turn.
     pub(crate) fn cut(&mut self, note: Note, sampling: &Sampling, poll: &mut impl FnMut()) -> Note {
         let Some(voices) = sampling.polyphony.filter(|_| self.network.is_expressive()) else {
             return note;
@@ -274,8 +274,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         Note { duration, ..note }
     }
 
-    /// Records a note that someone else played, and makes it playable; the network has yet to take it
-    /// in.
+    /// Records another player's note and makes it playable; the network has yet to observe it.
     pub(crate) fn accept(&mut self, note: &Note) -> Note {
         let (pitch, velocity) = (note.pitch.min(127), note.velocity.min(127));
         let note = Note { pitch, velocity, ..note.playable() };
@@ -300,7 +299,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         let sounding = self.network.history().sounding_in(0.0);
         let full = sampling.polyphony.is_some_and(|voices| sounding >= usize::from(voices.max(1)));
         let bin = match logits.split_first() {
-            // No note joins a chord for which there is no voice.
+            // No note joins a chord if all voices are in use.
             Some((_, later)) if full => {
                 let mut logits = [f32::NEG_INFINITY; vocabulary::TIME_BINS];
                 logits.iter_mut().skip(1).zip(later).for_each(|(logit, later)| *logit = *later);
@@ -315,7 +314,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         step
     }
 
-    /// Draws the bin of a step or a duration, biased towards the density asked for or a usual pace.
+    /// Draws the bin of a step or a duration, biased towards the target density or a usual pace.
     #[inline(never)] // boards have no flash for a copy at every call
     fn draw_time(&mut self, logits: &[f32], sampling: &Sampling) -> u8 {
         let whole = self.network.hands() == Hands::Both && sampling.polyphony.is_none();
@@ -396,9 +395,9 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
         }
     }
 
-    /// Where in its bin a time lies that no note's end places and that keeps to no pulse: three in eight, nearly as
-    /// in the songs of the reference corpus (32 % of steps, 39 % of durations), and all before there is a pulse;
-    /// none where nothing is left to chance.
+    /// Random position within its bin of a time that neither coincides with a note's end nor keeps to a pulse. Three
+    /// in eight times get one, nearly as in the reference corpus (32 % of steps, 39 % of durations), and all before
+    /// there is a pulse; none in greedy decoding.
     fn another_place(&mut self, params: &SamplingParams) -> Option<u32> {
         if params.is_greedy() {
             return None;
@@ -409,21 +408,21 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     }
 }
 
-/// Bands of pitches: three neighbouring semitones each. In octaves, low temperatures would leave few
-/// pitch classes.
+/// Bands of pitches: three neighbouring semitones each. With bands of an octave, low temperatures would
+/// leave few pitch classes.
 const THIRDS: (usize, usize) = (3, 3);
 
-/// Bands of times: none, and an octave each.
+/// Bands of times: 0 alone, then one per octave (doubling).
 const TIMES: (usize, usize) = (1, 8);
 
-/// What a bin of a time costs for each second that a piece is behind its density.
+/// Logit penalty per bin of a time, for each second that a piece is behind its density.
 const TILT: f32 = 0.1;
 
-/// What a step of nothing costs where a piece is ahead of its density, in bins: an octave of time.
+/// Penalty of a step of 0 where a piece is ahead of its density, in bins: a doubling of time.
 const CHORD: f32 = 8.0;
 
-/// Most that a bin costs.
+/// Largest logit penalty per bin.
 const STEEPEST: f32 = 0.8;
 
-/// Most seconds that a piece is remembered to be behind its density, or ahead.
+/// Limit of the seconds that a piece is counted behind or ahead of its density.
 const MOST_BEHIND: f32 = 60.0;

@@ -14,7 +14,7 @@ pub struct Notes<'g, 'm, const LAYERS: usize = 3, const HIDDEN: usize = 512> {
 impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN> {
     /// The next notes, without end: [`next_note`](Self::next_note) again and again.
     ///
-    /// What is not taken is not generated: afterwards the generator goes on behind the last note
+    /// Notes are generated only when taken: afterwards the generator continues after the last note
     /// taken.
     pub fn notes(&mut self, sampling: &Sampling) -> Notes<'_, 'm, LAYERS, HIDDEN> {
         Notes { generator: self, sampling: *sampling }

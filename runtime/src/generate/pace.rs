@@ -5,27 +5,27 @@ use crate::note::vocabulary::{TIME_BINS, time_bin};
 /// A pace to bias times towards, and how strongly.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
-    /// The mean step to come to, in seconds.
+    /// Target mean step, in seconds.
     pub goal: f32,
-    /// What each bin of a time costs, in logits; below 0, what it is worth.
+    /// Logit penalty per bin of a time; below 0, a bonus.
     pub cost: f32,
-    /// Where bins are worth something, what a time of nothing costs, in bins: that of a chord's notes.
+    /// Where bins have a bonus, the penalty of a time of 0, as between the notes of a chord, in bins.
     pub chord: f32,
-    /// What each bin farther than four times the goal is worth less again, as a share: 1 where bins are worth so
-    /// much that holes would open, 0 where they are not.
+    /// How fast the bonus decays per bin beyond four times the goal, as a share: 1 where the bonus is large enough
+    /// to open gaps, 0 where it is not.
     pub fall: f32,
 }
 
 impl Pace {
-    /// As the model means.
+    /// No bias: the model's own pace.
     pub const FREE: Self = Self { goal: 0.0, cost: 0.0, chord: 0.0, fall: 0.0 };
 
     /// The logits of a step's or a duration's bins, biased.
     ///
-    /// Where the pace is to become faster, times below half the goal all cost as much; where it is to become
-    /// slower, times above four times the goal are all worth as much, or less again the longer they are: farther
-    /// away lies no pace, only crumbs and holes. A step of nothing is as likely as before, so that chords do not
-    /// swell to gain pace, and less likely where pace is to be lost.
+    /// To speed up, all times below half the goal have the same penalty. To slow down, all times above four times
+    /// the goal have the same bonus, or a decaying one: more extreme times do not change the pace, but only add
+    /// fragments and gaps. A step of 0 keeps its probability when speeding up, so that chords do not grow, and gets
+    /// less likely when slowing down.
     #[inline(never)] // boards have no flash for a copy at every call
     pub fn bias(self, logits: &[f32]) -> [f32; TIME_BINS] {
         let mut biased = [f32::NEG_INFINITY; TIME_BINS];
@@ -40,7 +40,7 @@ impl Pace {
             let counted = if self.cost > 0.0 {
                 bin.max(limit)
             } else {
-                // Up to the limit the second is no less than the bin.
+                // Up to the limit, the second argument is at least `bin`.
                 bin.min((limit - self.fall * (bin - limit)).max(0.0))
             };
             *biased = logit - self.cost * counted;
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(Pace::FREE.bias(&logits), logits);
     }
 
-    /// Crumbs are no likelier, nor holes.
+    /// Neither fragments nor gaps get more likely.
     #[test]
     fn beyond_its_limits_times_keep_their_proportions() {
         let even = [0.0; TIME_BINS];
@@ -116,11 +116,11 @@ mod tests {
         let [short, limit, long, longer] =
             [0.2, 0.8, 3.0, 12.0].map(|time| slower[usize::from(time_bin(time))]);
         assert!(short < limit && limit > long && long > longer);
-        // Two octaves of time above the limit are worth as much as two below.
+        // Two doublings above the limit have the same bonus as two below.
         assert!((slower[usize::from(time_bin(3.2))] - short).abs() < 1e-4);
     }
 
-    /// Logits that are no numbers stay alone with it.
+    /// NaN logits do not affect the others.
     #[test]
     fn what_is_no_number_takes_nothing_else_with_it() {
         for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {

@@ -1,26 +1,26 @@
 //! Places times within their bins, which the model does not predict.
 //!
-//! In music moments coincide. In the training songs of the reference corpus, three of four steps that are not
-//! nothing have a bin in which a sounding note ends, and 98 % of those go to that very end; of durations in
-//! whose bin another note ends, 99 % end together with it. Elsewhere times go with the pulse, the last step that
-//! was not nothing: of steps whose bin has it, 68 % are the same, and of durations whose bin has a multiple of
-//! it, 61 % are that multiple (docs/results.md has the command).
+//! In music, onsets and releases coincide. In the training songs of the reference corpus, a sounding note ends
+//! in the bin of three of four nonzero steps, and 98 % of those steps last exactly to that end. Of the durations
+//! in whose bin another note ends, 99 % end together with it. Other times follow the pulse, which is the last
+//! nonzero step: 68 % of the steps in its bin are equal to it, and 61 % of the durations whose bin has a
+//! multiple of it are that multiple (docs/results.md has the command).
 //!
-//! So a note begins as another ends, chords end together and even runs are even. Times that lie anywhere in
-//! their bins would leave crumbs between onsets and ends, which no song has, and which the model would go on
-//! from.
+//! A note therefore begins as another ends, chords end together and even runs stay even. Random positions within
+//! the bins would leave small gaps between onsets and releases, which no song has, and on which the model would
+//! be conditioned.
 
 use crate::network::history::History;
 use crate::note::vocabulary::{place, seconds, time_bin};
 
-/// Where a time lies that nothing places: in the middle of its bin.
+/// Position of a time without any other: the middle of its bin.
 const MIDDLE: u32 = 1 << 19;
 
-/// Most steps that a duration is a multiple of.
+/// Largest multiple of the pulse that a duration is placed at.
 const MOST_STEPS: u8 = 16;
 
-/// A step with this bin, in seconds. Where no note ends in the bin it goes with the pulse, or, where a place is
-/// given, lies there.
+/// A step with this bin, in seconds. If no note ends in the bin, the step is at the given place, or else follows
+/// the pulse.
 pub(crate) fn step(history: &History, bin: u8, given: Option<u32>) -> f32 {
     let step = seconds(bin, given.unwrap_or_else(|| place_of(history.pulse())));
     nearest_end(history, 0.0, step).unwrap_or(step)
@@ -41,18 +41,18 @@ pub(crate) fn duration(history: &History, step: f32, bin: u8, given: Option<u32>
     nearest(duration, multiples).unwrap_or(duration)
 }
 
-/// The end of a note that still sounds after so many seconds, nearest to a time in whose bin it lies.
+/// The note end nearest to `time`, within its bin, among the notes that still sound after `later` seconds.
 #[inline(never)] // boards have no flash for a copy at every call
 fn nearest_end(history: &History, later: f32, time: f32) -> Option<f32> {
     nearest(time, history.sounding(later))
 }
 
-/// Where a time lies that goes with the pulse: twice it and half of it have the same place in their bins.
+/// Position of a time that follows the pulse: its double and its half have the same position in their bins.
 fn place_of(pulse: f32) -> u32 {
     if pulse > 0.0 { place(pulse) } else { MIDDLE }
 }
 
-/// Of some times, the nearest to this one that has the same bin. No time at all is near to none.
+/// The nearest to `time` among `times` that have its bin. A time of 0 has no nearest one.
 fn nearest(time: f32, times: impl Iterator<Item = f32>) -> Option<f32> {
     let bin = time_bin(time);
     let away = |other: f32| (other - time).abs();
@@ -68,7 +68,7 @@ mod tests {
     use crate::note::vocabulary::TIME_BINS;
     use proptest::prelude::*;
 
-    /// What was heard: pitches from middle C up, each with a step and a duration.
+    /// The notes observed: pitches from middle C up, each with a step and a duration.
     fn history(times: &[(f32, f32)]) -> History {
         let mut history = History::new();
         for (pitch, &(step, duration)) in (60..).zip(times) {
@@ -83,7 +83,7 @@ mod tests {
         let bin = time_bin(0.5);
         assert_eq!(step(&history, bin, Some(0)), 0.51);
         assert_eq!(step(&history, bin, Some(u32::MAX)), 0.53);
-        // None ends there.
+        // No note ends there.
         assert_eq!(step(&history, time_bin(0.25), Some(0)), 0.25);
         assert_eq!(step(&history, 0, Some(0)), 0.0);
     }
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(duration(&history, 0.12, time_bin(0.37), None), 3.0 * 0.12);
         assert_eq!(duration(&history, 0.0, time_bin(0.4), None), 3.0 * 0.13);
         assert_eq!(duration(&history, 0.0, time_bin(0.4), Some(0)), 0.375);
-        // No multiple lies there; it goes with the pulse.
+        // No multiple is in the bin; it follows the pulse.
         assert_eq!(duration(&history, 0.12, time_bin(0.06), None), 0.06);
         assert_eq!(duration(&history, 0.12, 0, None), 0.0);
     }

@@ -1,18 +1,18 @@
 //! The repetition guard: breaks loops of up to 24 pitches.
 
-/// Longest loop that is noticed, in notes.
+/// Longest loop that is detected, in notes.
 const LONGEST: usize = 24;
 
-/// How often in a row one pitch may come. In the reference corpus the longest such run is 21 notes,
-/// and 95 % of its pieces have none longer than 9.
+/// Longest run of one pitch, in notes. In the reference corpus the longest such run is 21 notes, and
+/// 95 % of its pieces have none longer than 9.
 const SAME: u8 = 12;
 
-/// How many notes in a row may repeat those that many before them. In the corpus, 95 % of the pieces
+/// Most notes in a row that may repeat those one loop before them. In the corpus, 95 % of the pieces
 /// stay below 43 for loops of every length.
 const REPEATED: u8 = 48;
 
-/// The last pitches, and for each length of a loop how many of them repeat the pitch that many notes
-/// before.
+/// The last pitches, and for each loop length the number of notes in a row that repeat the pitch one
+/// loop before.
 #[derive(Clone, Debug)]
 pub(crate) struct RepetitionGuard {
     /// The last pitch first.
@@ -50,7 +50,7 @@ impl RepetitionGuard {
 mod tests {
     use super::*;
 
-    /// How many notes of a loop pass.
+    /// Number of notes of a loop that pass the guard.
     fn passed(circle: &[u8]) -> usize {
         let mut guard = RepetitionGuard::new();
         let pitches = circle.iter().cycle().take_while(|&&pitch| {

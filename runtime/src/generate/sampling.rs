@@ -20,10 +20,10 @@ pub struct SamplingParams {
     /// NaN) greedy. In expressive models it applies to the choice among three neighbouring pitches, or
     /// within an octave of time, while these bands keep their probabilities.
     pub temperature: f32,
-    /// Top-k sampling: draw only among the `k` likeliest choices, at least 1; `None` for all.
+    /// Top-k sampling: draw only among the `k` most likely choices, at least 1; `None` for all.
     pub top_k: Option<u16>,
-    /// Nucleus (top-p) sampling: draw only among the fewest likeliest choices that have this much
-    /// probability together; 1 for all. The likeliest is always among them.
+    /// Nucleus (top-p) sampling: draw only among the smallest set of most likely choices whose total
+    /// probability is at least this; 1 for all. The most likely choice is always in the set.
     pub top_p: f32,
 }
 
@@ -45,7 +45,7 @@ impl SamplingParams {
         Self { top_p: p, ..self }
     }
 
-    /// Whether the likeliest choice is taken: greedy decoding.
+    /// Whether the most likely choice is always taken (greedy decoding).
     pub fn is_greedy(&self) -> bool {
         self.temperature.is_nan() || self.temperature <= 0.0
     }
@@ -84,12 +84,12 @@ pub struct Sampling {
     /// and longer the farther ahead, with fewer notes to a chord. `None` (or a number that is not
     /// positive and finite) leaves the density to the model.
     pub density: Option<f32>,
-    /// Whether to break loops of up to 24 pitches that have lasted for long.
+    /// Whether to break long-lasting loops of up to 24 pitches.
     pub repetition_guard: bool,
     /// Whether to keep long pieces in the range of real ones: mean pitch and pitch classes, unless a
-    /// register is asked for; pace, unless a density is; velocities, near those of the start or of
-    /// the notes observed. Melodies, pieces of limited polyphony and those that continue slow music
-    /// may be slow.
+    /// register is set; pace, unless a density is set; velocities, near those of the start or of the
+    /// notes observed. Melodies, pieces of limited polyphony and those that continue slow music may
+    /// be slow.
     pub drift_guard: bool,
 }
 
@@ -148,7 +148,7 @@ impl Sampling {
         Self { density: Some(notes_per_second), ..self }
     }
 
-    /// The mean step at the density asked for, in seconds, if one is.
+    /// The mean step at the target density, in seconds, if there is one.
     pub(crate) fn mean_step(&self) -> Option<f32> {
         let density = self.density.filter(|density| *density > 0.0 && density.is_finite());
         density.map(|density| 1.0 / density)
@@ -186,7 +186,7 @@ impl Random {
     const STREAM: u64 = 54;
 
     pub fn new(seed: u64) -> Self {
-        // SplitMix64's finalizer, so that neighbouring seeds start far apart.
+        // SplitMix64's finalizer: adjacent seeds give unrelated states.
         let mut state = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
         state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -207,8 +207,8 @@ impl Random {
 /// Most choices there are.
 const MOST: usize = 128;
 
-/// Draws one of up to [`MOST`] choices. Logits that are not numbers are never drawn unless nothing else
-/// is there.
+/// Draws one of up to [`MOST`] choices. A choice whose logit is NaN is never drawn unless there is no
+/// other.
 #[inline(never)] // boards have no flash for a copy at every call
 pub(crate) fn draw(logits: &[f32], params: &SamplingParams, random: &mut Random) -> u8 {
     let Some(Kept { choices, weights, count, total }) = Kept::of(logits, params) else {
@@ -221,7 +221,7 @@ pub(crate) fn draw(logits: &[f32], params: &SamplingParams, random: &mut Random)
         }
         left -= weight;
     }
-    // Rounding may leave a last crumb: it belongs to a choice that can be drawn.
+    // Rounding may leave a small remainder: it belongs to a choice that can be drawn.
     likeliest(logits)
 }
 
@@ -229,8 +229,8 @@ pub(crate) fn draw(logits: &[f32], params: &SamplingParams, random: &mut Random)
 /// one of the band, with the temperature. The first band is `first` wide, the others `width`. Top-k and
 /// top-p apply to all choices, before.
 ///
-/// Drawn in one step at a low temperature, the likelier of two hands would play alone, and more and more
-/// so, for the next note follows those before. Where it is the choice within a band that is sharpened,
+/// Drawn in one step at a low temperature, the more likely of two hands would take over, increasingly
+/// so, because each note is conditioned on those before. If only the choice within a band is sharpened,
 /// both hands and all kinds of rhythm keep their shares.
 #[inline(never)]
 pub(crate) fn draw_in_bands(
@@ -264,9 +264,9 @@ pub(crate) fn draw_in_bands(
 
 /// The choices that may be drawn.
 struct Kept {
-    /// They come first: the likeliest first, where some are left out.
+    /// The kept choices come first, sorted by probability if any is left out.
     choices: [u8; MOST],
-    /// How often each is to be drawn.
+    /// Unnormalised probability of each.
     weights: [f32; MOST],
     /// How many there are.
     count: usize,
@@ -275,8 +275,7 @@ struct Kept {
 }
 
 impl Kept {
-    /// `None` where there is nothing to weigh: all is impossible, something is certain, or the likeliest is
-    /// to be taken.
+    /// `None` if no weights are needed: no choice is possible, one is certain, or decoding is greedy.
     fn of(logits: &[f32], params: &SamplingParams) -> Option<Self> {
         let top = logit_of(logits, likeliest(logits));
         if params.is_greedy() || !top.is_finite() {
@@ -286,7 +285,7 @@ impl Kept {
         let mut count = logits.len().min(MOST);
         if params.top_k.is_some() || params.top_p < 1.0 {
             let choices = choices.get_mut(..count).unwrap_or_default();
-            // Of equals, the lower choice first.
+            // Among equals, the lower choice comes first.
             sort(choices, |a, b| match logit_of(logits, *b).total_cmp(&logit_of(logits, *a)) {
                 Ordering::Equal => a.cmp(b),
                 order => order,
@@ -317,13 +316,13 @@ impl Kept {
     }
 }
 
-/// A choice's logit; that of none, or of one that is not a number, is impossible.
+/// A choice's logit; −∞ if there is none or it is NaN.
 fn logit_of(logits: &[f32], choice: u8) -> f32 {
     let logit = logits.get(usize::from(choice)).copied();
     logit.filter(|logit| !logit.is_nan()).unwrap_or(f32::NEG_INFINITY)
 }
 
-/// The likeliest choice; of equals, the lowest.
+/// The most likely choice; the lowest among equals.
 fn likeliest(logits: &[f32]) -> u8 {
     let (mut best, mut most) = (0, f32::NEG_INFINITY);
     for (choice, &logit) in (0u8..).zip(logits) {

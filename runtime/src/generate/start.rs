@@ -4,7 +4,7 @@ use crate::note::vocabulary::Hands;
 
 /// What a piece starts from: the same start gives the same notes.
 ///
-/// A seed alone will do wherever a start is asked for: the piece is for both hands then.
+/// A seed alone converts to a start: the piece is then for both hands.
 ///
 /// ```
 /// use pianola_runtime::{Start, vocabulary::Hands};
@@ -17,7 +17,7 @@ use crate::note::vocabulary::Hands;
 pub struct Start {
     /// Seed of the random numbers.
     pub seed: u64,
-    /// Whose notes the piece has.
+    /// The hands that play the piece.
     pub hands: Hands,
 }
 

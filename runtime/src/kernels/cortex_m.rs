@@ -17,21 +17,21 @@ use super::{Block, Integers, Kernel, ROWS, Work, ZERO_POINT, arrange_even_odd};
 pub(crate) struct CortexM;
 
 impl CortexM {
-    /// The feature says so.
+    /// Always available: the feature `cortex-m-dsp` guarantees it.
     pub fn detect() -> Option<Self> {
         Some(Self)
     }
 }
 
-/// Rows that the loops take at once.
+/// Rows that the loops process at once.
 const QUAD: usize = 4;
 
-/// Sums the products of four rows with activations. All four sums start from what the first holds.
+/// Sums the products of four rows with activations. All four sums start from the value of the first.
 ///
 /// # Safety
-/// `weights` and `activations` point to whole words; from `weights` on, `steps` blocks follow, one
-/// every `STRIDE` bytes, and from `activations` on as many activations as they have columns.
-/// `steps` is a multiple of 4 of bytes, of 2 of nibbles, and not 0.
+/// `weights` and `activations` are word-aligned. `weights` points to `steps` blocks, one every
+/// `STRIDE` bytes, and `activations` to one activation for each of their columns. `steps` is a
+/// multiple of 4 for bytes, of 2 for nibbles, and not 0.
 type Multiply =
     unsafe fn(weights: *const u8, activations: *const i16, steps: usize, sums: &mut [i32; QUAD]);
 
@@ -66,7 +66,7 @@ impl Kernel for CortexM {
         quads::<G, 8>(multiply, weights, activations, -ZERO_POINT * activations.total, sums);
     }
 
-    /// Cell by cell: there are no vectors to fill, but registers for all of a cell's numbers.
+    /// Cell by cell: there are no vectors to fill, and all values of a cell fit the registers.
     #[inline(never)]
     fn cells(self, gates: &[[f32; ROWS]; 4], state: &mut [f32; ROWS], output: &mut [f32; ROWS]) {
         let [i, f, g, o] = gates;
@@ -83,8 +83,8 @@ impl Kernel for CortexM {
     }
 }
 
-/// Multiplies four rows after four rows. Slices that do not fit each other, or do not lie on whole
-/// words, give nothing: a network has neither.
+/// Multiplies four rows at a time. Slices whose lengths do not match, or that are not word-aligned,
+/// leave the sums alone: a network has neither.
 #[inline(always)]
 fn quads<const G: usize, const WIDTH: usize>(
     multiply: Multiply,
@@ -115,7 +115,7 @@ fn quads<const G: usize, const WIDTH: usize>(
     }
 }
 
-/// [`Multiply`] of bytes, eight blocks a turn; the first turn may have four.
+/// [`Multiply`] for bytes, eight blocks per iteration; the first iteration may have four.
 #[inline(never)]
 unsafe fn int8<const STRIDE: usize>(
     weights: *const u8,
@@ -123,8 +123,8 @@ unsafe fn int8<const STRIDE: usize>(
     steps: usize,
     sums: &mut [i32; QUAD],
 ) {
-    // SAFETY: reads and writes what [`Multiply`] says, and leaves all registers but those named, and
-    // the stack, as they were.
+    // SAFETY: reads and writes only what [`Multiply`] states, and preserves the stack and all
+    // registers but those named.
     unsafe {
         asm!(
             "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11}}",
@@ -179,7 +179,8 @@ unsafe fn int8<const STRIDE: usize>(
     }
 }
 
-/// [`Multiply`] of nibbles, eight blocks a turn; the first turn may have two, four or six.
+/// [`Multiply`] for nibbles, eight blocks per iteration; the first iteration may have two, four or
+/// six.
 #[inline(never)]
 unsafe fn int4<const STRIDE: usize>(
     weights: *const u8,
@@ -187,8 +188,8 @@ unsafe fn int4<const STRIDE: usize>(
     steps: usize,
     sums: &mut [i32; QUAD],
 ) {
-    // SAFETY: reads and writes what [`Multiply`] says, and leaves all registers but those named, and
-    // the stack, as they were.
+    // SAFETY: reads and writes only what [`Multiply`] states, and preserves the stack and all
+    // registers but those named.
     unsafe {
         asm!(
             // Behind the sums' address, where the activations end.

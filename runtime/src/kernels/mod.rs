@@ -1,9 +1,9 @@
 //! The inner loops, one file per instruction set behind one trait.
 //!
 //! A kernel multiplies 16 or 64 rows of weights with activations, block by block (see `matrix`).
-//! Integer sums are exact and wrap, so every kernel gives the same bits, in whatever order it adds.
+//! Integer sums are exact and wrap, so every kernel gives the same bits in any order of additions.
 //! For float weights the order *is* the definition: four partial sums for each row, one for each
-//! column modulo 4, folded at the end; compilers may vectorise that, and may not change it.
+//! column modulo 4, folded at the end; compilers may vectorise that, but must not reorder it.
 
 #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
 mod aarch64;
@@ -20,14 +20,14 @@ use crate::math::{sigmoid, tanh};
 pub(crate) use crate::model::format::{ROWS, ZERO_POINT};
 
 /// A block of integer weights: a 32-bit word for each row, which holds 4 columns as signed bytes or
-/// 8 columns as nibbles raised by 8. Of the columns 2n and 2n + 1, the nibbles stand at bit 4n of
-/// the word's lower and upper half.
+/// 8 columns as nibbles raised by 8. The nibbles of columns 2n and 2n + 1 are at bit 4n of the
+/// word's lower and upper half.
 pub(crate) type Block = [u8; 4 * ROWS];
 
 /// A column of float weights, one little-endian float for each row.
 pub(crate) type FloatColumn = [[u8; 4]; ROWS];
 
-/// Activations as a kernel takes them.
+/// Activations in the layout of a kernel.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Integers<'x> {
     /// A multiple of 16 of them, in the kernel's own order.
@@ -46,8 +46,7 @@ pub(crate) trait Kernel: Copy {
     /// them.
     fn arrange_int4(self, values: &mut [i16]);
 
-    /// Multiplies `G` × 16 rows of signed bytes with activations. There are `G` blocks for each 4 of
-    /// them.
+    /// Multiplies `G` × 16 rows of signed bytes with activations: `G` blocks for each 4 activations.
     fn int8<const G: usize>(
         self,
         weights: &[[Block; G]],
@@ -55,8 +54,8 @@ pub(crate) trait Kernel: Copy {
         sums: &mut [[i32; ROWS]; G],
     );
 
-    /// Multiplies `G` × 16 rows of nibbles, less 8 each, with activations. There are `G` blocks for
-    /// each 8 of them.
+    /// Multiplies `G` × 16 rows of nibbles, less 8 each, with activations: `G` blocks for each 8
+    /// activations.
     fn int4<const G: usize>(
         self,
         weights: &[[Block; G]],
@@ -84,7 +83,7 @@ pub(crate) trait Kernel: Copy {
         state: &mut [f32; ROWS],
         output: &mut [f32; ROWS],
     ) {
-        // Function by function: compilers make vectors of that.
+        // Function by function, so that compilers vectorise each.
         let (i, f, g, o) = (i.map(sigmoid), f.map(sigmoid), g.map(tanh), o.map(sigmoid));
         for unit in 0..ROWS {
             state[unit] = f[unit] * state[unit] + i[unit] * g[unit];
@@ -99,12 +98,12 @@ pub(crate) trait Kernel: Copy {
     fn run<W: Work>(self, work: W) -> W::Output;
 }
 
-/// Something to be compiled once for each instruction set.
+/// Work that is compiled once for each instruction set.
 pub(crate) trait Work {
-    /// What it gives.
+    /// Its result.
     type Output;
-    /// Does it; implementations are `#[inline(always)]`, so that they take on the instruction set
-    /// of the function that [`Kernel::run`] calls them from.
+    /// Does the work. Implementations are `#[inline(always)]`, so that they are compiled with the
+    /// target features of the function in which [`Kernel::run`] calls them.
     fn with<K: Kernel>(self, kernel: K) -> Self::Output;
 }
 
@@ -115,7 +114,7 @@ pub struct Isa(Choice);
 /// Makes [`Choice`] from a line for each instruction set, the fastest first.
 macro_rules! choices {
     ($($(#[$cfg:meta])? $choice:ident: $kernel:ty, $name:literal;)+) => {
-        /// Which one; its payload proves that the machine has it.
+        /// The instruction set; the payload proves that the machine has it.
         #[derive(Clone, Copy, Debug)]
         enum Choice {
             $($(#[$cfg])? $choice($kernel),)+
@@ -172,18 +171,18 @@ impl Isa {
     #[cfg(all(target_arch = "arm", feature = "cortex-m-dsp"))]
     const LAST: Self = Self(Choice::CortexM(cortex_m::CortexM));
 
-    /// The instruction sets of this machine, the fastest first. With `std` they are detected at run
-    /// time, otherwise chosen at compile time.
+    /// The instruction sets of this machine, fastest first: detected at run time with `std`, chosen at
+    /// compile time without.
     pub fn available() -> impl Iterator<Item = Self> {
         Choice::available().map(Self)
     }
 
-    /// The fastest of this machine.
+    /// The fastest instruction set of this machine.
     pub fn best() -> Self {
         Self::available().next().unwrap_or(Self::LAST)
     }
 
-    /// Its name, in lower case.
+    /// Name in lower case.
     pub fn name(self) -> &'static str {
         self.0.name()
     }
@@ -194,7 +193,7 @@ impl Isa {
         self.run(Read(bytes))
     }
 
-    /// Whether its loops take only weights that lie on whole words.
+    /// Whether its loops require word-aligned weights.
     pub(crate) fn needs_whole_words(self) -> bool {
         cfg!(all(target_arch = "arm", feature = "cortex-m-dsp"))
     }
@@ -206,7 +205,7 @@ impl Isa {
     }
 }
 
-/// Folds bytes, 512 at a time, in as many registers as keep the memory busy.
+/// Folds bytes, 512 at a time, in enough registers to keep the memory busy.
 struct Read<'b>(&'b [u8]);
 
 impl Work for Read<'_> {
@@ -224,16 +223,17 @@ impl Work for Read<'_> {
     }
 }
 
-/// Swaps the middle two of each four activations: the order of kernels that take the even and the
-/// odd bytes of a word apart, sign-extended to 16 bits.
+/// Swaps the middle two of each four activations: the order of kernels that separate the even and
+/// the odd bytes of a word, sign-extended to 16 bits.
 #[allow(dead_code, reason = "not every target has such a kernel")]
 #[inline(always)]
 fn arrange_even_odd(values: &mut [i16]) {
     values.as_chunks_mut::<4>().0.iter_mut().for_each(|four| four.swap(1, 2));
 }
 
-/// Splits activations into signed bytes, 128 · high + low, for kernels that multiply bytes: of each
-/// so many, first the high bytes of the `order`ed columns, then their low bytes, four by four.
+/// Splits activations into signed bytes, 128 · high + low, for kernels that multiply bytes. For each
+/// group of `order.len()` activations, the high bytes of the columns in `order` come first, then
+/// their low bytes, four by four.
 #[allow(dead_code, reason = "not every target has such a kernel")]
 #[inline(always)]
 fn arrange_bytes<const WIDTH: usize>(values: &mut [i16], order: [usize; WIDTH]) {
@@ -249,8 +249,8 @@ fn arrange_bytes<const WIDTH: usize>(values: &mut [i16], order: [usize; WIDTH]) 
     }
 }
 
-/// Where the columns of a word of nibbles are when its even, then its odd nibbles are taken as
-/// bytes.
+/// Order of the columns of a word of nibbles when its even nibbles, then its odd ones, are unpacked
+/// to bytes.
 #[allow(dead_code, reason = "not every target has such a kernel")]
 const NIBBLE_BYTES: [usize; 8] = [0, 4, 1, 5, 2, 6, 3, 7];
 
@@ -281,7 +281,7 @@ mod tests {
         }
     }
 
-    /// The sums as the definition has them.
+    /// The sums according to the definition.
     fn expected<const G: usize>(
         values: &[i16],
         weight: impl Fn(usize, usize, usize) -> i32,
@@ -299,7 +299,7 @@ mod tests {
         let mut rng = Pcg32::new(1, 1);
         let all = [16, 32, 48, 304, 512, 1024, 2048];
         for &columns in if cfg!(miri) { &all[..3] } else { &all[..] } {
-            // The last one's sums wrap.
+            // The sums of the last one wrap.
             for extreme in [None, Some(8192), Some(-8192)] {
                 let mut random = |extreme_byte: u8, blocks: usize| -> Vec<[Block; G]> {
                     let mut byte = || match extreme {

@@ -1,7 +1,7 @@
-//! What makes kernels of functions that only some machines can run.
+//! Macros that build kernels from functions that need target features.
 
-/// Whether this machine has a set of features: asked once on hosts that can tell, else decided when
-/// compiling.
+/// Whether this machine has a set of features: detected once at run time on hosts, otherwise decided
+/// at compile time.
 macro_rules! has {
     ($($feature:tt),+) => {{
         #[cfg(all(feature = "std", target_arch = "x86_64"))]

@@ -2,7 +2,7 @@
 
 use super::{Block, FloatColumn, Integers, Kernel, ROWS, Work, ZERO_POINT};
 
-/// The kernel that is always there.
+/// The kernel that is always available.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Portable;
 

@@ -24,7 +24,7 @@ impl Default for Controls {
 }
 
 impl Controls {
-    /// A note as it is to sound: transposed, into the octave that MIDI has its pitch in.
+    /// The note to play: transposed, and moved by octaves into the range of MIDI if necessary.
     #[must_use]
     pub fn transpose(&self, note: &Note) -> Note {
         let mut pitch = i16::from(note.pitch) + i16::from(self.transposition);
@@ -49,13 +49,13 @@ pub enum Control {
     TimeTemperature,
     /// Sampling temperature of velocities.
     VelocityTemperature,
-    /// Notes a second to aim at.
+    /// Target notes per second.
     Density,
     /// Lowest pitch.
     Lowest,
     /// Highest pitch.
     Highest,
-    /// Scale to keep to.
+    /// Scale to draw pitches from.
     Scale,
     /// Most pitches that sound at once.
     Polyphony,
@@ -66,7 +66,7 @@ pub enum Control {
 /// The keys of a piano, of which one at least can always be played.
 const PIANO: RangeInclusive<u8> = 21..=108;
 
-/// Pitches that the player sounds at once: as many as this are no limit.
+/// Pitches that the player sounds at once: a polyphony of this many is no limit.
 const VOICES: i16 = 32;
 
 /// The most semitones up or down.
@@ -103,7 +103,7 @@ impl Control {
         }
     }
 
-    /// The number of its MIDI controller, unless a map gives it another.
+    /// Default number of its MIDI controller; a controller map may assign another.
     pub const fn number(self) -> u8 {
         match self {
             Self::Temperature => 20,
@@ -127,11 +127,11 @@ impl Control {
     /// Sets the control by the value of a controller, 0 to 127.
     ///
     /// - Temperatures: 64 is 1, 127 nearly 2, 0 greedy.
-    /// - Density: an eighth of the value in notes a second; 0 is the model's own.
+    /// - Density: an eighth of the value in notes per second; 0 is the model's own.
     /// - Lowest and highest: the pitch itself.
     /// - Scale: by its [number](Scale::numbered).
-    /// - Polyphony: four values are one voice; the last four are no limit.
-    /// - Transposition: 64 is none, each value a semitone, 40 to 88.
+    /// - Polyphony: one voice per four values; the last four values are no limit.
+    /// - Transposition: one semitone per value, 40 to 88; 64 is none.
     #[inline(never)] // boards have no flash for a copy at every call
     pub fn set(self, controls: &mut Controls, value: u8) {
         let sampling = &mut controls.sampling;
@@ -146,13 +146,13 @@ impl Control {
         }
     }
 
-    /// Moves the control by so many small steps, up or, if negative, down. Scales have an order of their
-    /// own: by their numbers, without those that repeat the pitch classes of another.
+    /// Moves the control by `steps` small steps, down if negative. Scales are ordered by their numbers,
+    /// without those that repeat the pitch classes of another.
     pub fn step(self, controls: &mut Controls, steps: i16) {
         let sampling = &mut controls.sampling;
         match self {
             Self::Density => {
-                // From the model's own, which is about as much.
+                // Starts from about the model's own density.
                 const OWN: f32 = 8.0;
                 let from = sampling.density.unwrap_or(OWN);
                 sampling.density = Some(stepped(from, 2.0, steps).clamp(0.5, 16.0));
@@ -178,7 +178,7 @@ impl Control {
         }
     }
 
-    /// Sets the control as it is elsewhere, such as at the start.
+    /// Copies the control's value from other controls, such as the initial ones.
     pub fn copy(self, controls: &mut Controls, from: &Controls) {
         let sampling = &mut controls.sampling;
         match self {
@@ -217,7 +217,7 @@ impl Control {
         self.parts(sampling).for_each(|part| part.temperature = temperature);
     }
 
-    /// The temperature of the first of the parts that this sets; 1 of a control that sets none.
+    /// The temperature of the first of the parts that this sets; 1 for a control that sets none.
     pub fn temperature(self, sampling: &Sampling) -> f32 {
         let mut copy = *sampling;
         self.parts(&mut copy).next().map_or(1.0, |part| part.temperature)
@@ -229,7 +229,7 @@ pub fn polyphony(sampling: &Sampling) -> Option<u8> {
     u8::try_from(voices(sampling)).ok().filter(|&voices| i16::from(voices) < VOICES)
 }
 
-/// A number some steps on, `per_unit` of which are 1, and on a whole step.
+/// A number moved by `steps` steps of 1 / `per_unit`, rounded to a whole step.
 fn stepped(from: f32, per_unit: f32, steps: i16) -> f32 {
     (libm::roundf(from * per_unit) + f32::from(steps)) / per_unit
 }
@@ -250,7 +250,7 @@ fn set_highest(sampling: &mut Sampling, to: i16) {
     sampling.highest = to.min(127).max(least.into()) as u8;
 }
 
-/// Sets the scale; a register that has none of its pitches widens until it has one.
+/// Sets the scale; a register without any of its pitches is widened until it has one.
 fn set_scale(sampling: &mut Sampling, scale: Scale) {
     sampling.scale = scale;
     let Sampling { lowest, highest, .. } = sampling;

@@ -5,11 +5,11 @@ use heapless::Deque;
 use crate::midi::message::Message;
 use crate::midi::time::{Instant, Micros};
 
-/// The last messages sent, up to `N` of them, by which those that come back are known.
+/// The last messages sent, up to `N` of them, to recognize those that come back.
 ///
-/// Each message sent accounts for one that comes back within [`WINDOW`](Self::WINDOW), whatever its
-/// channel and, of a release, its velocity. One that would be missed if it was someone's, such as a release of
-/// a key that they hold, counts as theirs until messages of its kind are known to come back.
+/// Each message sent accounts for one that comes back within [`WINDOW`](Self::WINDOW), on any channel and, for
+/// a release, at any velocity. A message that would be missed if a player sent it, such as the release of a key
+/// that is held, counts as the player's until messages of its kind are known to come back.
 ///
 /// ```
 /// use pianola_runtime::{Instant, Message, SentMessages};
@@ -30,23 +30,23 @@ pub struct SentMessages<const N: usize> {
 
 #[derive(Clone, Copy, Debug)]
 struct Sent {
-    /// What it is known by; [`RETURNED`] once it has come back.
+    /// Key of the message; [`RETURNED`] once it has come back.
     key: [u8; 3],
-    /// The low bits of the moment, in microseconds: an hour, of which only the window is used.
+    /// The low bits of the time, in microseconds: they wrap after an hour, far longer than the window.
     at: u32,
 }
 
-/// No message is known by this.
+/// No message has this key.
 const RETURNED: [u8; 3] = [0; 3];
 
 impl<const N: usize> SentMessages<N> {
     /// How long after it was sent a message may come back: a serial line's buffer of 4 KB takes 1.3 s.
     pub const WINDOW: Micros = Micros::from_millis(1_500);
 
-    /// Messages that have come back before it is taken as certain that they do.
+    /// Number of returned messages after which an echo is certain.
     const CERTAIN: u16 = 3;
 
-    /// Remembers a message that has been sent; of too many, the oldest is forgotten.
+    /// Records a message that has been sent; if full, the oldest is dropped.
     #[inline(never)] // boards have no flash for a copy at every call
     pub fn record(&mut self, message: Message, now: Instant) {
         self.forget_old(now);
@@ -56,8 +56,8 @@ impl<const N: usize> SentMessages<N> {
         let _ = self.sent.push_back(Sent { key: key(message), at: low(now) });
     }
 
-    /// Whether a message that comes in is one that was sent; `missed` says whether it would be missed if it
-    /// was someone's: it releases a key that they hold, or silences what sounds.
+    /// Whether an incoming message is one that was sent. `missed` is true if it would be missed if a player sent
+    /// it: it releases a key that is held, or silences all notes.
     #[inline(never)]
     pub fn returns(&mut self, message: Message, missed: bool, now: Instant) -> bool {
         self.forget_old(now);
@@ -74,7 +74,7 @@ impl<const N: usize> SentMessages<N> {
         true
     }
 
-    /// Whether messages come back, by those that have.
+    /// Whether messages come back, judged by those that have.
     pub fn is_echoing(&self) -> bool {
         self.is_certain(true) || self.is_certain(false)
     }
@@ -100,7 +100,7 @@ fn low(moment: Instant) -> u32 {
     moment.as_micros() as u32
 }
 
-/// The bytes of a message without its channel and, of a release, its velocity.
+/// The bytes of a message without its channel and, for a release, without its velocity.
 fn key(message: Message) -> [u8; 3] {
     let [status, first, second] = message.bytes().padded();
     match status {

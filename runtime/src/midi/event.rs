@@ -1,9 +1,9 @@
-//! What MIDI messages ask for.
+//! The commands in MIDI messages.
 
 use crate::midi::controls::Control;
 use crate::midi::message::{Message, controller};
 
-/// What a message asks of a performance.
+/// The effect of a message on a performance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A key is pressed: its pitch and velocity.
@@ -12,24 +12,24 @@ pub enum Event {
     Release(u8),
     /// Set a control to a controller's value.
     Set(Control, u8),
-    /// Start, stop, go on or be silent.
+    /// Start, stop, continue or silence.
     Transport(TransportCommand),
 }
 
-/// What starts and stops a performance.
+/// A command that starts or stops a performance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransportCommand {
     /// Start another piece.
     Start,
-    /// Go on playing.
+    /// Continue playing.
     Continue,
-    /// Play no more.
+    /// Stop playing.
     Stop,
-    /// Silence everything, and play no more.
+    /// Silence everything and stop playing.
     Panic,
 }
 
-/// What a controller's number stands for.
+/// The function assigned to a controller number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Assignment {
     /// It sets a control.
@@ -39,7 +39,7 @@ pub enum Assignment {
 }
 
 impl Assignment {
-    /// What a number stands for where no map says otherwise.
+    /// The function of a number without a controller map.
     pub fn default_of(number: u8) -> Option<Self> {
         match number {
             controller::ALL_SOUND_OFF | controller::ALL_NOTES_OFF => Some(Self::Panic),
@@ -48,7 +48,7 @@ impl Assignment {
     }
 }
 
-/// The channels that are listened to.
+/// The input channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Channels(u16);
 
@@ -59,7 +59,7 @@ impl Channels {
     /// All sixteen.
     pub const ALL: Self = Self(u16::MAX);
 
-    /// All but channel 10, as people count: its notes are percussion, not pitches.
+    /// All but channel 10 (counted from 1): its notes are percussion, not pitches.
     pub const PITCHED: Self = Self(!(1 << 9));
 
     /// These and another, 0 to 15.
@@ -75,7 +75,7 @@ impl Channels {
 }
 
 impl Event {
-    /// What a message asks for, if anything, where controllers are assigned so.
+    /// The event of a message, if any, with this assignment of controllers.
     pub fn of(message: Message, assigned: impl Fn(u8) -> Option<Assignment>) -> Option<Self> {
         Some(match message {
             Message::NoteOn { pitch, velocity, .. } => Self::Press(pitch, velocity),

@@ -1,11 +1,11 @@
-//! Notes that someone plays on the keys of another instrument.
+//! Notes played on the keys of another instrument.
 
 use crate::midi::time::{Instant, Micros};
 use crate::note::Note;
 use heapless::Deque;
 
-/// Keys pressed and not yet heard, in the order of their onsets: a note has its duration, and can be
-/// heard, once its key is released, or once it is not waited for any longer.
+/// Keys that are pressed but not yet returned as notes, in the order of their onsets. A note has its
+/// duration, and can be observed, once its key is released or held too long.
 ///
 /// ```
 /// use pianola_runtime::{Instant, Keys, Note};
@@ -34,10 +34,10 @@ struct Key {
 }
 
 impl Keys {
-    /// No key is held for longer: no note lasts longer.
+    /// Longest time that a key counts as held: the longest duration of a note.
     pub const LONGEST: Micros = Micros::from_seconds(Note::MAX_SECONDS);
 
-    /// A key is pressed. More than there is room for are not heard.
+    /// A key is pressed. Keys beyond the capacity are ignored.
     pub fn press(&mut self, pitch: u8, velocity: u8, now: Instant) {
         self.release(pitch, now);
         let step = self.last.map_or(Micros::ZERO, |last| now - last);
@@ -47,7 +47,7 @@ impl Keys {
         }
     }
 
-    /// Another has played a note: the step of the next counts from its onset.
+    /// Another player has played a note: the step of the next note counts from its onset.
     pub fn count_from(&mut self, onset: Instant) {
         self.last = Some(onset);
     }
@@ -60,8 +60,8 @@ impl Keys {
         }
     }
 
-    /// The next note to be heard, if those before it are over. A key that is held for longer than
-    /// any note lasts is over too: its release may never come.
+    /// The next complete note, in the order of onsets. A key that is held for longer than
+    /// [`LONGEST`](Self::LONGEST) is complete too: its release may never come.
     pub fn next(&mut self, now: Instant) -> Option<Note> {
         let key = *self.pressed.front()?;
         let forgotten = (now - key.onset > Self::LONGEST).then_some(now);
@@ -70,8 +70,8 @@ impl Keys {
         Some(key.note(end))
     }
 
-    /// The next note to be heard, as far as it has come: a key that is still held ends now. What is
-    /// yet to come of it is forgotten, also its release.
+    /// The next note, complete or not: a key that is still held ends now, and its later release is
+    /// ignored.
     pub fn flush(&mut self, now: Instant) -> Option<Note> {
         let key = self.pressed.pop_front()?;
         Some(key.note(key.release.unwrap_or(now)))
@@ -89,7 +89,7 @@ impl Keys {
 }
 
 impl Key {
-    /// The note that ends then.
+    /// The note if it ends at `end`.
     fn note(&self, end: Instant) -> Note {
         let duration = (end - self.onset).as_seconds();
         Note { pitch: self.pitch, velocity: self.velocity, step: self.step.as_seconds(), duration }
@@ -141,7 +141,7 @@ mod tests {
         let held = Note { pitch: 60, velocity: 80, step: 0.0, duration: 3.0 };
         let released = Note { pitch: 64, velocity: 90, step: 0.5, duration: 0.5 };
         assert_eq!(heard, [Some(held), Some(released), None]);
-        // What follows counts from the last press, and the late release is nobody's.
+        // The next step counts from the last press, and the late release is ignored.
         keys.release(60, at(5_000_000));
         keys.press(67, 70, at(6_000_000));
         keys.release(67, at(6_500_000));

@@ -62,7 +62,7 @@ impl Bytes {
     /// No bytes.
     pub const EMPTY: Self = Self { bytes: [0; 3], length: 0 };
 
-    /// All three; those that there are not are 0.
+    /// All three bytes; missing ones are 0.
     pub const fn padded(&self) -> [u8; 3] {
         self.bytes
     }
@@ -89,8 +89,8 @@ impl Message {
         Self::Control { channel: 0, number, value }
     }
 
-    /// The message of a status byte and its data, of which it takes what it has. A note-on of velocity 0
-    /// is a note-off. `None` if the status is none of these messages.
+    /// The message of a status byte and two data bytes, of which it uses as many as it has. A note-on of
+    /// velocity 0 is a note-off. `None` if the status is none of these messages.
     #[inline(never)]
     pub const fn from_parts(status: u8, first: u8, second: u8) -> Option<Self> {
         let channel = status & 0x0f;
@@ -138,13 +138,13 @@ impl Message {
         Bytes { bytes, length }
     }
 
-    /// The channel, 0 to 15; `None` of a system message.
+    /// The channel, 0 to 15; `None` for a system message.
     pub fn channel(self) -> Option<u8> {
         let [status, ..] = self.bytes().padded();
         (status < 0xf0).then_some(status & 0x0f)
     }
 
-    /// The same on another channel; a system message has none.
+    /// The same on another channel; a system message is unchanged.
     #[must_use]
     pub fn on_channel(mut self, to: u8) -> Self {
         match &mut self {

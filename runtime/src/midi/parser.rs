@@ -1,12 +1,12 @@
-//! MIDI messages out of a stream of bytes.
+//! Parses a stream of bytes into MIDI messages.
 //!
-//! `midly`'s parser keeps bounds checks that could panic, and makes notes of messages cut short; on a
+//! `midly`'s parser keeps bounds checks that could panic, and turns truncated messages into notes; on a
 //! board with a loose plug neither may happen.
 
 use crate::midi::message::Message;
 
-/// Puts bytes together to channel messages. Running status is understood; system messages but
-/// real-time ones are skipped.
+/// Assembles bytes into channel and real-time messages. Running status is supported; other system
+/// messages are skipped.
 ///
 /// ```
 /// use pianola_runtime::{Message, MidiParser};
@@ -19,7 +19,7 @@ use crate::midi::message::Message;
 pub struct MidiParser {
     /// Status of the message that data bytes belong to; 0 for none that is of interest.
     status: u8,
-    /// Its first data byte, if that is there.
+    /// Its first data byte, if it has arrived.
     first: Option<u8>,
 }
 
@@ -27,7 +27,7 @@ impl MidiParser {
     /// Takes a byte; returns the message it completes, if any.
     pub fn feed(&mut self, byte: u8) -> Option<Message> {
         match byte {
-            // Real-time messages are a byte, and may stand in the middle of another message.
+            // Real-time messages are one byte and may occur in the middle of another message.
             0xf8..=0xff => return Message::from_parts(byte, 0, 0),
             0x80..=0xf7 => {
                 let channel = byte < 0xf0;

@@ -1,7 +1,7 @@
 //! Notes in, timed MIDI messages out, in fixed buffers.
 //!
-//! The player knows no clock and no port: its caller says what time it is and takes the messages
-//! that are due. What a port has no room for simply stays here.
+//! The player has no clock and no port: its caller passes the time and takes the messages that are
+//! due. Messages that a port has no room for stay in the player.
 
 use heapless::Deque;
 
@@ -9,15 +9,16 @@ use crate::midi::message::{Message, controller};
 use crate::midi::time::{Instant, Micros};
 use crate::note::Note;
 
-/// Plays notes: from the order in which a model makes them up to MIDI messages, each at its time.
+/// Plays notes: takes them in the order in which a model generates them, and returns MIDI messages,
+/// each at its time.
 ///
 /// - At most `AHEAD` notes wait for their time, and at most `VOICES` sound.
-/// - A note whose pitch sounds already ends that first.
-/// - A note for which there is no voice ends the one that would have ended soonest.
-/// - A note that the port was stalled for delays all that follow: nothing catches up in a burst.
-/// - Where notes are made up more slowly than the music goes, the music slows down: all times are
-///   stretched until notes come early enough again, so that chords and rhythms stay what they are.
-/// - Ends are never dropped or delayed: what has started is ended, whatever happens.
+/// - A note whose pitch already sounds ends that pitch first.
+/// - A note without a free voice ends the voice that would have ended soonest.
+/// - A note that a stalled port delays also delays all that follow: nothing catches up in a burst.
+/// - If notes are generated more slowly than they are played, the music slows down: all times are
+///   stretched until notes come early enough again, so that chords and rhythms keep their shape.
+/// - Note-offs are never dropped or delayed: every note that has started ends.
 ///
 /// ```
 /// use pianola_runtime::{Instant, Message, Micros, Note, Player};
@@ -34,15 +35,15 @@ use crate::note::Note;
 pub struct Player<const AHEAD: usize = 32, const VOICES: usize = 32> {
     /// Notes to start, in the order of their onsets.
     upcoming: Deque<Upcoming, AHEAD>,
-    /// Pitches that sound, and when each is to end.
+    /// Pitches that sound, each with its end.
     voices: [Option<Voice>; VOICES],
     /// Onset of the last note taken.
     onset: Instant,
-    /// How far the silencing of everything has come.
+    /// Progress of silencing everything.
     silence: Option<Silence>,
-    /// How long ahead of their time notes are wanted.
+    /// How long before their onset notes are wanted.
     look_ahead: Micros,
-    /// What times are stretched by, from 1.
+    /// Factor that times are stretched by, at least 1.
     stretch: f32,
     /// Whether a note has started since everything was silenced.
     started: bool,
@@ -62,31 +63,31 @@ struct Voice {
     end: Instant,
 }
 
-/// What is yet to be sent so that nothing sounds.
+/// The next message to send to silence everything.
 #[derive(Clone, Copy, Debug)]
 enum Silence {
     /// Controller 120, all sound off.
     AllSoundOff,
     /// Controller 123, all notes off.
     AllNotesOff,
-    /// The pedals from this on, up: an instrument may hold notes by them whose keys are released.
+    /// Release the pedals from this index on: they may hold notes whose keys are released.
     Pedals(u8),
-    /// A note-off for this and every higher pitch: not every instrument knows those controllers.
+    /// A note-off for this and every higher pitch: not every instrument supports those controllers.
     From(u8),
 }
 
 impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
-    /// Notes are wanted so long ahead of their time: a step that takes long then makes none late.
+    /// How long before their onset notes are wanted: a slow computation then delays none.
     pub const LOOK_AHEAD: Micros = Micros::from_millis(1_000);
 
-    /// The same once a note has come late: enough for the chords of a board that takes a quarter of
-    /// a second for each note.
+    /// Look-ahead once a note has come late: enough for chords on a board that takes a quarter of a
+    /// second for each note.
     const LONG_LOOK_AHEAD: Micros = Micros::from_millis(4_000);
 
-    /// Times are stretched by no more.
+    /// Largest stretch of times.
     const LONGEST_STRETCH: f32 = 8.0;
 
-    /// From the first note taken to its earliest onset, so that a few are made up before.
+    /// Time from the first note taken to its earliest onset, in which a few more are generated.
     pub const LEAD: Micros = Micros::from_millis(300);
 
     /// A note that comes or starts later than this delays those that follow.
@@ -147,7 +148,7 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
             return;
         }
         let ahead = (self.onset - now).as_micros();
-        // Short of notes, time goes slower by as much; it changes slowly, lest rhythms bend.
+        // If notes are short, time slows in proportion; it changes slowly, so that rhythms keep their shape.
         let wanted = self.look_ahead.as_micros() as f32 / ahead.max(1) as f32;
         let wanted = wanted.clamp(1.0, Self::LONGEST_STRETCH);
         self.stretch += (wanted - self.stretch) * 0.04;
@@ -169,8 +170,8 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
         }
     }
 
-    /// The next message if it is due. Ask again until there is none: of messages due together, ends
-    /// come before starts.
+    /// The next message if it is due. Call until it returns `None`: among messages due together,
+    /// note-offs come before note-ons.
     pub fn next(&mut self, now: Instant) -> Option<Message> {
         if let Some(message) = self.next_silencing() {
             return Some(message);
@@ -204,20 +205,20 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
         Some(Message::note_on(note.pitch, note.velocity))
     }
 
-    /// Forgets the notes that wait; those that sound go on. The step of the note that follows counts
-    /// from `onset`.
+    /// Drops the waiting notes; those that sound continue. The step of the next note counts from
+    /// `onset`.
     pub fn forget(&mut self, onset: Instant) {
         self.upcoming.clear();
         self.onset = onset;
     }
 
-    /// Forgets the notes that wait, and ends those that sound; notes that follow start anew.
+    /// Drops the waiting notes and ends those that sound; later notes start anew.
     pub fn stop(&mut self, now: Instant) {
         self.forget(now + Self::LEAD);
         self.voices.iter_mut().flatten().for_each(|voice| voice.end = Instant::START);
     }
 
-    /// As [`stop`](Self::stop), but silences whatever may sound, be it this player's or not.
+    /// As [`stop`](Self::stop), but silences everything that may sound, including notes of other players.
     pub fn panic(&mut self, now: Instant) {
         self.stop(now);
         self.voices = [None; VOICES];
@@ -225,7 +226,7 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
         self.silence = Some(Silence::AllSoundOff);
     }
 
-    /// Whether it is about to silence whatever may sound.
+    /// Whether it is still silencing everything that may sound.
     pub fn is_silencing(&self) -> bool {
         self.silence.is_some()
     }
@@ -271,7 +272,7 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
         Some(message)
     }
 
-    /// The voice that is to end soonest.
+    /// The voice that ends soonest.
     fn soonest(&self) -> Option<usize> {
         let ends = self.voices.iter().enumerate();
         let ends = ends.filter_map(|(index, voice)| Some((voice.as_ref()?.end, index)));
@@ -289,7 +290,7 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
         Some(Message::note_off(pitch))
     }
 
-    /// Moves all notes that wait to a later time.
+    /// Delays all waiting notes.
     fn delay(&mut self, late: Micros) {
         self.upcoming.iter_mut().for_each(|note| note.onset += late);
         self.onset += late;

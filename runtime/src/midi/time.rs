@@ -1,14 +1,14 @@
-//! Moments and lengths of time, as two types that cannot be mixed up.
+//! Points in time and durations, as two types that cannot be mixed up.
 //!
-//! Both are one 64-bit count of microseconds, which is what timers of boards give and what costs one
+//! Both are one 64-bit count of microseconds, as the timers of boards have it, and adding takes one
 //! addition. [`core::time::Duration`] counts seconds and nanoseconds: comparing it with a timer takes
-//! divisions, and its operators panic on overflow, which no board's note loop may. Here, differences stop at
-//! zero, and sums wrap, which takes half a million years.
+//! divisions, and its operators panic on overflow, which no board's note loop may. Here, differences saturate
+//! at zero, and sums wrap after half a million years.
 
 use core::ops::{Add, AddAssign, Sub};
 use core::time::Duration;
 
-/// A moment on the caller's clock, in microseconds since that clock began.
+/// A point in time on the caller's clock, in microseconds since that clock started.
 ///
 /// ```
 /// use pianola_runtime::{Instant, Micros};
@@ -19,43 +19,43 @@ use core::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instant(u64);
 
-/// A length of time, in microseconds.
+/// A duration, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Micros(u64);
 
 impl Instant {
-    /// The beginning of the clock.
+    /// The start of the clock.
     pub const START: Self = Self(0);
 
     /// Later than any other: never.
     pub const MAX: Self = Self(u64::MAX);
 
-    /// A moment, in microseconds since the clock began.
+    /// A point in time, in microseconds since the clock started.
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros)
     }
 
-    /// Microseconds since the clock began.
+    /// Microseconds since the clock started.
     pub const fn as_micros(self) -> u64 {
         self.0
     }
 }
 
 impl Micros {
-    /// No time at all.
+    /// Zero.
     pub const ZERO: Self = Self(0);
 
-    /// So many microseconds.
+    /// A duration in microseconds.
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros)
     }
 
-    /// So many milliseconds.
+    /// A duration in milliseconds.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis.wrapping_mul(1_000))
     }
 
-    /// Seconds; negative ones and NaN are no time.
+    /// A duration in seconds; negative values and NaN give zero.
     pub const fn from_seconds(seconds: f32) -> Self {
         Self((seconds * 1e6) as u64)
     }
@@ -96,7 +96,7 @@ impl Sub<Micros> for Instant {
 impl Sub for Instant {
     type Output = Micros;
 
-    /// The time since an earlier moment; none since a later one.
+    /// The time since an earlier point in time; zero since a later one.
     fn sub(self, earlier: Self) -> Micros {
         Micros(self.0.saturating_sub(earlier.0))
     }

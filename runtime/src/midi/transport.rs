@@ -4,33 +4,33 @@ use crate::midi::event::TransportCommand;
 use crate::midi::player::Player;
 use crate::midi::time::{Instant, Micros};
 
-/// Whether music is to play.
+/// The state of the transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransportState {
-    /// It plays.
+    /// Playing.
     Playing,
-    /// It is silent until a key, where keys are listened to, or a command has it play.
+    /// Silent until a key (if keys are an input) or a command starts it.
     Waiting,
-    /// It is silent until a command has it play.
+    /// Silent until a command starts it.
     Stopped,
 }
 
-/// The state of a performance, and what commands make of it and of its player.
+/// The state of a performance; commands change it and its player.
 #[derive(Clone, Copy, Debug)]
 pub struct Transport {
     state: TransportState,
-    /// Where it starts and continues from.
+    /// The state in which it starts and to which it continues.
     rest: TransportState,
     /// When everything was last silenced.
     silenced: Instant,
 }
 
 impl Transport {
-    /// A panic silences everything once in this time, unless something has started since: instruments
-    /// that send back what they get in another form cannot keep the port busy.
+    /// A panic silences everything at most once in this time, unless a note has started since: an
+    /// instrument that echoes messages in another form cannot keep the port busy.
     pub const SILENCE: Micros = Micros::from_millis(1_000);
 
-    /// A transport in a state that [`TransportCommand::Continue`] leads back to.
+    /// A transport in a state to which [`TransportCommand::Continue`] returns.
     pub const fn new(rest: TransportState) -> Self {
         Self { state: rest, rest, silenced: Instant::START }
     }
@@ -45,12 +45,12 @@ impl Transport {
         self.state == TransportState::Playing
     }
 
-    /// Plays, or waits, as someone who plays along has it.
+    /// Sets the state, as when a player who plays along starts or pauses.
     pub fn set(&mut self, state: TransportState) {
         self.state = state;
     }
 
-    /// Does what is asked for; returns whether what the player had waiting is gone.
+    /// Executes a command; returns whether the player's waiting notes were dropped.
     #[inline(never)] // boards have no flash for a copy at every call
     pub fn command<const AHEAD: usize, const VOICES: usize>(
         &mut self,

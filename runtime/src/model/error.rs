@@ -5,7 +5,7 @@
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ModelError {
-    /// The file ends before what its header announces.
+    /// The file is shorter than its header declares.
     #[error("the model file is cut short")]
     Truncated,
     /// There are bytes after the last tensor.
@@ -14,7 +14,7 @@ pub enum ModelError {
     /// The file does not start with the header of a model file.
     #[error("not a Pianola model file")]
     NotAModel,
-    /// The header is not the JSON a safetensors header is.
+    /// The header is not the JSON of a safetensors header.
     #[error("the model file's header is damaged")]
     BadHeader,
     /// The file was written by another version of this program.

@@ -4,10 +4,10 @@
 
 use core::fmt;
 
-/// Rows of a block: what a kernel multiplies at once.
+/// Rows per block: the number that a kernel multiplies at once.
 pub const ROWS: usize = 16;
 
-/// The nibble that stands for a weight of 0.
+/// The nibble that represents a weight of 0.
 pub const ZERO_POINT: i32 = 8;
 
 /// Version of the model file format that this crate reads and writes.

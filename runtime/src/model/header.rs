@@ -34,7 +34,7 @@ pub(crate) struct Tensor<'a> {
 
 impl<'a> Header<'a> {
     /// Finds the header and checks it as the `safetensors` crate does: it is one JSON object and
-    /// nothing else, no key stands in it twice, and the tensors follow one another without a gap
+    /// nothing else, no key occurs twice, and the tensors follow one another without a gap
     /// and without sharing a byte. Its entries are read when asked for.
     ///
     /// Names with escapes in them and tensors without data, which no model file has, are refused.
@@ -71,9 +71,9 @@ impl<'a> Header<'a> {
         self.check_places(tensors)
     }
 
-    /// Checks that the tensors, of which there are so many, follow one another. Most files name
-    /// them in the order of their data, and are gone through once; without an allocator, others are
-    /// gone through until no tensor follows any more.
+    /// Checks that the tensors, `tensors` in number, follow one another. Most files list them in the
+    /// order of their data and need one pass. Without an allocator, others take repeated passes until
+    /// no tensor follows.
     fn check_places(&self, tensors: usize) -> Result<(), ModelError> {
         let (mut end, mut followed) = (0, 0);
         while followed < tensors {
@@ -108,7 +108,7 @@ impl<'a> Header<'a> {
         Ok(())
     }
 
-    /// A string of the `__metadata__` object, as it stands in the JSON (escapes are not undone).
+    /// A string of the `__metadata__` object, as written in the JSON (escapes are not decoded).
     pub fn metadata(&self, key: &str) -> Result<&'a [u8], ModelError> {
         let mut json = self.value_of(b"__metadata__")?.ok_or(ModelError::NotAModel)?;
         json.find_member(key.as_bytes())?;
@@ -139,7 +139,7 @@ impl<'a> Header<'a> {
         self.data.len()
     }
 
-    /// Bytes of data that the tensors take, as the header has it.
+    /// Bytes of data that the tensors take, according to the header.
     pub fn end(&self) -> Result<usize, ModelError> {
         let mut end = 0;
         self.each_place(|[_, behind]| end = end.max(behind))?;
@@ -244,7 +244,7 @@ impl<'a> Json<'a> {
         if fields == 3 { Ok(()) } else { Err(ModelError::BadHeader) }
     }
 
-    /// A string, strictly: its escapes are those of JSON, and no control character stands in it.
+    /// A string, strictly: its escapes are those of JSON, and it has no control characters.
     fn text(&mut self) -> Result<&'a [u8], ModelError> {
         let string = self.string()?;
         let mut rest = string;

@@ -3,8 +3,8 @@
 /// Embeds a model file in the program, aligned to 64 bytes: a `&'static [u8]` for
 /// [`Model::from_bytes`](crate::Model::from_bytes).
 ///
-/// The path is relative to the file that the macro stands in, as with [`include_bytes!`]. That alone
-/// does not align: on a Cortex-M its bytes may be refused as
+/// The path is relative to the file that invokes the macro, as with [`include_bytes!`].
+/// [`include_bytes!`] alone does not align: on Cortex-M its bytes may be refused as
 /// [`ModelError::Misaligned`](crate::ModelError::Misaligned), and elsewhere they may be slower.
 ///
 /// ```

@@ -1,25 +1,25 @@
-//! Weight matrices as they lie in the model file, and their products with activations.
+//! Weight matrices as stored in the model file, and their products with activations.
 //!
-//! Sixteen rows stand together in a *block* of 64 bytes: of integers, a 32-bit word for each row,
-//! which holds 4 columns as bytes or 8 as nibbles. So a row has a lane of its own in every vector,
-//! and all rows of a block meet the same activations, on every instruction set. In an LSTM layer,
-//! the four gates of sixteen units stand together, block by block: one pass over them, front to
-//! back, gives the 64 sums that sixteen cells need.
+//! Sixteen rows are interleaved in a *block* of 64 bytes. A block of integers has a 32-bit word for
+//! each row, which holds 4 columns as bytes or 8 as nibbles. Each row thus has its own lane in every
+//! vector, and all rows of a block use the same activations, on every instruction set. In an LSTM
+//! layer, the four gates of sixteen units are adjacent, block by block: one sequential pass gives
+//! the 64 sums that sixteen cells need.
 
 use crate::kernels::{Block, FloatColumn, Integers, Kernel, ROWS};
 
-/// Activations of a quantized network are integers of 14 bits: this one stands for 1.
+/// Activations of a quantized network are 14-bit integers: this one represents 1.
 ///
-/// LSTM outputs lie in (−1, 1), so no range needs to be measured. With weights up to ±127, 32 bits
-/// hold the sum of 2,048 products; of absurd weights it wraps, everywhere alike.
+/// LSTM outputs lie in (−1, 1), so no range needs to be calibrated. With weights up to ±127, 32 bits
+/// hold the sum of 2,048 products; with extreme weights it wraps, identically on every machine.
 pub(crate) const ONE: f32 = 8192.0;
 
-/// Activations that a matrix is multiplied with: as many as it has columns.
+/// Activations that a matrix is multiplied with, one for each column.
 #[derive(Clone, Copy)]
 pub(crate) enum Activations<'x> {
-    /// As they are, for float weights: two vectors, one after the other.
+    /// Unquantized, for float weights: two vectors, one after the other.
     Float([&'x [f32]; 2]),
-    /// Quantized: each stands for itself times `scale`.
+    /// Quantized: each integer represents its value times `scale`.
     Int { integers: Integers<'x>, scale: f32 },
 }
 
@@ -45,8 +45,8 @@ pub(crate) struct Matrix<'a> {
 }
 
 impl Matrix<'_> {
-    /// The sums of the `index`-th `G` × 16 rows: weights times activations plus bias. `G` is as many
-    /// as stand together.
+    /// The sums of the `index`-th `G` × 16 rows: weights times activations plus bias. `G` is the number
+    /// of adjacent blocks in a group.
     #[inline(always)]
     pub fn rows<K: Kernel, const G: usize>(
         &self,
@@ -86,7 +86,7 @@ impl Matrix<'_> {
         }
     }
 
-    /// The `index`-th group of rows among blocks of so many columns; none if there are not as many.
+    /// The `index`-th group of rows among the blocks, empty past the last one.
     #[inline(always)]
     fn part<'b, T>(&self, blocks: &'b [T], index: usize, width: usize) -> &'b [T] {
         let part = index * self.columns / width..(index + 1) * self.columns / width;
@@ -104,7 +104,7 @@ impl Matrix<'_> {
         weights + size_of_val(self.bias)
     }
 
-    /// Whether its blocks lie on whole words, which some instruction sets ask for.
+    /// Whether its blocks are word-aligned, as some instruction sets require.
     pub fn is_aligned(&self) -> bool {
         match self.weights {
             Weights::Float(_) => true,
@@ -114,11 +114,11 @@ impl Matrix<'_> {
         }
     }
 
-    /// All rows' sums, of a matrix whose blocks stand alone; of padding rows, as many as `output`
-    /// has room for. Calls `poll` after every 16.
+    /// The sums of all rows, for a matrix of groups of one block; padding rows are included as far as
+    /// `output` has room. Calls `poll` after every 16 rows.
     ///
-    /// Hosts inline it into what is compiled for an instruction set; boards have one, and no flash for
-    /// copies.
+    /// Hosts inline it into the code compiled for each instruction set. Boards have one instruction set
+    /// and no flash for copies.
     #[cfg_attr(target_arch = "arm", inline(never))]
     #[cfg_attr(not(target_arch = "arm"), inline(always))]
     pub fn multiply<K: Kernel>(
@@ -137,12 +137,12 @@ impl Matrix<'_> {
     }
 }
 
-/// Activations that lie on whole words, which some instruction sets ask for.
+/// Word-aligned activations, as some instruction sets require.
 #[derive(Clone, Debug)]
 #[repr(C, align(4))]
 pub(crate) struct Aligned<T>(pub T);
 
-/// The `index`-th `G` × 16 floats; none if there are not as many.
+/// The `index`-th `G` × 16 floats; `None` past the end.
 #[inline(always)]
 pub(crate) fn floats<const G: usize>(
     floats: &[[u8; 4]],

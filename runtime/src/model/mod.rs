@@ -42,37 +42,37 @@ pub struct Model<'a> {
     pub(crate) heads: Heads<'a>,
 }
 
-/// What the first layer adds to its gates for the note heard: rows of tables, made by multiplying
-/// embeddings with the first layer's input weights at export. All in the order of the first layer's
-/// rows, `[rows, hidden / 16, 4, 16]`.
+/// The input of the first layer's gates for a note: table rows, which the export computes by
+/// multiplying embeddings with the first layer's input weights. All are in the order of the first
+/// layer's rows, `[rows, hidden / 16, 4, 16]`.
 #[derive(Clone, Debug)]
 pub(crate) struct Input<'a> {
-    /// Of each pitch token.
+    /// A row for each pitch token.
     pub pitch: Table<'a>,
-    /// Of the note's other parts.
+    /// The note's other parts.
     pub rest: Rest<'a>,
 }
 
-/// What is heard of a note besides its pitch.
+/// The inputs of a note besides its pitch.
 #[derive(Clone, Debug)]
 pub(crate) enum Rest<'a> {
     /// Step and duration in seconds, each times its gate weights.
     Seconds { step: &'a [[u8; 4]], duration: &'a [[u8; 4]] },
-    /// The bins of step, duration and velocity: a row each.
+    /// A row for each bin of step, duration and velocity.
     Bins([Table<'a>; 3]),
 }
 
-/// What says how the next note will be.
+/// The heads, which predict the next note.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is no allocator to put it elsewhere")]
 pub(crate) enum Heads<'a> {
-    /// The report's: a pitch is chosen, times are regressions.
+    /// The report's model: the pitch is a choice, times are regressions.
     Report {
         pitch: Head<'a>,
         /// Row 0 is the step, row 1 the duration.
         times: Matrix<'a>,
     },
-    /// Step, pitch, duration and velocity are chosen in turn.
+    /// Expressive: step, pitch, duration and velocity are chosen in turn.
     Expressive([Head<'a>; 4]),
 }
 
@@ -183,8 +183,8 @@ impl<'a> Model<'a> {
         Ok(Self { layers, hidden, precision, checksum, input, lstm, heads })
     }
 
-    /// Checks and views the model file that starts a region of flash: its header says where it ends,
-    /// and what lies behind it does not matter.
+    /// Checks and views the model file at the start of a region of flash. Its header gives its length;
+    /// bytes after its end are ignored.
     ///
     /// # Errors
     /// [`ModelError`] says what is wrong with the file. Erased flash is [`ModelError::NotAModel`].
@@ -210,8 +210,8 @@ impl<'a> Model<'a> {
         self.precision
     }
 
-    /// Whether it chooses all parts of a note, with times and velocities as distributions; else it
-    /// chooses pitches only.
+    /// Whether it predicts distributions of all parts of a note, including times and velocities; other
+    /// models predict a distribution of pitches only.
     pub fn is_expressive(&self) -> bool {
         matches!(self.heads, Heads::Expressive(_))
     }
@@ -220,13 +220,13 @@ impl<'a> Model<'a> {
         self.lstm.iter().flatten().chain(self.heads.matrices())
     }
 
-    /// Whether all weights lie on whole words.
+    /// Whether all weights are word-aligned.
     pub(crate) fn is_aligned(&self) -> bool {
         self.matrices().all(Matrix::is_aligned)
     }
 
-    /// Bytes of the file that one note takes: all matrices, and the rows of the input's tables. The
-    /// few rows of features depend on the note.
+    /// Bytes of the file that are read for one note: all matrices, and the rows of the input tables.
+    /// The few feature rows, which depend on the note, are not counted.
     pub fn bytes_per_note(&self) -> usize {
         let matrices: usize = self.matrices().map(Matrix::bytes).sum();
         let rest = match &self.input.rest {
@@ -236,7 +236,7 @@ impl<'a> Model<'a> {
         matrices + self.input.pitch.bytes_per_row() + rest
     }
 
-    /// CRC-32 of the file, which names it: two files of one checksum play the same notes.
+    /// CRC-32 of the file, which identifies it: two files with the same checksum play the same notes.
     pub fn checksum(&self) -> u32 {
         self.checksum
     }
@@ -270,7 +270,7 @@ impl<'a> Tensors<'a> {
         Ok(self.bytes(name, F32, shape)?.as_chunks().0)
     }
 
-    /// A matrix of `groups` groups of rows, in which `together` blocks stand together.
+    /// A matrix of `groups` groups of rows, each of `together` adjacent blocks.
     fn matrix(
         &self,
         names: &MatrixNames,
@@ -298,7 +298,7 @@ impl<'a> Tensors<'a> {
         Ok(Matrix { weights, bias: self.floats(names.bias, &[groups, together, ROWS])?, columns })
     }
 
-    /// A table whose rows have a shape, and a scale each; in bytes or, as `U8`, in nibbles.
+    /// A table whose rows have the given shape and a scale each, in bytes or, as `U8`, in nibbles.
     fn table(
         &self,
         names: &TableNames,
@@ -318,7 +318,7 @@ impl<'a> Tensors<'a> {
         })
     }
 
-    /// A head of a width, with so many rows of features.
+    /// A head with its number of feature rows.
     fn head(
         &self,
         names: &HeadNames,

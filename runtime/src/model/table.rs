@@ -16,7 +16,7 @@ pub(crate) enum Table<'a> {
 }
 
 impl Table<'_> {
-    /// `G` × 16 values of a row, the `chunk`-th so many.
+    /// The `chunk`-th `G` × 16 values of a row.
     #[inline(always)]
     pub fn read<const G: usize>(&self, row: usize, chunk: usize) -> [[f32; ROWS]; G] {
         let mut read = [[0.0; ROWS]; G];
@@ -50,7 +50,7 @@ impl Table<'_> {
         read
     }
 
-    /// Bytes that reading a row takes.
+    /// Bytes read for a row.
     pub fn bytes_per_row(&self) -> usize {
         match self {
             Self::Float { width, .. } => 4 * width,
@@ -75,8 +75,8 @@ pub(crate) enum Features<'a> {
 }
 
 impl Features<'_> {
-    /// Adds a row to sums, one for each column. Of bytes, the sums are integers that a float holds
-    /// exactly: they are yet to be [`scaled`](Self::scale).
+    /// Adds a row to sums, one for each column. For rows of bytes, the sums are integers that a float
+    /// holds exactly: [`scale`](Self::scale) has yet to be applied.
     #[inline(always)]
     pub fn add(&self, row: usize, sums: &mut [f32]) {
         match self {
@@ -95,7 +95,7 @@ impl Features<'_> {
         }
     }
 
-    /// Makes sums of rows what they stand for.
+    /// Scales sums of rows to their values.
     #[inline(always)]
     pub fn scale(&self, sums: &mut [f32]) {
         if let Self::Int8 { scale, .. } = self {

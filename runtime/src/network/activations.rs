@@ -1,11 +1,11 @@
-//! Activations as the kernels take them.
+//! Activations in the layout of the kernels.
 
 use crate::kernels::{Integers, Kernel};
 use crate::math::round;
 use crate::model::format::Precision;
 use crate::model::matrix::{Activations, ONE};
 
-/// Values as a matrix of some precision takes them. `full` is the largest there may be.
+/// Values as activations for a matrix of some precision. `full` is the largest possible value.
 #[inline(always)]
 pub(crate) fn activations<'x, K: Kernel>(
     kernel: K,

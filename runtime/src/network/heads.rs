@@ -12,7 +12,7 @@ use crate::model::{Head, Heads};
 /// Runs one of a network's heads.
 pub(crate) struct Predict<'n, 'm, 'w, const LAYERS: usize, const HIDDEN: usize> {
     pub network: &'n Network<'m, LAYERS, HIDDEN>,
-    /// What is known of the note: this chooses the head.
+    /// The known parts of the note, which select the head.
     pub known: PartialNote,
     /// Called between blocks of rows.
     pub poll: &'w mut dyn FnMut(),
@@ -61,7 +61,7 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
         part(&self.hidden, self.model.layers.wrapping_sub(1), self.model.hidden)
     }
 
-    /// Runs a head that chooses.
+    /// Runs a head that predicts a choice.
     #[inline(always)]
     fn choose<K: Kernel>(
         &self,
@@ -71,11 +71,11 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
         logits: &mut [f32],
         poll: &mut dyn FnMut(),
     ) {
-        // Between them, scaling neither overflows nor divides by nothing.
+        // Between these limits, scaling neither overflows nor divides by zero.
         const LIMITS: (f32, f32) = (1e-30, 1e30);
         let precision = self.model.precision;
         let mut inner = [0.0; MAX_HEAD_HIDDEN];
-        // Behind the last unit come padding rows of the matrix: zeros.
+        // Padding rows of the matrix, all zeros, follow the last unit.
         let inner = inner.get_mut(..head.output.columns).unwrap_or_default();
         let mut quantized = Aligned([0; HIDDEN]);
         let heard = activations(kernel, precision, self.top(), 1.0, &mut quantized.0);

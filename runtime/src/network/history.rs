@@ -10,7 +10,7 @@ use crate::note::vocabulary::{TIME_BINS, VELOCITY_BINS, time_bin, velocity_bin};
 /// Number of MIDI pitches.
 const PITCHES: usize = 128;
 
-/// Ages of a strike that are told apart: now, and octaves of time from below 1/8 s to below 16 s.
+/// Age classes of a strike: now, and doublings from below 1/8 s to below 16 s.
 const AGES: usize = 9;
 
 /// The notes so far, as the features describe them.
@@ -132,7 +132,7 @@ impl History {
         }
     }
 
-    /// For the pitches that still sound `later` seconds after the last onset: how long from then.
+    /// Remaining seconds of each pitch that still sounds `later` seconds after the last onset.
     pub(crate) fn sounding(&self, later: f32) -> impl Iterator<Item = f32> {
         self.rest.iter().map(move |rest| rest - later).filter(|&rest| rest > 0.0)
     }
@@ -160,7 +160,7 @@ impl History {
     }
 }
 
-/// The class of an age below 16 s: 0 for now, then octaves of time.
+/// The class of an age below 16 s: 0 for now, then one per doubling.
 fn age_class(age: f32) -> usize {
     const LIMITS: [f32; AGES - 2] = [0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0];
     if age <= 0.0 { 0 } else { 1 + LIMITS.iter().filter(|&&limit| age >= limit).count() }

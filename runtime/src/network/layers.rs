@@ -21,7 +21,7 @@ pub(crate) struct Observe<'n, 'm, N, T, E, M, const LAYERS: usize, const HIDDEN:
     pub tokens: T,
     /// The units to compute, whole chunks.
     pub units: Range<usize>,
-    /// Completes a layer's new hidden state where these are not all units.
+    /// Completes a layer's new hidden state if `units` are not all of them.
     pub exchange: E,
     /// Called between chunks.
     pub poll: M,
@@ -62,7 +62,7 @@ where
 }
 
 impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
-    /// Gathers what a layer's units read.
+    /// Gathers the inputs of a layer's units.
     #[inline(always)]
     fn begin_layer<K: Kernel>(&mut self, kernel: K, layer: usize) {
         let width = self.model.hidden;
@@ -81,8 +81,8 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
     /// Computes [`UNITS`] units of a layer: their gates in one pass over their weights, then their
     /// cells.
     ///
-    /// `heard` is there in the first layer: the token adds to the gates through the input table.
-    /// `gates` is room for them.
+    /// `heard` is present in the first layer: the token adds to the gates through the input table.
+    /// `gates` is a buffer for them.
     #[inline(always)]
     fn update_chunk<K: Kernel>(
         &mut self,
@@ -113,7 +113,7 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
         }
         let new = match &mut self.scratch {
             Scratch::Float(new) => new,
-            // The units read the old hidden state as integers: it may be replaced.
+            // The units read the old hidden state from its integer copy, so it may be replaced.
             Scratch::Int { .. } => part_mut(&mut self.hidden, layer, width),
         };
         let hidden = new.as_chunks_mut::<UNITS>().0.get_mut(chunk);
@@ -132,7 +132,7 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
             }
             Scratch::Int { .. } => {
                 for value in hidden {
-                    // Only absurd weights or times give no number; machines differ in its bits.
+                    // Only extreme weights or times give NaN, whose bits differ between machines.
                     let number = if value.is_nan() { 0.0 } else { *value };
                     *value = nearest(number * ONE) / ONE;
                 }

@@ -30,20 +30,20 @@ pub(crate) use token::Token;
 #[derive(Clone, Debug)]
 pub struct Network<'m, const LAYERS: usize = 3, const HIDDEN: usize = 512> {
     model: &'m Model<'m>,
-    /// Hidden state of each layer: its outputs. Of a quantized model, each is a multiple of
+    /// Hidden state of each layer: its outputs. In a quantized model, each is a multiple of
     /// 1/8192 (see [`ONE`](crate::model::matrix::ONE)).
     hidden: [[f32; HIDDEN]; LAYERS],
     /// Cell state of each layer.
     cell: [[f32; HIDDEN]; LAYERS],
     scratch: Scratch<HIDDEN>,
-    /// What the heads' features are computed from.
+    /// The notes that the heads' features are computed from.
     history: History,
-    /// Whose notes the sequence has.
+    /// The hands that play the sequence.
     hands: Hands,
     isa: Isa,
 }
 
-/// What one layer needs while its hidden state is being replaced.
+/// Buffers of one layer while its hidden state is being replaced.
 #[derive(Clone, Debug)]
 enum Scratch<const HIDDEN: usize> {
     /// Float weights: the new hidden state.
@@ -54,8 +54,8 @@ enum Scratch<const HIDDEN: usize> {
 }
 
 impl<'m> Network<'m> {
-    /// A network at the start of a sequence of these hands' notes, with room for 3 layers of 512
-    /// units; [`from_model`](Self::from_model) has room for other sizes.
+    /// A network at the start of a sequence for these hands, with room for 3 layers of 512 units;
+    /// [`from_model`](Self::from_model) has room for other sizes.
     ///
     /// # Errors
     /// As those of [`on`](Self::on).
@@ -65,7 +65,7 @@ impl<'m> Network<'m> {
 }
 
 impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
-    /// A network at the start of a sequence of these hands' notes, on the fastest instruction set.
+    /// A network at the start of a sequence for these hands, on the fastest instruction set.
     ///
     /// # Errors
     /// As those of [`on`](Self::on).
@@ -84,8 +84,8 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
         Ok(network)
     }
 
-    /// A network before the start token: [`begin`](Self::begin) is to follow. A board's stack has no
-    /// room for many networks, so it should follow where the network is to stay.
+    /// A network before the start token: call [`begin`](Self::begin) next. A board's stack has no room
+    /// for many networks, so call it once the network is in its final place.
     #[inline(always)]
     pub(crate) fn uninitialized(
         isa: Isa,
@@ -113,13 +113,13 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
         self.observe_token(Token::BOS, &mut || {});
     }
 
-    /// Clears the state and starts a sequence of these hands' notes. The report's model does not
-    /// tell hands apart.
+    /// Clears the state and starts a sequence for these hands. The report's model does not distinguish
+    /// hands.
     pub fn restart(&mut self, hands: Hands) {
         self.restart_with_poll(hands, || {});
     }
 
-    /// Whose notes the sequence has.
+    /// The hands that play the sequence.
     pub fn hands(&self) -> Hands {
         self.hands
     }
@@ -134,8 +134,8 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
         self.observe_token(Token::BOS, &mut poll);
     }
 
-    /// Advances the state by one note, its times as they are: a NaN among them would stay in the
-    /// state. A pitch above 127 counts as 127.
+    /// Advances the state by one note. Its times are used unchanged: a NaN would stay in the state. A
+    /// pitch above 127 counts as 127.
     pub fn observe(&mut self, note: &Note) {
         self.observe_token(Token::from(note), &mut || {});
     }
@@ -168,8 +168,8 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
         isa.run(Observe { model, networks, tokens, units, exchange, poll: || {} });
     }
 
-    /// As [`observe`](Self::observe), and calls `poll` about a hundred times on the way, at about
-    /// even intervals: a board serves its ports meanwhile.
+    /// As [`observe`](Self::observe), and calls `poll` about a hundred times during the computation, at
+    /// about even intervals, so that a board can serve its ports.
     pub fn observe_with_poll(&mut self, note: &Note, mut poll: impl FnMut()) {
         self.observe_token(Token::from(note), &mut poll);
     }
@@ -196,14 +196,14 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
         isa.run(Observe { model, networks, tokens, units, exchange, poll });
     }
 
-    /// Records a note for the heads' features. The start token is none.
+    /// Records a note for the heads' features. The start token is not a note.
     fn record(&mut self, Token(note): Token) {
         if note.pitch != BOS {
             self.history.observe(&note);
         }
     }
 
-    /// Whether its model chooses all parts of a note.
+    /// Whether the model predicts distributions of all parts of a note.
     pub(crate) fn is_expressive(&self) -> bool {
         self.model.is_expressive()
     }
@@ -225,8 +225,8 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Network<'m, LAYERS, HIDDEN> {
         self.predict_with_poll(known, || {})
     }
 
-    /// As [`predict`](Self::predict), and calls `poll` on the way as
-    /// [`observe_with_poll`](Self::observe_with_poll) does.
+    /// As [`predict`](Self::predict), with a `poll` as that of
+    /// [`observe_with_poll`](Self::observe_with_poll).
     pub fn predict_with_poll(&self, known: PartialNote, mut poll: impl FnMut()) -> Prediction {
         self.predict_part(known, &mut poll)
     }
@@ -262,14 +262,14 @@ impl<const LAYERS: usize, const HIDDEN: usize> AsMut<Self> for Network<'_, LAYER
     }
 }
 
-/// A layer's part of a state; nothing if there is no such layer or no such width. A model whose
-/// network could be made has both.
+/// A layer's part of a state; empty if the layer or the width does not exist. The model of a
+/// constructed network has both.
 #[inline(always)]
 fn part<const HIDDEN: usize>(state: &[[f32; HIDDEN]], layer: usize, width: usize) -> &[f32] {
     state.get(layer).and_then(|state| state.get(..width)).unwrap_or_default()
 }
 
-/// [`part`], to be changed.
+/// Mutable [`part`].
 #[inline(always)]
 fn part_mut<const HIDDEN: usize>(
     state: &mut [[f32; HIDDEN]],
@@ -279,5 +279,5 @@ fn part_mut<const HIDDEN: usize>(
     state.get_mut(layer).and_then(|state| state.get_mut(..width)).unwrap_or_default()
 }
 
-/// A model of 3 layers of 512 plays within 16 KiB.
+/// A model of 3 layers of 512 units fits in 16 KiB.
 const _: () = assert!(size_of::<crate::Generator>() <= 16 * 1024);

@@ -1,11 +1,11 @@
-//! What the network expects of a part of the next note.
+//! The network's prediction of a part of the next note.
 
 use core::ops::Deref;
 
 use crate::kernels::ROWS;
 use crate::model::format::PITCHES;
 
-/// What the network expects of a part of the next note.
+/// The network's prediction of a part of the next note.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is no allocator to put it elsewhere")]
 pub enum Prediction {
@@ -18,7 +18,7 @@ pub enum Prediction {
 }
 
 impl Prediction {
-    /// Its numbers: a logit for each choice, a time in seconds, or none.
+    /// The predicted numbers: a logit for each choice, a time in seconds, or none.
     pub fn values(&self) -> &[f32] {
         match self {
             Self::Choice(logits) => logits,
@@ -28,8 +28,8 @@ impl Prediction {
     }
 }
 
-/// Unnormalised log-probabilities of choices: of pitch tokens, of which the report's model has
-/// [`BOS`](crate::BOS) too, or of the bins of a time or a velocity.
+/// Unnormalised log-probabilities of choices: pitch tokens, which in the report's model include
+/// [`BOS`](crate::BOS), or the bins of a time or a velocity.
 #[derive(Clone, Debug)]
 pub struct Logits {
     pub(super) values: [f32; LOGITS],

@@ -14,7 +14,7 @@ impl Token {
 
 #[cfg(feature = "std")]
 impl Token {
-    /// As words, to be handed to another thread.
+    /// As words, for another thread.
     pub fn to_bits(self) -> [u32; 3] {
         let Note { pitch, velocity, step, duration } = self.0;
         [u32::from(pitch) | u32::from(velocity) << 8, step.to_bits(), duration.to_bits()]

@@ -15,17 +15,17 @@ use crate::note::vocabulary::time_bin;
 /// Which notes count as the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PassageMatch {
-    /// The same moves from any pitch: up to transposition.
+    /// The same moves from any pitch (up to transposition).
     Transposed,
     /// The same moves from the same pitches.
     Exact,
 }
 
 impl PassageMatch {
-    /// Both, each at the index of its discriminant.
+    /// Both variants, each at the index of its discriminant.
     pub const ALL: [Self; 2] = [Self::Transposed, Self::Exact];
 
-    /// Its name, in lower case.
+    /// Name in lower case.
     pub fn name(self) -> &'static str {
         match self {
             Self::Transposed => "transposed",

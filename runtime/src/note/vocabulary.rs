@@ -1,9 +1,9 @@
 //! The parts of a note as classes: a *bin* for each of its times, and one for its velocity.
 //!
-//! Times stand on a logarithmic scale, eight bins an octave of time, from 1/128 s to 16 s: a bin is
-//! the exponent and the first three bits of the fraction of an IEEE single. Shorter times
-//! share bin 0: the notes of a chord begin at once. The model does not predict where in its bin a time
-//! lies.
+//! Times are binned on a logarithmic scale, eight bins per doubling, from 1/128 s to 16 s: a bin is
+//! the exponent and the first three bits of the fraction of an IEEE single. Shorter times share
+//! bin 0: the notes of a chord begin together. The model does not predict the position of a time
+//! within its bin.
 
 use crate::note::Note;
 
@@ -27,24 +27,25 @@ pub const HEARD: [usize; 4] = [TIME_BINS, RIGHT_HAND as usize + 1, TIME_BINS, VE
 /// alone.
 pub const RIGHT_HAND: u8 = 129;
 
-/// Whose notes a piece has.
+/// The hands that play a piece.
 ///
-/// An expressive model is trained on whole pieces and on their right hands alone, and conditioned on
-/// which it is with every note: a melody does not wait for a left hand, and a piece keeps both.
+/// An expressive model is trained on whole pieces and on their right hands alone. Every note is
+/// conditioned on which of the two it is, so a melody leaves no gaps for a left hand, and a piece
+/// for both hands keeps both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Hands {
-    /// All of them.
+    /// Both hands.
     #[default]
     Both,
-    /// The right hand's.
+    /// The right hand alone.
     Right,
 }
 
-/// Bits of a single's fraction that a bin leaves open.
+/// Low bits of a single's fraction that a bin does not fix.
 const OPEN: u32 = 20;
 
-/// Bin 1 among all the bins of positive singles: where 1/128 s is.
+/// Bin 1 among all bins of positive singles: the bin of 1/128 s.
 const FIRST: u32 = (1.0f32 / 128.0).to_bits() >> OPEN;
 
 /// The bin of a time in seconds; NaN has bin 0.
@@ -63,8 +64,8 @@ pub fn time_bin(seconds: f32) -> u8 {
     bin.min(TIME_BINS as u32 - 1) as u8
 }
 
-/// A time in a bin, in seconds: 0 in bin 0; in others the lowest 20 bits of `place`, read as a
-/// fraction, say where between its ends.
+/// A time in a bin, in seconds: 0 in bin 0. In other bins, the lowest 20 bits of `place` are the
+/// position between its ends, as a fraction.
 #[inline]
 pub fn seconds(bin: u8, place: u32) -> f32 {
     match u32::from(bin).min(TIME_BINS as u32 - 1).checked_sub(1) {
@@ -73,7 +74,7 @@ pub fn seconds(bin: u8, place: u32) -> f32 {
     }
 }
 
-/// Where in its bin a time lies, as [`seconds`] takes it; bin 0 has no places.
+/// Position of a time within its bin, as the `place` of [`seconds`]; bin 0 has none.
 #[inline]
 pub(crate) fn place(seconds: f32) -> u32 {
     seconds.to_bits() & ((1 << OPEN) - 1)

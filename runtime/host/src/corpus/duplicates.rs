@@ -1,5 +1,4 @@
-//! Songs of a corpus that are the same music: a model that learned from one of them is not measured
-//! on another.
+//! Songs of a corpus that are the same music: a model trained on one must not be evaluated on another.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
@@ -9,13 +8,13 @@ use std::hash::{Hash, Hasher};
 use super::{Corpus, Set, Split};
 use crate::midi_file::TimedNote;
 
-/// Fewest notes that tell a piece by its pitches alone: shorter ones share them by chance.
+/// Fewest notes that identify a piece by its pitches alone: shorter pieces share them by chance.
 const TELLING: usize = 32;
 
 /// Songs that are the same music.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Duplicates {
-    /// Where in [`Corpus::songs`] they are, at least two, in order.
+    /// Their indices in [`Corpus::songs`], at least two, in order.
     pub songs: Vec<usize>,
     /// Whether all their notes are the same; else only the sequence of pitches is.
     pub exact: bool,
@@ -24,18 +23,18 @@ pub struct Duplicates {
 /// Hashes of a file's music.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Music {
-    /// Of all that notes are, from the first onset on.
+    /// Hash of all properties of the notes, from the first onset on.
     notes: u64,
-    /// Of their pitches, or of all that they are if they are few.
+    /// Hash of their pitches, or of all properties if there are few notes.
     pitches: u64,
 }
 
 impl Music {
-    /// Of the notes of all hands of a file, by onset and pitch.
+    /// Hashes the notes of all hands of a file, by onset and pitch.
     pub fn of(all: &[TimedNote]) -> Self {
         let (mut notes, mut pitches) = (DefaultHasher::new(), DefaultHasher::new());
         let begin = all.first().map_or(0.0, |note| note.start);
-        // Files that were written anew differ by less than a millisecond.
+        // Rewritten files differ by less than a millisecond.
         let milliseconds = |seconds: f64| ((seconds - begin) * 1e3).round() as i64;
         for note in all {
             note.pitch.hash(&mut pitches);
@@ -65,7 +64,7 @@ pub(super) fn find(songs: &[Music]) -> Vec<Duplicates> {
     groups
 }
 
-/// Says that a random split keeps duplicates together; nothing if there are none.
+/// A message that a random split keeps duplicates together; empty if there are none.
 pub(super) fn report_kept(groups: &[Duplicates]) -> String {
     if groups.is_empty() {
         return String::new();
@@ -81,8 +80,7 @@ pub(super) fn report_kept(groups: &[Duplicates]) -> String {
     )
 }
 
-/// Lists what a split spreads over several sets although it is the same music; nothing if there is
-/// no such music.
+/// Lists duplicates that a split spreads over several sets; empty if there are none.
 pub(super) fn report_leaks(corpus: &Corpus, split: &Split) -> String {
     let sets: BTreeMap<&str, Set> =
         split.songs.iter().map(|(name, set)| (name.as_str(), *set)).collect();

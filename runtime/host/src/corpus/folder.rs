@@ -14,18 +14,17 @@ pub struct Folder {
     pub path: PathBuf,
     /// Its MIDI files, sorted.
     pub files: Vec<PathBuf>,
-    /// Names of MIDI files behind which there is no file: pipes, devices and dangling links.
+    /// MIDI file names that are not files: pipes, devices and dangling links.
     pub unreadable: Vec<(PathBuf, ReadError)>,
     /// Folders below it that cannot be listed.
     pub unlisted: Vec<(PathBuf, io::Error)>,
 }
 
 impl Folder {
-    /// Finds every file below a folder whose name says that it is a MIDI file
-    /// ([`is_midi_name`]).
+    /// Finds every file below a folder that has a MIDI file name ([`is_midi_name`]).
     ///
-    /// Links are followed, those to folders after all else, so that every folder is listed once and
-    /// under its own name where it has one. Pipes and devices are never opened.
+    /// Links are followed, those to folders last, so that every folder is listed once, and under its
+    /// own name if that is below the root. Pipes and devices are never opened.
     ///
     /// # Errors
     /// [`CorpusError::Io`] if the folder itself cannot be listed.

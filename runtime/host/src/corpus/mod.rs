@@ -30,7 +30,7 @@ pub struct Song {
     pub notes: Vec<Note>,
 }
 
-/// The songs of a folder, by name, and what a user should know of the other files.
+/// The songs of a folder, by name, and the problems with the other files.
 #[derive(Debug, Default)]
 pub struct Corpus {
     /// Every readable file that holds notes, sorted by name.
@@ -39,7 +39,7 @@ pub struct Corpus {
     pub duplicates: Vec<Duplicates>,
     /// Files left out, each with the reason.
     pub skipped: Vec<(PathBuf, ReadError)>,
-    /// Files that are not as they should be and were read all the same.
+    /// Malformed files that were repaired and read.
     pub repaired: Vec<(PathBuf, Vec<Repair>)>,
     /// Folders below the first one that could not be listed.
     pub unlisted: Vec<(PathBuf, io::Error)>,
@@ -53,7 +53,7 @@ pub enum CorpusError {
     Io {
         /// The folder or file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         cause: io::Error,
     },
     /// No file of the folder holds a note.
@@ -64,7 +64,7 @@ pub enum CorpusError {
         /// Files that look like MIDI but could not be read.
         skipped: usize,
     },
-    /// A split file that does not say what it should.
+    /// An invalid split file.
     #[error("{path}, line {line}: {what}")]
     BadSplit {
         /// The split file.
@@ -79,7 +79,7 @@ pub enum CorpusError {
 impl Corpus {
     /// Reads every MIDI file below `folder`, as [`Folder::list`] finds them.
     ///
-    /// A file that cannot be read is put in [`Corpus::skipped`] and the rest goes on.
+    /// A file that cannot be read is put in [`Corpus::skipped`], and reading continues.
     ///
     /// # Errors
     /// [`CorpusError`] if the folder cannot be listed or no file holds a note.
@@ -88,8 +88,8 @@ impl Corpus {
         Ok(corpus)
     }
 
-    /// Reads the files of a folder, each once, and takes another view of each beside its notes:
-    /// these come in the order of [`Corpus::songs`]. `after_each` is called after every file.
+    /// Reads the files of a folder, each once, with another view of each beside its notes. The views
+    /// are in the order of [`Corpus::songs`]. `after_each` is called after every file.
     ///
     /// # Errors
     /// [`CorpusError::Empty`] if no file holds a note.
@@ -128,8 +128,8 @@ impl Corpus {
         Ok((corpus, views))
     }
 
-    /// Reads a folder and its split: the given file, or a random one from a seed. What a user
-    /// should know of both, such as skipped files, comes as lines of text.
+    /// Reads a folder and its split: the given file, or a random split from a seed. Returns messages
+    /// for the user about both, such as skipped files, as lines of text.
     ///
     /// # Errors
     /// [`CorpusError`] if either cannot be used.
@@ -146,7 +146,7 @@ impl Corpus {
     }
 
     /// The split in a file, or a random one from a seed, which keeps duplicates in one set; and
-    /// what a user should know of it, as lines of text.
+    /// messages for the user about it, as lines of text.
     ///
     /// # Errors
     /// [`CorpusError`] if the file cannot be used.
@@ -164,7 +164,7 @@ impl Corpus {
         Ok((split, report))
     }
 
-    /// What was left out or repaired, a line each and a line that counts them; empty if nothing was.
+    /// The files left out or repaired, a line each and a line that counts them; empty if none were.
     pub fn report(&self) -> String {
         let mut report = String::new();
         for (path, cause) in &self.unlisted {
@@ -193,7 +193,7 @@ impl Corpus {
         self.places(split, set).map(|place| &self.songs[place])
     }
 
-    /// Where in [`Corpus::songs`] the songs of one set are, in the order of the split.
+    /// Indices in [`Corpus::songs`] of the songs of one set, in the order of the split.
     pub fn places<'a>(&'a self, split: &'a Split, set: Set) -> impl Iterator<Item = usize> {
         let songs = self.songs.iter().enumerate();
         let by_name: BTreeMap<&str, usize> =
@@ -206,7 +206,7 @@ impl Corpus {
     }
 }
 
-/// Reads one file of a corpus: its notes, and what its music is known by.
+/// Reads one file of a corpus: its notes and the hashes of its music.
 fn read_song(
     path: &Path,
     tracks: Tracks,

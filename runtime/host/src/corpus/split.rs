@@ -1,4 +1,4 @@
-//! Which songs of a corpus a model learns from, and which it is measured on.
+//! The split of a corpus into training, validation and test sets.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -17,11 +17,11 @@ const MAX_BYTES: u64 = 256 << 20;
 /// The three sets of a corpus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Set {
-    /// What the model learns from.
+    /// Songs for training.
     Train,
-    /// What choices are made on.
+    /// Songs for choices such as early stopping.
     Validation,
-    /// What is reported, and nothing is chosen on.
+    /// Held-out songs for reported results only.
     Test,
 }
 
@@ -130,7 +130,7 @@ impl Split {
         Ok(Self { songs })
     }
 
-    /// The names in the split that the corpus does not hold.
+    /// The names in the split that the corpus does not have.
     pub fn missing<'a>(&'a self, corpus: &'a Corpus) -> impl Iterator<Item = &'a str> {
         self.songs.iter().map(|(name, _)| name.as_str()).filter(|name| {
             corpus.songs.binary_search_by(|song| song.name.as_str().cmp(name)).is_err()

@@ -35,11 +35,11 @@ pub struct Packed {
     pub bytes: Vec<u8>,
     /// Its checksum.
     pub checksum: u32,
-    /// What each quantized tensor lost, in the order of the file.
+    /// Quantization error of each tensor, in the order of the file.
     pub errors: Vec<TensorError>,
 }
 
-/// How far a packed tensor is from the float weights.
+/// Quantization error of a tensor against the float weights.
 #[derive(Clone, Debug)]
 pub struct TensorError {
     /// Name in the model file.
@@ -68,7 +68,7 @@ pub fn pack(weights: &FloatWeights, precision: Precision) -> Result<Packed, Expo
             let (embedded, times) = input_weights.split_at(Axis(1), embedding);
             let pitches = source.matrix("pitch_embedding_layer.weight")?;
             let table = product(pitches.reversed_axes(), embedded);
-            // A model that hears little else hears this table's rounding: it stays in bytes.
+            // With few other inputs, rounding of this table would be audible: it stays in bytes.
             writer.table(&INPUT_PITCH, &in_chunks(table.view(), hidden), hidden, Integers::BYTES);
             for (names, column) in [(&INPUT_STEP, 0), (&INPUT_DURATION, 1)] {
                 let column = times.slice_axis(Axis(1), Slice::from(column..=column));
@@ -168,15 +168,15 @@ impl<'w> Source<'w> {
     }
 }
 
-/// The rows of PyTorch's LSTM, all units' input gates and so on, in the order of a model file: of
-/// each sixteen units their input, forget, candidate and output gates.
+/// Reorders the rows of PyTorch's LSTM (the input gates of all units, then the forget gates, ...) for a
+/// model file: for each sixteen units, their input, forget, candidate and output gates.
 fn gate_order(hidden: usize) -> Vec<usize> {
     let chunks = (0..hidden).step_by(ROWS);
     let gates = chunks.flat_map(|chunk| (0..4).map(move |gate| gate * hidden + chunk));
     gates.flat_map(|row| row..row + ROWS).collect()
 }
 
-/// Puts the columns of `[_, 4 * hidden]` into that order.
+/// Reorders the columns of `[_, 4 * hidden]` in the same way.
 fn in_chunks(rows: ArrayView2<f32>, hidden: usize) -> Array2<f32> {
     rows.select(Axis(1), &gate_order(hidden))
 }
@@ -204,7 +204,7 @@ impl Writer {
         self.push(name, "F32", shape, values.flat_map(f32::to_le_bytes).collect());
     }
 
-    /// Writes an input table, one row for each value that is heard.
+    /// Writes an input table, one row for each input value.
     fn table(&mut self, names: &TableNames, rows: &Array2<f32>, hidden: usize, integers: Integers) {
         let shape = |units| vec![rows.nrows(), hidden / ROWS, 4, units];
         if self.precision == Precision::Float {
@@ -243,7 +243,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes a head that chooses, with its features.
+    /// Writes a classification head, with its features.
     fn head(&mut self, names: &HeadNames, source: &Source, head: &str) -> Result<(), ExportError> {
         let precision = self.precision;
         self.dense(&names.hidden, source, &[&format!("{head}.hidden")], precision)?;
@@ -262,7 +262,7 @@ impl Writer {
             self.floats(name, vec![height, width], rows.iter().copied());
             return Ok(());
         }
-        // Columns have the scales: so sums of rows are sums of integers.
+        // Scales are per column, so that sums of rows are sums of integers.
         let columns = padded(rows.to_owned()).reversed_axes();
         let (quantized, scales) = self.quantize(name, &columns, Integers::BYTES);
         let bytes = quantized.t().iter().map(|&value| value as u8).collect();
@@ -271,7 +271,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes a matrix in which `together` blocks stand together, padded with zeros.
+    /// Writes a matrix in groups of `together` adjacent blocks, padded with zeros.
     fn matrix(
         &mut self,
         names: &MatrixNames,
@@ -312,7 +312,7 @@ impl Writer {
         self.floats(names.bias, vec![groups, together, ROWS], pad(bias).into_iter());
     }
 
-    /// Quantizes each row to integers of a range times a scale of its own.
+    /// Quantizes each row to integers of a range, with a scale per row.
     fn quantize(
         &mut self,
         name: &str,
@@ -336,8 +336,8 @@ impl Writer {
     }
 
     fn finish(mut self, mut metadata: BTreeMap<&str, String>) -> Packed {
-        // Kernels read in blocks of 64 bytes: tensors that are whole blocks stand first, so that
-        // every one of them starts on a block.
+        // Kernels read in blocks of 64 bytes: tensors of whole blocks come first, so that each of
+        // them starts on a block boundary.
         self.tensors.sort_by_key(|tensor| tensor.bytes.len() % BLOCK != 0);
         metadata.insert("crc32", "0".repeat(8));
         let mut header = serde_json::Map::new();
@@ -372,8 +372,8 @@ impl Writer {
 /// Alignment of the data section and of the tensors that kernels read.
 const BLOCK: usize = 64;
 
-/// Lays a matrix out as `[groups, columns / width, height, width]`, with zeros where it ends: as many
-/// groups of `height` rows, in blocks of `width` columns.
+/// Lays a matrix out as `[groups, columns / width, height, width]`, padded with zeros: groups of
+/// `height` rows, in blocks of `width` columns.
 fn in_blocks<T: Copy + Default>(
     matrix: &Array2<T>,
     (groups, height): (usize, usize),

@@ -4,24 +4,24 @@ use ndarray::ArrayView1;
 
 use pianola_runtime::format::ZERO_POINT;
 
-/// The integers that a weight may become.
+/// The integer range of quantized weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Integers {
     least: f32,
     most: f32,
-    /// Scales tried for a row, evenly from the one that clips nothing down to a third of it.
+    /// Number of scales tried for a row, evenly spaced from the one without clipping down to a third of it.
     tried: u8,
 }
 
 impl Integers {
-    /// Of eight bits, as many below zero as above.
+    /// Eight bits, symmetric around zero.
     pub const BYTES: Self = Self { least: -127.0, most: 127.0, tried: 1 };
-    /// Of four bits.
+    /// Four bits.
     pub const NIBBLES: Self = Self { least: -8.0, most: 7.0, tried: 33 };
 
-    /// The scale that loses least of a row, by the sum of squared errors.
+    /// The scale with the smallest sum of squared errors for a row.
     ///
-    /// With few integers it pays to clip the few largest weights and place the others more finely.
+    /// With few integers, clipping the few largest weights allows a finer grid for the others.
     pub fn scale(self, row: ArrayView1<f32>) -> f32 {
         let largest = row.iter().fold(0f32, |largest, weight| largest.max(weight.abs()));
         let whole = largest / self.most;
@@ -45,7 +45,7 @@ impl Integers {
         value.clamp(self.least, self.most) as i8
     }
 
-    /// What rounding takes from a weight.
+    /// Rounding error of a weight.
     pub fn error(self, weight: f32, scale: f32) -> f64 {
         f64::from(weight) - f64::from(self.nearest(weight, scale)) * f64::from(scale)
     }

@@ -18,21 +18,22 @@ pub struct Shape {
     pub layers: usize,
     /// Hidden units of each LSTM layer.
     pub hidden: usize,
-    /// What it hears and says.
+    /// Its inputs and heads.
     pub heads: HeadShapes,
 }
 
-/// Sizes of what is below and above the LSTM.
+/// Sizes of the layers below and above the LSTM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadShapes {
-    /// The report's: hears pitch, step and duration; chooses the pitch, and says times.
+    /// The report's model: inputs are pitch, step and duration; it predicts a distribution of the pitch,
+    /// and times by regression.
     Report {
         /// Width of the pitch embedding.
         embedding: usize,
         /// Width of the pitch head's hidden layer.
         pitch_hidden: usize,
     },
-    /// Hears and chooses the parts of a note in turn; all in the order of [`PARTS`].
+    /// Expressive: inputs are all parts of a note, predicted in turn; all in the order of [`PARTS`].
     Expressive {
         /// Width of each part's embedding.
         embedding: [usize; 4],
@@ -45,7 +46,7 @@ impl Shape {
     /// The report's sizes: 5,736,029 parameters.
     pub const REPORT: Self = Self::report(3, 512, 130, 300);
 
-    /// The report's network in other sizes.
+    /// The report's network with other sizes.
     pub const fn report(
         layers: usize,
         hidden: usize,
@@ -55,7 +56,7 @@ impl Shape {
         Self { layers, hidden, heads: HeadShapes::Report { embedding, pitch_hidden } }
     }
 
-    /// Those of the expressive model.
+    /// Sizes of the expressive model.
     pub const EXPRESSIVE: Self = Self {
         layers: 3,
         hidden: 512,
@@ -65,7 +66,7 @@ impl Shape {
         },
     };
 
-    /// Those of its smaller sister.
+    /// Sizes of the small expressive model.
     pub const SMALL: Self = Self {
         layers: 3,
         hidden: 256,
@@ -103,7 +104,7 @@ impl Shape {
         Ok(())
     }
 
-    /// Inputs of an LSTM layer: what is heard for the first, and the hidden state below for the
+    /// Input width of an LSTM layer: the embeddings for the first, the hidden state below for the
     /// others.
     pub fn layer_input(&self, layer: usize) -> usize {
         match self.heads {
@@ -196,7 +197,7 @@ pub enum ShapeError {
     HeadHidden(usize),
 }
 
-/// Widest embedding; a wider one than there are pitches would learn nothing more.
+/// Widest embedding: more dimensions than pitches would add nothing.
 const MAX_EMBEDDING: usize = 1024;
 
 /// The file of the best weights in a run's folder.
@@ -204,16 +205,16 @@ pub const RUN_WEIGHTS: &str = "weights.safetensors";
 
 /// The float weights of a network.
 ///
-/// Tensors are `ndarray` arrays: that is what Rust code that trains or converts networks works with,
-/// and a type of our own would make each caller copy its weights into it. So a new major version of
-/// `ndarray` is one of this crate too.
+/// Tensors are `ndarray` arrays, as in other Rust code that trains or converts networks: a type of our
+/// own would make each caller copy its weights. A new major version of `ndarray` therefore requires one
+/// of this crate.
 #[derive(Clone, Debug)]
 pub struct FloatWeights {
-    /// Sizes, read off the tensors.
+    /// Sizes, derived from the tensors.
     pub shape: Shape,
     /// Every tensor by its state-dict name.
     pub tensors: BTreeMap<String, ArrayD<f32>>,
-    /// Where the weights come from, in words; empty if the file does not say.
+    /// Provenance of the weights as text; empty if the file has none.
     pub provenance: String,
 }
 
@@ -229,10 +230,10 @@ pub enum WeightsError {
     /// Sizes that no model file can have.
     #[error(transparent)]
     Shape(#[from] ShapeError),
-    /// A tensor the network needs is not there.
+    /// A tensor of the network is missing.
     #[error("no tensor `{0}`: not the weights of a network that Pianola knows")]
     Missing(String),
-    /// A tensor has another size than the rest of the network asks for.
+    /// A tensor's size does not match the rest of the network.
     #[error("tensor `{name}` has size {found:?}, expected {expected:?}")]
     Size {
         /// Name of the tensor.
@@ -245,7 +246,7 @@ pub enum WeightsError {
     /// A tensor is not made of 32-bit floats.
     #[error("tensor `{0}` is {1:?}, expected F32: save the model with model.float()")]
     Type(String, Dtype),
-    /// A weight is infinite or not a number.
+    /// A weight is infinite or NaN.
     #[error("tensor `{0}` holds a value that is not finite: the training run diverged")]
     NotFinite(String),
 }

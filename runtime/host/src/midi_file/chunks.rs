@@ -37,7 +37,7 @@ impl<'a> Chunks<'a> {
 /// body.
 ///
 /// Up to the announced number of tracks, a chunk that runs past the end means that the file was cut
-/// short. Behind them, whole tracks are read too, and anything else is no part of the music.
+/// short. After them, whole tracks are read too, and anything else is ignored.
 fn track_bodies(mut bytes: &[u8], announced: usize) -> Result<Vec<&[u8]>, MidiError> {
     let mut tracks = Vec::new();
     while let Some((head, body)) = bytes.split_first_chunk::<8>() {

@@ -1,4 +1,4 @@
-//! What a MIDI file may be wrapped in: gzip, and the RIFF container of `.rmi` files.
+//! Wrappers of MIDI files: gzip, and the RIFF container of `.rmi` files.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use super::{MAX_BYTES, MidiError, Repair};
 /// The two bytes that every gzip file starts with.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// The Standard MIDI File within some bytes: they themselves, or what a wrapper holds.
+/// The Standard MIDI File in some bytes: the bytes themselves, or the contents of a wrapper.
 pub(super) fn unwrap<'a>(
     bytes: &'a [u8],
     repairs: &mut BTreeSet<Repair>,
@@ -23,7 +23,7 @@ pub(super) fn unwrap<'a>(
         return Ok(Cow::Borrowed(unwrap_riff(bytes, repairs)));
     }
     let mut plain = Vec::new();
-    // A small file may unpack to any size: one byte more than the limit tells that it is exceeded.
+    // A small file may unpack to any size: reading one byte past the limit detects that it is exceeded.
     let read = GzDecoder::new(bytes).take(MAX_BYTES + 1).read_to_end(&mut plain);
     read.map_err(|_| MidiError::BrokenGzip)?;
     if plain.len() as u64 > MAX_BYTES {
@@ -32,8 +32,8 @@ pub(super) fn unwrap<'a>(
     Ok(Cow::Owned(unwrap_riff(&plain, repairs).to_vec()))
 }
 
-/// The contents of the `data` chunk of a RIFF file, wherever it stands among the chunks; all bytes
-/// if there is none. A chunk is 4 bytes of type, 4 of little-endian length, its body, and a byte of
+/// The contents of the `data` chunk of a RIFF file, at any position among the chunks; all bytes if
+/// there is none. A chunk is 4 bytes of type, 4 of little-endian length, its body, and a byte of
 /// padding after an odd length, which some writers leave out.
 fn unwrap_riff<'a>(bytes: &'a [u8], repairs: &mut BTreeSet<Repair>) -> &'a [u8] {
     if !(bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"RMID")) {

@@ -1,7 +1,7 @@
-//! The events of one track, also where they are not quite what the standard asks for.
+//! The events of one track, including some that violate the standard.
 //!
-//! `midly` reads them. It gives up for good at some bytes that other programs read past; there, the
-//! one event is read here, and `midly` goes on behind it.
+//! `midly` reads them. It stops at some bytes that other programs skip; such an event is parsed here,
+//! and `midly` continues after it.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use super::{MidiError, Repair};
 /// The events of a track, each with its distance in ticks from the one before.
 pub(super) struct Events<'a> {
     events: EventIter<'a>,
-    /// Which track of the file this is, counted from 0.
+    /// Index of the track in the file.
     track: usize,
     /// Whether the running status was kept over a system exclusive event, against the standard.
     kept_over_sysex: bool,
@@ -46,7 +46,7 @@ impl<'a> Events<'a> {
             return Ok(Some((delta, kind)));
         };
         if !matches!(kind, TrackEventKind::Midi { .. }) {
-            // Many files go on with the running status after a meta event, some after others.
+            // Many files keep the running status after a meta event, some after other events.
             *self.events.running_status_mut() = status;
             self.kept_over_sysex = !matches!(kind, TrackEventKind::Meta(_));
         }
@@ -54,25 +54,25 @@ impl<'a> Events<'a> {
     }
 }
 
-/// Ticks to the next event, and the bytes behind that number, as `midly` reads it.
+/// Ticks to the next event, as `midly` reads them, and the bytes after that number.
 fn after_delta(bytes: &[u8]) -> (u32, &[u8]) {
     let length = bytes.iter().take(4).position(|byte| byte & 0x80 == 0).map_or(4, |at| at + 1);
     let (delta, rest) = bytes.split_at(length.min(bytes.len()));
     (delta.iter().fold(0, |ticks, byte| ticks << 7 | u32::from(byte & 0x7f)), rest)
 }
 
-/// Whether a byte is a MIDI message of its own that may stand anywhere in a stream: clock, start,
-/// stop, active sensing and the like. In files, 255 is a meta event instead.
+/// Whether a byte is a real-time message, which may occur anywhere in a stream: clock, start, stop,
+/// active sensing and the like. In files, 255 is a meta event instead.
 fn is_realtime(byte: u8) -> bool {
     (0xf8..=0xfe).contains(&byte)
 }
 
-/// An event read by hand: ticks, the event if it is of use, the bytes behind it, and the running
-/// status there.
+/// An event parsed here: ticks, the event if it is used, the bytes after it, and the running status
+/// there.
 type ByHand<'a> = (u32, Option<TrackEventKind<'a>>, &'a [u8], Option<u8>);
 
-/// Reads an event at which `midly` gives up: a system message, which has no place in a file, or a
-/// channel message with realtime bytes between its own. None if it is neither.
+/// Reads an event at which `midly` stops: a system message, which is invalid in a file, or a channel
+/// message with real-time bytes between its own. `None` if it is neither.
 fn misplaced(bytes: &[u8], running: Option<u8>) -> Option<ByHand<'_>> {
     let (delta, rest) = after_delta(bytes);
     let (&first, behind) = rest.split_first()?;

@@ -12,13 +12,13 @@ use super::{
 };
 use crate::bars::Bars;
 
-/// Shortest time that a note without a release sounds, in seconds: its track may end with its onset.
+/// Shortest duration of a note without a release, in seconds: its track may end at its onset.
 const LEAST_HELD: f64 = 0.5;
 
 /// A MIDI file, read once.
 #[derive(Clone, Debug, Default)]
 pub struct MidiFile {
-    /// Of all instruments but drums, in the order in which they end in their tracks.
+    /// The notes of all instruments but drums, in the order in which they end in their tracks.
     notes: Vec<PlacedNote>,
     /// (seconds, channel, whether it goes down)
     pedal: Vec<(f64, u8, bool)>,
@@ -32,10 +32,10 @@ pub struct MidiFile {
 /// A note placed in time, with the instrument that plays it.
 #[derive(Clone, Copy, Debug)]
 struct PlacedNote {
-    /// Up to its note-off; without one, as it is played.
+    /// The note up to its note-off, or as played if it has none.
     note: TimedNote,
     has_note_off: bool,
-    /// When it ends as it is played.
+    /// Its end as played.
     played_until: f64,
     instrument: InstrumentId,
 }
@@ -62,7 +62,7 @@ impl MidiFile {
         Ok(file)
     }
 
-    /// Tracks that are patterns of their own, one after the other.
+    /// Tracks that are separate patterns, one after the other.
     fn place_in_turn(&mut self, tracks: Vec<Track>, timing: Timing) -> Result<(), MidiError> {
         let mut offset = 0.0;
         for mut track in tracks {
@@ -116,7 +116,7 @@ impl MidiFile {
         self.texts.extend(track.texts);
     }
 
-    /// Refuses times that only damaged files have.
+    /// Rejects times that only damaged files have.
     fn check_times(&self) -> Result<(), MidiError> {
         // Only a note-off can make a note too long: without one it ends with the track.
         let ended = self.notes.iter().filter(|placed| placed.has_note_off);
@@ -136,7 +136,7 @@ impl MidiFile {
         Ok(())
     }
 
-    /// What of the file is not as it should be, and was read all the same.
+    /// The repairs that were needed to read the file.
     pub fn repairs(&self) -> impl Iterator<Item = Repair> {
         self.repairs.iter().copied()
     }
@@ -172,7 +172,7 @@ impl MidiFile {
         if notes.is_empty() { Err(MidiError::NoNotes) } else { Ok(notes) }
     }
 
-    /// The file's instruments, with the pedal: all that is heard of a piano, as it is played.
+    /// The file's instruments, with the pedal: a piano performance as played.
     ///
     /// # Errors
     /// [`MidiError::NoNotes`] if there are none.
@@ -201,7 +201,7 @@ impl MidiFile {
     fn ending(&self, endings: Endings) -> impl Iterator<Item = (TimedNote, InstrumentId)> {
         let kept = move |placed: &&PlacedNote| match endings {
             Endings::NoteOffs => placed.has_note_off,
-            // What is silenced as it starts is never heard.
+            // A note that is silenced at its start never sounds.
             Endings::AsPlayed => placed.played_until > placed.note.start,
         };
         self.notes.iter().filter(kept).map(move |placed| {
@@ -213,7 +213,7 @@ impl MidiFile {
         })
     }
 
-    /// When the pedal of any channel is down; one that is never let go is down to `end`.
+    /// Intervals in which the pedal of any channel is down; one that is never released is down to `end`.
     fn pedal(&self, end: f64) -> Vec<(f64, f64)> {
         let mut moves = self.pedal.clone();
         moves.sort_by(|(a, ..), (b, ..)| a.total_cmp(b));

@@ -11,10 +11,10 @@
 //! *instrument* is a (program, channel, track) triple, in the order in which their first notes end;
 //! percussion, on channel 10, is none.
 //!
-//! Where `pretty_midi` guesses or gives up, this reads what the file means: tempo changes count in
-//! whichever track they stand, SMPTE divisions give seconds whatever the tempo, the tracks of a
-//! format 2 file, which are patterns of their own, follow one another, and a file that is not quite
-//! what the standard asks for is read as other programs read it, with a [`Repair`] to tell.
+//! Where `pretty_midi` guesses or fails, this crate follows the standard: tempo changes apply from any
+//! track, SMPTE divisions give seconds regardless of the tempo, and the tracks of a format 2 file,
+//! which are separate patterns, follow one another. A file that violates the standard is read as other
+//! programs read it, and a [`Repair`] reports it.
 
 mod chunks;
 mod container;

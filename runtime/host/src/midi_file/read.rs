@@ -1,4 +1,4 @@
-//! Getting at the bytes of MIDI files on disk.
+//! Reading the bytes of MIDI files on disk.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -15,18 +15,18 @@ pub const ENDINGS: [&str; 4] = ["mid", "midi", "kar", "rmi"];
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The system refuses it.
+    /// The system's error.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// A pipe, a device or the like stands among the files of a folder.
+    /// A pipe, a device or the like among the files of a folder.
     #[error("not a regular file")]
     NotAFile,
-    /// The file is not the MIDI it should be.
+    /// The file is not valid MIDI.
     #[error(transparent)]
     Midi(#[from] MidiError),
 }
 
-/// Whether a file is called like a MIDI file.
+/// Whether a file has the name of a MIDI file.
 pub fn is_midi_name(path: &Path) -> bool {
     let Some(name) = path.file_name() else { return false };
     let name = name.to_string_lossy().to_lowercase();
@@ -42,7 +42,7 @@ impl MidiFile {
     /// [`ReadError`] if it cannot be read, is larger or is not a whole MIDI file.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
         let mut bytes = Vec::new();
-        // One byte more than the limit tells that it is exceeded.
+        // Reading one byte past the limit detects that it is exceeded.
         File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
         Ok(Self::parse(&bytes)?)
     }

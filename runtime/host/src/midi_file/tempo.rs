@@ -16,7 +16,7 @@ impl TempoMap {
         let ticks_per_quarter = match timing {
             Timing::Metrical(ticks) if ticks.as_int() > 0 => f64::from(ticks.as_int()),
             Timing::Timecode(fps, ticks) if ticks > 0 => {
-                // SMPTE time: a tick has one length, whatever the tempo says.
+                // SMPTE time: a tick has one length, regardless of the tempo.
                 let seconds = 1.0 / (f64::from(fps.as_f32()) * f64::from(ticks));
                 return Ok(Self { spans: vec![(0, 0.0, seconds)] });
             }
@@ -26,7 +26,7 @@ impl TempoMap {
             return Err(MidiError::ImpossibleTime(TimeFault::ZeroTempo));
         }
         tempi.sort_by_key(|&(tick, _)| tick);
-        // 120 quarter notes a minute until a tempo event says otherwise.
+        // 120 quarter notes per minute until the first tempo event.
         let mut spans = vec![(0, 0.0, 0.5 / ticks_per_quarter)];
         for (tick, microseconds_per_quarter) in tempi {
             let seconds_per_tick = f64::from(microseconds_per_quarter) / 1e6 / ticks_per_quarter;

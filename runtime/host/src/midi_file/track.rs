@@ -1,4 +1,4 @@
-//! What one track of a file holds, in ticks from its start.
+//! The contents of one track of a file, in ticks from its start.
 
 use std::collections::BTreeSet;
 
@@ -51,7 +51,7 @@ pub(super) struct Track {
     pub pedal: Vec<(u64, u8, bool)>,
     /// (tick, microseconds per quarter note)
     pub tempi: Vec<(u64, u32)>,
-    /// (tick, beats of a bar, what part of a whole note each is, as a power of two)
+    /// (tick, beats per bar, log2 of the beat's denominator)
     pub signatures: Vec<(u64, u8, u8)>,
     /// Its text events.
     pub texts: Vec<String>,
@@ -191,7 +191,7 @@ impl Keys {
         let open = std::mem::take(&mut self.sounding[slot]);
         let closing = open.iter().filter(|note| note.start != tick);
         notes.extend(closing.map(|note| self.note(slot, note, Some(tick))));
-        // A note-off that ends nothing older ends, without a note, what starts with it.
+        // A note-off that ends no older note drops the notes that start with it.
         if notes.len() > before {
             let starting = open.into_iter().filter(|note| note.start == tick);
             self.sounding[slot] = starting.collect();

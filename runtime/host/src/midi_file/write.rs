@@ -32,7 +32,7 @@ pub fn write(notes: &[Note]) -> Vec<u8> {
 }
 
 /// Writes a score as a format 1 MIDI file with millisecond resolution: a track for each instrument,
-/// with its name and a channel of its own. Notes are as [`write()`] has them.
+/// with its name and its own channel. Notes are written as by [`write()`].
 ///
 /// [`read_score`](super::read_score) reads the same score, to the millisecond.
 pub fn write_score(score: &Score) -> Vec<u8> {
@@ -80,7 +80,7 @@ fn write_notes(track: &mut Vec<TrackEvent>, notes: &[TimedNote], channel: u8) {
         if let Some(last) = last_of_pitch[usize::from(pitch)].replace(placed.len()) {
             let last: &mut (u64, u64, u8, u8) = &mut placed[last];
             if last.0 == start {
-                // Struck twice at once: one key, the longer of the two.
+                // Struck twice at once: one key press, the longer of the two.
                 last.1 = last.1.max(end);
                 last.3 = last.3.max(note.velocity.min(127));
                 last_of_pitch[usize::from(pitch)] =

@@ -1,4 +1,4 @@
-//! Originality filters out of songs.
+//! Builds originality filters from songs.
 
 use rand_pcg::{Pcg32, rand_core::Rng};
 use xorf::BinaryFuse8;
@@ -8,21 +8,21 @@ use crate::originality::moves;
 use pianola_runtime::guard::{CHECKSUM, Filter, HEADER, LENGTHS, MAGIC, VERSION, key};
 use pianola_runtime::passage::PassageMatch;
 
-/// Why no filter could be made.
+/// Why no filter could be built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
-    /// Passages of a length that no filter has.
+    /// The length of passages is out of range.
     #[error("a filter's passages are {} to {} notes long", LENGTHS.start(), LENGTHS.end())]
     Notes,
     /// No song is as long as one passage.
     #[error("no song has as many notes as a passage of the filter: ask for shorter passages")]
     NoPassage,
-    /// The construction, which is random, failed, as it all but never does.
+    /// The randomized construction failed, which is extremely unlikely.
     #[error("the filter could not be built ({0})")]
     Construction(&'static str),
 }
 
-/// The keys of all passages of so many notes of some songs, sorted, each once.
+/// The keys of all passages of `notes` notes of some songs, sorted and without duplicates.
 pub fn keys<'a>(songs: impl IntoIterator<Item = &'a Song>, notes: usize) -> Vec<u64> {
     let mut keys = Vec::new();
     for song in songs {
@@ -34,8 +34,8 @@ pub fn keys<'a>(songs: impl IntoIterator<Item = &'a Song>, notes: usize) -> Vec<
     keys
 }
 
-/// The filter file that knows every passage of so many notes of some songs. The same songs give the
-/// same bytes.
+/// The filter file with every passage of `notes` notes of some songs. The same songs give the same
+/// bytes.
 ///
 /// # Errors
 /// [`BuildError`] if there is no such passage.
@@ -69,13 +69,13 @@ pub fn build<'a>(
     Ok(file)
 }
 
-/// The share of drawn passages that a filter claims although they are not among the sorted `keys`
-/// of those it was built of.
+/// False-positive rate of a filter: the share of random passages that it contains although they are
+/// not among the sorted `keys` that it was built from.
 pub fn false_positives(filter: &Filter, keys: &[u64], drawn: u64) -> f64 {
     let mut rng = Pcg32::new(0, DRAWN_STREAM);
     let (mut others, mut claimed) = (0u64, 0u64);
     for _ in 0..drawn {
-        // Small intervals, as music has them: what differs least from what the filter knows.
+        // Small intervals, as in music: the passages most similar to those in the filter.
         let moves = std::iter::repeat_with(|| {
             let to = 54 + below(&mut rng, 13) as u8;
             PassageMatch::Transposed.number(60, to, rng.next_u32() & 1 == 1)
@@ -89,5 +89,5 @@ pub fn false_positives(filter: &Filter, keys: &[u64], drawn: u64) -> f64 {
     claimed as f64 / others.max(1) as f64
 }
 
-/// PCG stream of drawn passages, apart from those that draw notes.
+/// PCG stream of random passages, separate from those that draw notes.
 const DRAWN_STREAM: u64 = 0xf117;

@@ -1,9 +1,9 @@
-//! Which passages of a piece stand in a corpus.
+//! Finds the passages of a piece that occur in a corpus.
 //!
-//! What makes two passages the same is said in [`passage`](pianola_runtime::passage). An [`Index`] holds the
+//! [`passage`](pianola_runtime::passage) defines when two passages are the same. An [`Index`] holds the
 //! moves of all songs one after the other, and the order of that text's suffixes (a suffix array):
-//! passages that begin alike stand together there, so the longest common beginning is found by
-//! bisection, and nothing that was found needs to be verified.
+//! passages with a common prefix are adjacent there, so the longest common prefix is found by
+//! bisection, and no match needs to be verified.
 
 pub mod filter;
 
@@ -19,7 +19,7 @@ pub struct Index<'a> {
     songs: Vec<&'a Song>,
     /// In the order of [`PassageMatch::ALL`].
     texts: [Text; 2],
-    /// Where each song's moves begin, in either text.
+    /// Start of each song's moves, in either text.
     begins: Vec<usize>,
 }
 
@@ -30,20 +30,20 @@ pub struct Passage<'a> {
     pub notes: usize,
     /// Its first note in the piece, from 0.
     pub at: usize,
-    /// The name of a song it stands in.
+    /// The name of a song that contains it.
     pub song: &'a str,
     /// Its first note there, from 0.
     pub song_at: usize,
 }
 
-/// How much of a piece, or of several, stands in a corpus.
+/// How much of a piece, or of several, occurs in a corpus.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shared<'a> {
-    /// For each length of [`WINDOWS`], how many windows there are.
+    /// Number of windows for each length of [`WINDOWS`].
     pub windows: [usize; 3],
-    /// How many of them are found in the corpus.
+    /// Number of them that are found in the corpus.
     pub found: [usize; 3],
-    /// The longest passage found, of several the first; none if not even two notes are.
+    /// The longest passage found, the first among equals; `None` if not even two notes are found.
     pub longest: Option<Passage<'a>>,
 }
 
@@ -138,13 +138,13 @@ pub(crate) fn moves(notes: &[Note], identity: PassageMatch) -> impl Iterator<Ite
     })
 }
 
-/// Ends a song: no move has this number, so no passage goes on into the next song.
+/// Ends a song: no move has this number, so no passage extends into the next song.
 const END: u16 = u16::MAX;
 
 /// Moves of songs, and the order of their suffixes.
 struct Text {
     moves: Vec<u16>,
-    /// Where each suffix begins, in the order of the suffixes.
+    /// Start of each suffix, in the order of the suffixes.
     order: Vec<u32>,
 }
 
@@ -172,11 +172,11 @@ impl Text {
         }
     }
 
-    /// The longest beginning of some moves that stands in the text: its length, and a place.
+    /// The longest prefix of some moves that occurs in the text: its length and a position.
     fn longest_beginning(&self, moves: &[u16]) -> (usize, usize) {
         let suffix = |at: u32| &self.moves[at as usize..];
         let after = self.order.partition_point(|&at| suffix(at) < moves);
-        // What begins most alike stands beside it.
+        // The suffixes with the longest common prefix are its neighbours.
         let beside = self.order[after.saturating_sub(1)..].iter().take(2);
         let common = beside.map(|&at| {
             let length = suffix(at).iter().zip(moves).take_while(|(a, b)| a == b).count();

@@ -1,15 +1,15 @@
-//! What predicts notes without a network: counts. A model is worth what it gains on them.
+//! Baselines that predict notes from counts, without a network. A model is judged by its gain on them.
 //!
-//! Two baselines choose the bins of a note ([`vocabulary`](pianola_runtime::vocabulary)) in the order in
-//! which the model does, step, pitch, duration, velocity: a unigram, which knows nothing of what
-//! went before, and an n-gram, which backs off from long contexts to shorter ones by Witten and
-//! Bell's method ("The zero-frequency problem", 1991; interpolated as in Chen and Goodman, 1998):
+//! Two baselines predict the bins of a note ([`vocabulary`](pianola_runtime::vocabulary)) in the order
+//! of the model: step, pitch, duration, velocity. The unigram has no context. The n-gram backs off
+//! from long contexts to shorter ones by Witten and Bell's method ("The zero-frequency problem", 1991;
+//! interpolated as in Chen and Goodman, 1998):
 //!
 //! P(bin | context) = (count + kinds · P(bin | shorter context)) / (total + kinds)
 //!
 //! with `total` notes after the context in the training songs and `kinds` different bins among
-//! them. Below the empty context every bin is as likely as any other, so the unigram adds kinds /
-//! bins to each count.
+//! them. Below the empty context the distribution is uniform, so the unigram adds kinds / bins to
+//! each count.
 
 use std::collections::HashMap;
 
@@ -24,16 +24,15 @@ const PITCH: usize = 1;
 const DURATION: usize = 2;
 const VELOCITY: usize = 3;
 
-/// What a part may be predicted from: some part of the note so many notes back, 0 for the note
-/// itself, of which only the parts before count.
+/// A field of a context: a part of an earlier note, or an earlier part of the note itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// Notes back.
+    /// Number of notes back; 0 for the note itself.
     pub back: usize,
     /// Which part: 0 to 3, in the order of choice.
     pub part: usize,
-    /// How coarsely it is looked at: 2^`coarse` bins are one, but bin 0, such as the step within a
-    /// chord, stays apart. 0 for each bin by itself, 3 for octaves of time, 7 for bin 0 or not.
+    /// Coarseness: 2^`coarse` bins are merged, but bin 0, such as the step within a chord, stays
+    /// separate. 0 for single bins, 3 for doublings of time, 7 for bin 0 or not.
     pub coarse: u8,
 }
 
@@ -48,10 +47,10 @@ const fn field(back: usize, part: usize, coarse: u8) -> Field {
     Field { back, part, coarse }
 }
 
-/// Fields that count at most: a context is one 64-bit number, eight bits a field.
+/// Most fields of a context: it is one 64-bit number, eight bits per field.
 pub const MAX_FIELDS: usize = 8;
 
-/// The n-gram's contexts, the field that is given up last first.
+/// The n-gram's contexts; backing off drops the last field first.
 ///
 /// They were searched on the validation songs of the reference split, both hands, up to five notes
 /// back (`tests/examples/baseline_contexts.rs`); longer ones are seen too rarely to help.
@@ -62,7 +61,7 @@ pub const CONTEXTS: [&[Field]; PARTS] = [
     &[field(4, VELOCITY, 0), field(0, STEP, 3), field(1, VELOCITY, 0)],
 ];
 
-/// What stands for a part of a note before the first: no bin has this number.
+/// Placeholder for a part of a note before the first: no bin has this number.
 const BEFORE: u8 = u8::MAX;
 
 /// A baseline, fitted.
@@ -80,8 +79,8 @@ impl Baseline {
         Self::with_contexts(songs, [&[]; PARTS])
     }
 
-    /// An n-gram with contexts of one's own, of which the first [`MAX_FIELDS`] fields count that are
-    /// known before the part is chosen.
+    /// An n-gram with custom contexts. Of each, the first [`MAX_FIELDS`] fields that are known before
+    /// the part is predicted are used.
     pub fn with_contexts(songs: &[&Song], contexts: [&[Field]; PARTS]) -> Self {
         let songs: Vec<_> = songs.iter().map(|song| bins_of(song)).collect();
         Self(std::array::from_fn(|part| Counts::of(&songs, part, contexts[part])))
@@ -104,28 +103,28 @@ impl Baseline {
     }
 }
 
-/// A note's bins, in the order in which they are chosen.
+/// A note's bins, in the order in which they are predicted.
 type Bins = [u8; PARTS];
 
 fn bins_of(song: &Song) -> Vec<Bins> {
     song.notes.iter().map(bins).collect()
 }
 
-/// What followed what, for one part of a note.
+/// Counts for one part of a note.
 #[derive(Clone, Debug)]
 struct Counts {
     part: usize,
     context: Vec<Field>,
-    /// For contexts of no field, of the first, of the first two and so on.
+    /// Counts for the empty context, the first field, the first two fields and so on.
     lengths: Vec<Table>,
 }
 
-/// What followed contexts of one length.
+/// Counts for contexts of one length.
 #[derive(Clone, Debug, Default)]
 struct Table {
-    /// How often a bin came after a context.
+    /// Number of times that a bin followed a context.
     counts: HashMap<(u64, u8), u32>,
-    /// By context, how many notes came after it, and how many different bins they had.
+    /// For each context, the number of notes that followed it and of their different bins.
     totals: HashMap<u64, (u32, u32)>,
 }
 
@@ -148,11 +147,11 @@ impl Counts {
         Self { part, context, lengths }
     }
 
-    /// How likely a bin is for this part of a note of a song.
+    /// Probability of a bin for this part of a note of a song.
     fn probability(&self, song: &[Bins], at: usize, bin: u8) -> f64 {
         let mut probability = 1.0 / CHOICES[self.part] as f64;
         for (table, key) in self.lengths.iter().zip(keys(&self.context, song, at)) {
-            // A context that never came has no longer one that did.
+            // An unseen context has no longer context that was seen.
             let Some(&(total, kinds)) = table.totals.get(&key) else { break };
             let count = table.counts.get(&(key, bin)).copied().unwrap_or(0);
             probability =
@@ -198,7 +197,7 @@ mod tests {
         let unigram = Baseline::unigram(&[&heard]);
         close(unigram.nll(&[&heard]), PITCH, &[of_60, of_60, of_62]);
         close(unigram.nll(&[&heard]), VELOCITY, &[(3.0 + 1.0 / 32.0) / 4.0]);
-        // Before the first note, 60 came; after 60, twice something; after 64, never anything.
+        // At the start, 60 follows; after 60, two notes follow; after 64, none.
         let context = [field(1, PITCH, 0)];
         let bigram = Baseline::with_contexts(&[&heard], [&[], &context, &[], &[]]);
         let other = song([60, 62, 64, 64].map(|pitch| (pitch, 80, 0.0, 1.0)));

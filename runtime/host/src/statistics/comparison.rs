@@ -1,13 +1,12 @@
-//! Sampled pieces beside real ones: the report that `pianola compare` prints.
+//! Compares sampled pieces with real ones: the report that `pianola compare` prints.
 //!
-//! After Yang and Lerch (2020), a measure is compared by distances: between each two real pieces,
-//! and between each sampled and each real piece. If the sampled pieces are like the real ones, both
-//! sets of distances are distributed alike, and the areas under their densities overlap
-//! ([`overlap`](crate::statistics::overlap)). Real pieces that the model learned from are no perfect match for
-//! others either: their overlap is the *ceiling*, and what a model reaches is told as a share of
-//! it.
+//! As in Yang and Lerch (2020), a measure is compared by distances: between each two real pieces, and
+//! between each sampled and each real piece. If the sampled pieces are like the real ones, both sets of
+//! distances have the same distribution, and the areas under their densities overlap
+//! ([`overlap`](crate::statistics::overlap)). Training songs do not match other real songs perfectly
+//! either: their overlap is the *ceiling*, and a model's overlap is reported as a share of it.
 //!
-//! Measures depend on length, so all pieces are cut alike, into [`excerpts`].
+//! Measures depend on length, so all pieces are cut into [`excerpts`] of the same length.
 
 use std::fmt;
 
@@ -22,13 +21,13 @@ use pianola_runtime::Note;
 /// Most notes of an excerpt.
 pub const EXCERPT: usize = 1000;
 
-/// Sampled pieces whose divergences are also told by themselves.
+/// Batch size for per-batch divergences.
 pub const HUNDRED: usize = 100;
 
 /// Fewest excerpts, of the real songs and of the training songs, that make a ceiling.
 pub const FEWEST: usize = 4;
 
-/// Lowest ceiling of which a share is told: a share of less is noise, however large.
+/// Lowest ceiling of which a share is reported: a share of a lower one is noise, however large.
 pub const LOWEST_CEILING: f64 = 0.1;
 
 /// Cuts a piece into consecutive excerpts of `length` notes. The last may have down to a quarter of
@@ -38,7 +37,7 @@ pub fn excerpts(piece: &[Note], length: usize) -> impl Iterator<Item = &[Note]> 
     piece.chunks(length).filter(move |excerpt| 4 * excerpt.len() >= length)
 }
 
-/// A measure that is one number: its name, its unit, and how to get it.
+/// A scalar measure: its name, its unit and its function.
 type Scalar = (&'static str, &'static str, fn(&Measures) -> f64);
 
 /// A measure that is a histogram.
@@ -67,7 +66,7 @@ const SPECTRA: [Spectrum; 3] = [
     ("intervals", |measures| &measures.intervals),
 ];
 
-/// Measures whose usual range is told: a piece outside it sounds wrong.
+/// Measures whose usual range is reported: a piece outside it sounds wrong.
 const RANGED: [Scalar; 3] = [POLYPHONY_RATE, PITCH_CLASS_ENTROPY, MEAN_PITCH];
 
 /// One measure over two sets of pieces.
@@ -120,7 +119,7 @@ fn compare<T>(samples: &[T], real: &[T], distance: impl Fn(&T, &T) -> f64) -> Op
     overlapped_area(&within, &across)
 }
 
-/// What is usual: from the 1st to the 99th percentile of a measure.
+/// Usual range of a measure: from its 1st to its 99th percentile.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Range {
     /// 1st percentile.
@@ -130,7 +129,7 @@ pub struct Range {
 }
 
 impl Range {
-    /// That of some values, interpolated between the nearest two; none of no values.
+    /// The range of some values, interpolated between the nearest two; `None` without values.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -149,7 +148,7 @@ impl Range {
     }
 }
 
-/// A measure's usual range, and how many sampled pieces keep to it.
+/// A measure's usual range, and the share of sampled pieces inside it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RangeKept {
     /// The measure.
@@ -162,7 +161,7 @@ pub struct RangeKept {
     pub inside: f64,
 }
 
-/// What real pieces keep to, and whether the sampled ones do.
+/// Usual ranges and extremes of real pieces, and the sampled pieces' values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     /// Usual ranges.
@@ -194,29 +193,29 @@ impl Limits {
     }
 }
 
-/// Sampled pieces beside real ones.
+/// Comparison of sampled pieces with real ones.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// Most notes of an excerpt: those of the longest sampled piece, and at most [`EXCERPT`].
     pub length: usize,
-    /// Excerpts of the sampled pieces, of the real songs, and of those that the model learned from.
+    /// Number of excerpts of the sampled pieces, of the real songs and of the training songs.
     pub excerpts: [usize; 3],
     /// Divergences between all notes of the sampled pieces and all of the real songs.
     pub divergences: Divergences,
-    /// Those of each [`HUNDRED`] sampled pieces in the order given, where there are at least two; what is left over
-    /// has none. They tell how much depends on which pieces are sampled.
+    /// Divergences of each batch of [`HUNDRED`] sampled pieces in the order given, if there are at least two; an
+    /// incomplete last batch has none. They show how much the divergences vary between samples.
     pub hundreds: Vec<Divergences>,
     /// Sampled pieces against real songs.
     pub comparison: Comparison,
-    /// Songs that the model learned from against real songs.
+    /// Training songs against real songs.
     pub ceiling: Comparison,
-    /// What real songs keep to.
+    /// Usual ranges of real songs.
     pub limits: Limits,
 }
 
 impl Report {
-    /// Compares sampled pieces with real songs; with songs to learn from, for the ceiling, and the
-    /// whole corpus, for the extremes.
+    /// Compares sampled pieces with real songs. The training songs give the ceiling, the whole corpus
+    /// gives the extremes.
     pub fn of(samples: &[&[Note]], real: &[&Song], training: &[&Song], corpus: &[&Song]) -> Self {
         let length = samples.iter().map(|piece| piece.len()).max().unwrap_or(0).min(EXCERPT);
         let measure = |songs: &[&Song]| -> Vec<Measures> {
@@ -246,8 +245,8 @@ impl Report {
         }
     }
 
-    /// Each measure with its ceiling and the overlap's share of it. There is no share where the
-    /// ceiling is measured on fewer than [`FEWEST`] excerpts or is below [`LOWEST_CEILING`].
+    /// Each measure with its ceiling and the overlap's share of it. There is no share if the ceiling
+    /// is measured on fewer than [`FEWEST`] excerpts or is below [`LOWEST_CEILING`].
     pub fn rows(&self) -> impl Iterator<Item = (&Row, Option<f64>, Option<f64>)> {
         let enough = self.has_ceiling();
         self.comparison.rows.iter().zip(&self.ceiling.rows).map(move |(row, ceiling)| {
@@ -257,7 +256,7 @@ impl Report {
         })
     }
 
-    /// Whether there are enough songs for a ceiling that says something.
+    /// Whether there are enough songs for a meaningful ceiling.
     fn has_ceiling(&self) -> bool {
         let [_, real, training] = self.excerpts;
         real.min(training) >= FEWEST
@@ -428,7 +427,7 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
-// Arithmetic on floats, which Miri has nothing to say about and takes minutes for.
+// Float arithmetic without unsafe code, which takes Miri minutes.
 #[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;
@@ -492,7 +491,7 @@ mod tests {
         let [like, unlike] = [piece([60, 62, 64, 65], 0.2), piece([60, 62, 64, 65], 0.7)];
         let mut samples = vec![like.as_slice(); HUNDRED];
         samples.extend([unlike.as_slice(); HUNDRED + 1]);
-        // Fewer than two hundred are told once.
+        // Fewer than two hundred give no batches.
         assert!(report(&samples[..2 * HUNDRED - 1]).hundreds.is_empty());
 
         let report = report(&samples);
@@ -532,7 +531,7 @@ mod tests {
 
         #[test]
         fn a_set_overlaps_with_itself(set in pieces(80)) {
-            // Not wholly: each piece is at no distance from itself.
+            // Not 1: each piece has distance 0 from itself.
             for row in Comparison::between(&set, &set).rows {
                 prop_assert!(row.overlap.is_some_and(|overlap| overlap > 0.9), "{row:?}");
             }

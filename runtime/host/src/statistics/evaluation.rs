@@ -1,4 +1,4 @@
-//! Measures a model: its loss on real music, and how its own music is distributed.
+//! Evaluates a model: its loss on real music, and the distributions of its samples.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,12 +32,12 @@ pub struct Sums<const N: usize> {
     pub notes: usize,
 }
 
-/// The report's loss, for models that foretell times: the cross-entropy of the pitch (nats), and the
+/// The report's loss, for models with time regression: the cross-entropy of the pitch (nats), and the
 /// squared errors of step and duration (s²).
 pub type LossSum = Sums<3>;
 
-/// The negative log-probabilities of notes, for models that choose all their parts: in nats, in the order
-/// of [`PARTS`](pianola_runtime::vocabulary::PARTS).
+/// The negative log-likelihoods of notes, for models that predict distributions of all parts: in nats, in the
+/// order of [`PARTS`](pianola_runtime::vocabulary::PARTS).
 pub type Nll = Sums<4>;
 
 impl<const N: usize> Default for Sums<N> {
@@ -61,8 +61,8 @@ impl<const N: usize> Sums<N> {
 }
 
 impl LossSum {
-    /// Predicts each note of some segments from those before it, starting from BOS; together, so
-    /// that they share each weight that is fetched.
+    /// Predicts each note of some segments from those before it, starting from BOS, as a batch: each
+    /// weight is fetched once for all.
     ///
     /// # Errors
     /// None: every model that can be read fits.
@@ -102,21 +102,20 @@ fn cross_entropy(logits: &[f32], chosen: u8) -> f64 {
     sum.ln() - f64::from(logits[usize::from(chosen)] - top)
 }
 
-/// A song to be foretold.
+/// A song to score.
 #[derive(Clone, Copy, Debug)]
 pub struct ScoredSong<'s> {
     /// Its notes.
     pub notes: &'s [Note],
-    /// Whether they are all of its notes.
+    /// The hands whose notes these are.
     pub hands: Hands,
-    /// A mark for each note, or for the first of them: those that are marked are summed apart.
+    /// A mark for each note, or for the first ones only: marked notes are also summed separately.
     pub marks: &'s [bool],
 }
 
 impl Nll {
-    /// Predicts the notes of some songs, each heard from its start; together, so that they share each
-    /// weight that is fetched. Returns, for all songs together, the sums over all notes and over those
-    /// that are marked.
+    /// Predicts the notes of some songs, each from its start, as a batch: each weight is fetched once for
+    /// all. Returns the sums over all notes of all songs, and over those that are marked.
     ///
     /// # Errors
     /// None: every model that can be read fits.
@@ -152,7 +151,7 @@ impl Nll {
         }
     }
 
-    /// Of a single note; not a number where the model says nothing.
+    /// The loss of a single note; NaN where the model predicts nothing.
     fn of_note<const L: usize, const H: usize>(network: &Network<L, H>, note: &Note) -> [f64; 4] {
         let known = PartialNote::of(note);
         let bins = bins(note);
@@ -192,7 +191,7 @@ pub fn sample_pieces(model: &Model, pieces: Range<u64>) -> Result<Vec<Note>, Mod
     Ok(pieces.concat())
 }
 
-/// Pieces from scratch, one for each seed, made together.
+/// Pieces from scratch, one for each seed, generated as a batch.
 ///
 /// # Errors
 /// None: every model that can be read fits.
@@ -233,7 +232,7 @@ impl Divergences {
         Self(Binning::ALL.into_iter().map(measure).collect())
     }
 
-    /// One number for each divergence of several sets: their mean, say.
+    /// Combines each divergence of several sets into one number, such as their mean.
     pub fn summary(sets: &[Self], number: impl Fn(&[f64]) -> f64) -> Self {
         let summary = |(at, binning): (usize, Binning)| {
             let parts = std::array::from_fn(|part| {
@@ -272,7 +271,7 @@ impl Serialize for Divergences {
     }
 }
 
-/// A model's figures on one set of a corpus.
+/// A model's results on one set of a corpus.
 #[derive(Clone, Debug, Serialize)]
 pub struct Evaluation {
     /// The model file.

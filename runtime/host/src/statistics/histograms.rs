@@ -6,7 +6,7 @@ use pianola_runtime::Note;
 #[derive(Clone, Debug)]
 pub struct Histogram(Vec<f64>);
 
-/// Mass of a bin before anything is counted, so that no bin is empty.
+/// Initial mass of a bin, so that no bin is empty.
 const BIN_FLOOR: f64 = 0.0001;
 
 impl Histogram {
@@ -44,7 +44,7 @@ pub enum Binning {
     /// The report's code: 30 bins of 0.5 s over 0 to 15 s, with its defect that the duration of a
     /// note whose *step* is 0 or less counts in bin 0.
     Published,
-    /// The same bins with every duration where it belongs.
+    /// The same bins with every duration in its own bin.
     Corrected,
     /// Bins of 10 ms over 0 to 15 s.
     Fine,
@@ -68,7 +68,7 @@ impl Binning {
     }
 
     fn bin(self, seconds: f32) -> usize {
-        // `as` saturates: a negative time counts in bin 0, an endless one in the last.
+        // `as` saturates: a negative time counts in bin 0, an infinite one in the last.
         (f64::from(seconds) * self.bins() as f64 / 15.0) as usize
     }
 }

@@ -1,4 +1,4 @@
-//! How music and models measure up: histograms, divergences, negative log-likelihood, and comparisons.
+//! Statistics of music and models: histograms, divergences, negative log-likelihood, and comparisons.
 
 pub mod baselines;
 pub mod comparison;

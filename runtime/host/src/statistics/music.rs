@@ -1,14 +1,13 @@
-//! What a listener would notice of a piece, in numbers: how many keys it plays in, how many notes
-//! sound together, how fast and how high it goes, whether it gets stuck.
+//! Audible properties of a piece as numbers: tonality, polyphony, tempo, register and repetition.
 //!
 //! The measures are those of Yang and Lerch, "On the evaluation of generative models in music"
 //! (2020), and of MusPy (Dong et al., 2020), as far as they need neither bars nor beats, which a
-//! performance does not have; and those by which a broken model shows at once.
+//! performance does not have, and some that reveal a broken model at once.
 
 use pianola_runtime::Note;
 use pianola_runtime::vocabulary::{TIME_BINS, time_bin};
 
-/// C7: the share of notes above it is measured, for few pieces go there often.
+/// C7: the share of notes above it is measured, because few pieces go there often.
 pub const HIGH: u8 = 96;
 
 /// Seconds of the window in which notes are counted.
@@ -23,18 +22,18 @@ const MAJOR: [usize; 7] = [0, 2, 4, 5, 7, 9, 11];
 
 /// The measures of one piece. One without notes has zeros.
 ///
-/// The step of the first note is not looked at: a piece starts with its first onset, wherever it
-/// was cut from.
+/// The step of the first note is ignored: a piece starts with its first onset, even if it is an
+/// excerpt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measures {
     /// Notes.
     pub notes: usize,
     /// Entropy of the pitch classes, in bits: 0 for one class, 3.58 for all twelve alike.
     pub pitch_class_entropy: f64,
-    /// Largest share of notes that lie in one major or natural minor scale, as MusPy has it.
+    /// Largest share of notes that lie in one major or natural minor scale, as in MusPy.
     pub scale_consistency: f64,
-    /// Share of the time in which at least two pitches sound, of that in which any does. (MusPy
-    /// divides by all time; silence is no matter of polyphony.)
+    /// Share of the time in which at least two pitches sound, relative to that in which any does.
+    /// (MusPy divides by the total time, including silence.)
     pub polyphony_rate: f64,
     /// Pitches that sound on average, while any does.
     pub mean_polyphony: f64,
@@ -109,8 +108,8 @@ fn onsets(piece: &[Note]) -> Vec<f64> {
     piece.iter().enumerate().map(onset).collect()
 }
 
-/// Seconds in which any pitch sounds and in which at least two do, and the seconds of all pitches
-/// together. A pitch that is struck while it sounds is still one.
+/// Seconds in which any pitch sounds and in which at least two do, and the total seconds of all
+/// pitches. A pitch that is struck while it sounds counts once.
 fn sounding(piece: &[Note], onsets: &[f64]) -> (f64, f64, f64) {
     // (when, whether a note starts, its pitch)
     let mut events: Vec<(f64, bool, u8)> = Vec::with_capacity(2 * piece.len());
@@ -168,7 +167,7 @@ fn shares(bins: usize, values: impl Iterator<Item = usize>) -> Vec<f64> {
     counts
 }
 
-/// A share of nothing is none.
+/// `part` / `whole`; 0 if `whole` is 0.
 fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }

@@ -1,17 +1,17 @@
-//! How alike two sets of numbers are distributed: the area under both of their densities.
+//! Similarity of two distributions: the overlapped area of their densities.
 
 /// Points at which densities are compared.
 const GRID: usize = 2048;
 
-/// Bandwidths beyond the extremes that a density reaches, and its kernels: what is further out is
-/// below a millionth.
+/// Reach of kernels, and so of a density beyond the extremes, in bandwidths: the density further out
+/// is below a millionth.
 const REACH: f64 = 5.0;
 
-/// Numbers this close are one: sums in another order may differ by more than nothing.
+/// Numbers this close count as equal: sums in another order may differ slightly.
 const ROUNDING: f64 = 1e-9;
 
-/// The area under both of two kernel density estimates, from 0 for distributions that do not touch
-/// to 1 for equal ones; none if either set is empty.
+/// The area under both of two kernel density estimates, from 0 for disjoint distributions to 1 for
+/// equal ones; `None` if either set is empty.
 ///
 /// Kernels are Gaussian with Scott's bandwidth, the standard deviation times n^(-1/5), as in Yang
 /// and Lerch's own code (`mgeval`). That code integrates from the smallest number to the largest
@@ -33,7 +33,7 @@ pub fn overlapped_area(a: &[f64], b: &[f64]) -> Option<f64> {
     Some(a.iter().zip(&b).map(|(a, b)| a.min(*b)).sum())
 }
 
-/// Scott's; at least [`ROUNDING`].
+/// Scott's bandwidth, at least [`ROUNDING`].
 fn bandwidth(set: &[f64]) -> Option<f64> {
     let count = set.len() as f64;
     let mean = set.iter().sum::<f64>() / count;
@@ -47,7 +47,7 @@ fn bandwidth(set: &[f64]) -> Option<f64> {
 
 /// Mass at each point of the grid, 1 in all; the bandwidth is in points.
 fn density(set: &[f64], low: f64, width: f64, bandwidth: f64) -> Vec<f64> {
-    // Each number is shared out between the points beside it, by how near they are.
+    // Each number is split between its two neighbouring points, weighted by proximity.
     let mut masses = vec![0.0; GRID];
     for value in set {
         let place = (value - low) / width;
@@ -76,7 +76,7 @@ fn density(set: &[f64], low: f64, width: f64, bandwidth: f64) -> Vec<f64> {
     density
 }
 
-// Arithmetic on floats, which Miri has nothing to say about and takes minutes for.
+// Float arithmetic without unsafe code, which takes Miri minutes.
 #[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;

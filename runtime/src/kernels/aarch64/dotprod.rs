@@ -1,8 +1,8 @@
 //! NEON with dot products: four columns at once, for four rows in a register.
 //!
 //! `sdot` multiplies signed bytes: activations are split into high and low halves, 128 · high + low.
-//! All sums of high halves would not fit the registers beside those of low halves, so they are added
-//! to these after every 16 columns.
+//! The registers do not hold all sums of high halves beside those of low halves, so the former are
+//! added to the latter after every 16 columns.
 #![allow(unsafe_code)]
 
 use core::arch::aarch64::*;
@@ -48,7 +48,7 @@ fn int4<const G: usize>(weights: &[[Block; G]], activations: Integers) -> [[i32;
     sums.map(|sums| rows(sums))
 }
 
-/// Sixteen activations: of each four, a lane of high and one of low halves.
+/// Sixteen activations: for each four, one lane of high and one of low halves.
 #[inline]
 #[target_feature(enable = "neon")]
 fn split(values: &[i16; 16]) -> [int8x16_t; 2] {

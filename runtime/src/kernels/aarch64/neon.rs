@@ -12,7 +12,7 @@ kernel! {
     |_| {}, arrange_nibbles
 }
 
-/// Puts activations where the columns are once a word's even, then its odd nibbles are taken.
+/// Orders activations like the columns once a word's even nibbles, then its odd ones, are unpacked.
 fn arrange_nibbles(values: &mut [i16]) {
     for values in values.as_chunks_mut::<8>().0 {
         *values = NIBBLE_BYTES.map(|column| values[column]);
@@ -46,8 +46,8 @@ fn int8<const G: usize>(weights: &[[Block; G]], activations: Integers) -> [[i32;
 #[inline]
 #[target_feature(enable = "neon")]
 fn int4<const G: usize>(weights: &[[Block; G]], activations: Integers) -> [[i32; ROWS]; G] {
-    // Not from the sums' start on, as elsewhere: columns that LLVM knows to be positive it widens to
-    // 32 bits and multiplies there, at twice the price.
+    // Subtracted per column, not from the initial sums as elsewhere: LLVM would widen columns that it
+    // knows to be positive to 32 bits and multiply there, at twice the cost.
     let zero_point = vdupq_n_s8(ZERO_POINT as i8);
     let mut sums = [[vdupq_n_s32(0); 4]; G];
     for (blocks, values) in weights.iter().zip(activations.values.as_chunks::<8>().0) {
@@ -118,7 +118,7 @@ fn add_column<const LANE: i32>(sums: &mut [int32x4_t; 4], column: int8x16_t, val
     sums[3] = vmlal_high_laneq_s16::<LANE>(sums[3], upper, values);
 }
 
-/// The sums, out of the registers.
+/// Stores the sums from the registers.
 #[inline]
 #[target_feature(enable = "neon")]
 pub(super) fn rows(sums: [int32x4_t; 4]) -> [i32; ROWS] {

@@ -58,7 +58,7 @@ fn int4<const G: usize>(weights: &[[Block; G]], activations: Integers) -> [[i32;
 fn float<const G: usize>(weights: &[[FloatColumn; G]], values: [&[f32]; 2]) -> [[f32; ROWS]; G] {
     let mut groups = [[0.0; ROWS]; G];
     for (group, rows) in groups.iter_mut().enumerate() {
-        // Of each column modulo 4, the lower and the upper eight rows.
+        // For each column modulo 4, the lower and the upper eight rows.
         let mut sums = [[_mm256_setzero_ps(); 2]; 4];
         let mut rest = weights.as_chunks::<4>().0;
         for values in values {
@@ -87,7 +87,7 @@ fn float<const G: usize>(weights: &[[FloatColumn; G]], values: [&[f32]; 2]) -> [
     groups
 }
 
-/// Two pairs of activations, each for all rows.
+/// Two pairs of activations, each broadcast to all rows.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn pairs(values: &[i16; 4]) -> [__m256i; 2] {
@@ -106,7 +106,7 @@ fn halves(block: &Block) -> [__m256i; 2] {
     }
 }
 
-/// The sums, out of the registers.
+/// Stores the sums from the registers.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn rows(sums: [__m256i; 2]) -> [i32; ROWS] {

@@ -57,7 +57,7 @@ pub(super) fn float<const G: usize>(
     weights: &[[FloatColumn; G]],
     values: [&[f32]; 2],
 ) -> [[f32; ROWS]; G] {
-    // Of each group, one for each column modulo 4.
+    // For each group, one sum for each column modulo 4.
     let mut sums = [[_mm512_setzero_ps(); 4]; G];
     let mut rest = weights.as_chunks::<4>().0;
     for values in values {
@@ -84,7 +84,7 @@ pub(super) fn float<const G: usize>(
     })
 }
 
-/// Two pairs of activations, each for all rows.
+/// Two pairs of activations, each broadcast to all rows.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn pairs(values: &[i16; 4]) -> [__m512i; 2] {
@@ -96,8 +96,8 @@ fn pairs(values: &[i16; 4]) -> [__m512i; 2] {
 #[inline]
 #[target_feature(enable = "avx512f")]
 pub(super) fn load(block: &Block) -> __m512i {
-    // Hardware follows a stream within a page; this fetches across pages too, while cells are
-    // computed.
+    // The hardware prefetcher follows a stream within a page; this also crosses pages, while cells
+    // are computed.
     const AHEAD: usize = 4096;
     // SAFETY: a prefetch may name any address. A block is 64 bytes; the load is unaligned.
     unsafe {
@@ -106,7 +106,7 @@ pub(super) fn load(block: &Block) -> __m512i {
     }
 }
 
-/// The sums, out of the register.
+/// Stores the sums from the register.
 #[inline]
 #[target_feature(enable = "avx512f")]
 pub(super) fn rows(sums: __m512i) -> [i32; ROWS] {

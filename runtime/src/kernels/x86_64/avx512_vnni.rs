@@ -1,7 +1,8 @@
 //! AVX-512 with VNNI: four columns at once.
 //!
-//! `vpdpbusd` multiplies unsigned with signed bytes: weights are raised to be unsigned, and the
-//! sums start with what that adds; activations are split into high and low halves, 128 · high + low.
+//! `vpdpbusd` multiplies unsigned with signed bytes: weights are offset to be unsigned, and the
+//! initial sums compensate for the offset. Activations are split into high and low halves,
+//! 128 · high + low.
 #![allow(unsafe_code)]
 
 use core::arch::x86_64::*;
@@ -16,8 +17,8 @@ kernel! {
     |values| arrange_bytes(values, [0, 1, 2, 3]), |values| arrange_bytes(values, NIBBLE_BYTES)
 }
 
-/// Sums of the even and of the odd steps, so that additions need not wait for each other; of each,
-/// those of high and of low halves.
+/// Sums of the even and of the odd steps, so that additions need not wait for each other; for each,
+/// the sums of high and of low halves.
 type Sums<const G: usize> = [[[__m512i; 2]; G]; 2];
 
 #[inline]
@@ -56,7 +57,7 @@ fn int4<const G: usize>(weights: &[[Block; G]], activations: Integers) -> [[i32;
     finish(sums)
 }
 
-/// Sums that make up for weights that are raised.
+/// Initial sums that compensate for the offset of the weights.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn start<const G: usize>(raise: i32) -> Sums<G> {
@@ -67,7 +68,7 @@ fn start<const G: usize>(raise: i32) -> Sums<G> {
     sums
 }
 
-/// The high and the low halves of four activations, for all rows.
+/// The high and the low halves of four activations, broadcast to all rows.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn split(values: &[i16; 4]) -> [__m512i; 2] {

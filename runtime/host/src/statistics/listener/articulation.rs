@@ -1,4 +1,4 @@
-//! How long keys are held.
+//! Articulation: how long keys are held.
 
 use super::Measure;
 use super::excerpt::{Excerpt, correlation, deviation, mean, quantile, share};

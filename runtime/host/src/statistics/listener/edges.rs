@@ -1,4 +1,4 @@
-//! How pieces begin and end. One value a piece, not one an excerpt.
+//! Beginnings and endings of pieces: one value per piece, not per excerpt.
 
 use super::Measure;
 use super::excerpt::{Excerpt, mean, quantile};
@@ -41,7 +41,7 @@ fn against_median(part: &[f64], all: &[f64]) -> f64 {
     (mean(part.iter().copied()).max(1e-3) / quantile(all, 0.5).max(1e-3)).log2()
 }
 
-/// Mean velocity of some chords less that of the piece.
+/// Mean velocity of some chords minus that of the piece.
 fn velocity(piece: &Excerpt, chords: std::ops::Range<usize>) -> f64 {
     let chords = &piece.chords[chords];
     let ends = chords.first().zip(chords.last());

@@ -48,7 +48,7 @@ pub struct Excerpt {
 }
 
 impl Excerpt {
-    /// Prepares notes; `None` if there are fewer than four chords, of which nothing can be told.
+    /// Prepares notes; `None` if there are fewer than four chords, too few for the measures.
     pub fn new(notes: &[Note]) -> Option<Self> {
         let mut now = 0.0;
         let mut placed: Vec<Sounding> = Vec::with_capacity(notes.len());
@@ -74,7 +74,7 @@ impl Excerpt {
         (chords.len() >= 4).then_some(Self { notes: placed, chords })
     }
 
-    /// The highest note of each chord: the melody, as far as one can be told.
+    /// The highest note of each chord, as an approximation of the melody.
     pub fn top(&self) -> impl Iterator<Item = &Sounding> {
         self.chords.iter().filter_map(|chord| self.notes[chord.notes.clone()].last())
     }
@@ -95,25 +95,25 @@ impl Excerpt {
     }
 }
 
-/// The mean of some numbers; 0 of none.
+/// The mean of some numbers; 0 if there are none.
 pub fn mean(values: impl IntoIterator<Item = f64>) -> f64 {
     let (count, sum) =
         values.into_iter().fold((0u32, 0.0), |(count, sum), value| (count + 1, sum + value));
     if count == 0 { 0.0 } else { sum / f64::from(count) }
 }
 
-/// The standard deviation of some numbers; 0 of none.
+/// The standard deviation of some numbers; 0 if there are none.
 pub fn deviation(values: &[f64]) -> f64 {
     let mean_value = mean(values.iter().copied());
     mean(values.iter().map(|value| (value - mean_value).powi(2))).sqrt()
 }
 
-/// The share of items for which something holds; 0 of none.
+/// The share of items that satisfy a condition; 0 if there are none.
 pub fn share<T>(items: impl IntoIterator<Item = T>, holds: impl Fn(T) -> bool) -> f64 {
     mean(items.into_iter().map(|item| f64::from(u8::from(holds(item)))))
 }
 
-/// A quantile of some numbers, `part` from 0 to 1; 0 of none.
+/// A quantile of some numbers, `part` from 0 to 1; 0 if there are none.
 pub fn quantile(values: &[f64], part: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

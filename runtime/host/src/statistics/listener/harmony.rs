@@ -47,7 +47,7 @@ pub const MEASURES: &[Measure] = &[
     ("fourths and fifths within chords", |excerpt| vertical(excerpt, &[5])),
 ];
 
-/// How long each pitch class is held; no note counts for more than two seconds.
+/// Seconds that each pitch class is held; each note counts for at most two seconds.
 fn classes(notes: &[Sounding]) -> [f64; 12] {
     let mut classes = [0.0; 12];
     for note in notes {
@@ -61,7 +61,7 @@ pub fn tonic(notes: &[Sounding]) -> usize {
     key(&classes(notes)).tonic
 }
 
-/// A key, and how clear it is.
+/// A key, and its clarity.
 struct Key {
     tonic: usize,
     minor: bool,
@@ -101,7 +101,7 @@ fn key(classes: &[f64; 12]) -> Key {
     candidates.fold(none, |best, key| if key.clarity > best.clarity { key } else { best })
 }
 
-/// For each eight notes, how much of them lies in the best major or minor triad, and its root.
+/// For each eight notes, the share of them in the best major or minor triad, and its root.
 fn triads(excerpt: &Excerpt) -> Vec<(f64, u8)> {
     let best = |notes: &[Sounding]| {
         let classes = classes(notes);

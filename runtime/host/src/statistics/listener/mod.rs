@@ -1,14 +1,13 @@
-//! A classifier two-sample test: can pieces be distinguished from real ones, and by which measures?
+//! A measuring listener: can pieces be distinguished from real ones, and by which measures?
 //!
 //! A classifier two-sample test (Lopez-Paz and Oquab, "Revisiting classifier two-sample tests",
-//! 2017). Excerpts of 200 notes are described by musical measures in groups; a random forest
-//! learns to tell excerpts of the one set from those of the other, and is asked about pieces that
-//! it has not seen. What it gets right beyond chance is what gives the pieces away. The area under
-//! the curve ([`Auc`]) is 0.5 where nothing does.
+//! 2017). Excerpts of 200 notes are described by musical measures in groups. A random forest is
+//! trained to distinguish excerpts of the two sets and evaluated on held-out pieces. The area under
+//! the curve ([`Auc`]) is 0.5 if it does no better than chance.
 //!
-//! Three controls tell how far the areas can be trusted: real songs against other real songs,
-//! which should not be told apart; and real songs against themselves with their bars, and with
-//! their notes, in random order, which should.
+//! Three controls show how far the areas can be trusted: real songs against other real songs, which
+//! should not be distinguishable; and real songs against themselves with their bars, and with their
+//! notes, in random order, which should be.
 
 mod articulation;
 mod dynamics;
@@ -33,13 +32,13 @@ use two_sample::{Sample, tell_apart};
 
 pub use two_sample::Auc;
 
-/// A measure: its name, with its unit, and how to get it.
+/// A measure: its name, with its unit, and its function.
 type Measure = (&'static str, fn(&Excerpt) -> f64);
 
 /// Notes of an excerpt.
 pub const EXCERPT: usize = 200;
 
-/// Most excerpts of a piece, spread over its length: long pieces are not to outvote the others.
+/// Most excerpts of a piece, spread over its length, so that long pieces do not dominate.
 const MOST_EXCERPTS: usize = 8;
 
 /// Groups of measures of excerpts.
@@ -52,20 +51,20 @@ const GROUPS: [(&str, &[Measure]); 6] = [
     ("dynamics", dynamics::MEASURES),
 ];
 
-/// What the listener says of two sets of pieces.
+/// The listener's result for two sets of pieces.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verdict {
     /// By all measures of excerpts.
     pub all: Option<Auc>,
     /// By the measures of each group, and by how pieces begin and end.
     pub groups: Vec<Group>,
-    /// Each measure, those first that tell the sets apart best.
+    /// Each measure, sorted by how well it separates the sets.
     pub measures: Vec<MeasureRow>,
     /// Excerpts of each set.
     pub excerpts: [usize; 2],
 }
 
-/// How well one group of measures tells the sets apart.
+/// How well one group of measures separates the sets.
 #[derive(Clone, Debug, Serialize)]
 pub struct Group {
     /// Its name.
@@ -87,7 +86,7 @@ pub struct MeasureRow {
     pub auc: f64,
 }
 
-/// Compares two sets of pieces: the first is asked about, the second is real.
+/// Compares two sets of pieces: the first is under test, the second is real.
 pub fn listen(pieces: &[&[Note]], real: &[&[Note]]) -> Verdict {
     let sets = [samples(pieces), samples(real)];
     let whole = [edges(pieces), edges(real)];
@@ -158,7 +157,7 @@ fn finite(value: f64) -> f64 {
     if value.is_finite() { value } else { 0.0 }
 }
 
-/// PCG stream of shuffles, apart from those that draw notes.
+/// PCG stream of shuffles, separate from those that draw notes.
 const SHUFFLES: u64 = 0x5affe;
 
 /// A piece whose notes are in random order, each with its own times.

@@ -66,7 +66,7 @@ fn is_simple(ratio: f64) -> bool {
     [0.0, 1.0, 1.585, 2.0, 0.585].iter().any(|simple| (ratio.abs() - simple).abs() < 0.08)
 }
 
-/// Seconds of a window in which one pulse is looked for.
+/// Seconds of a window in which one pulse is estimated.
 const WINDOW: f64 = 6.0;
 
 /// For each window, the period that the onsets keep to best, and how well they do: the length of
@@ -101,7 +101,7 @@ fn autocorrelation(excerpt: &Excerpt, from: usize, to: usize) -> f64 {
     let frames = (excerpt.length() * FRAMES) as usize + 1;
     let mut strength = vec![0.0; frames];
     for note in &excerpt.notes {
-        // Spread over neighbours: people do not play to 20 ms.
+        // Spread over neighbours: people do not play to within 20 ms.
         let at = (note.onset * FRAMES) as usize;
         for (offset, weight) in [(0, 1.0), (1, 0.5), (2, 0.25)] {
             for frame in [at.checked_sub(offset), Some(at + offset)].into_iter().flatten() {

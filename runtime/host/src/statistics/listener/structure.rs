@@ -1,4 +1,4 @@
-//! Whether anything returns: motifs, rhythms and harmonies that were heard before.
+//! Structure: repetition of earlier motifs, rhythms and harmonies.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -43,13 +43,13 @@ fn rhythm(excerpt: &Excerpt) -> Vec<i16> {
     intervals.windows(2).map(ratio).collect()
 }
 
-/// The share of n-grams that stood earlier in the sequence.
+/// The share of n-grams that occurred earlier in the sequence.
 fn recurrence<T: Eq + Hash>(sequence: &[T], length: usize) -> f64 {
     let mut seen = HashSet::new();
     share(sequence.windows(length).map(|gram| !seen.insert(gram)).collect::<Vec<_>>(), |old| old)
 }
 
-/// Length of the longest run that stands at two places.
+/// Length of the longest run that occurs at two places.
 fn longest_repeat<T: Eq + Hash>(sequence: &[T]) -> usize {
     let repeats = |length: usize| {
         let mut seen = HashSet::new();
@@ -73,9 +73,9 @@ fn phrases<T: Eq + Hash>(sequence: &[T]) -> f64 {
 const WINDOW: usize = 12;
 const HOP: usize = 4;
 
-/// For each window of chords, how similar (cosine) the most similar window is that ended before
-/// it. Windows are compared in the order of their chords, so a passage that returns is meant, not
-/// a key.
+/// For each window of chords, its cosine similarity to the most similar window that ended before it.
+/// Windows are compared in the order of their chords, so a returning passage counts, not a returning
+/// key.
 fn nearest_chroma(excerpt: &Excerpt) -> Vec<f64> {
     let chroma = |chords: &[super::excerpt::Chord]| {
         let mut values = vec![0.0; 12 * WINDOW / HOP];

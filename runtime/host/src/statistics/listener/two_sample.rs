@@ -1,4 +1,4 @@
-//! A classifier two-sample test: how well a random forest tells two sets of pieces apart.
+//! A classifier two-sample test: how well a random forest distinguishes two sets of pieces.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ pub struct Sample {
 }
 
 /// Area under the receiver operating characteristic: the probability that an excerpt of the first
-/// set gets a higher score than one of the second. 0.5 if nothing tells them apart, 1 if all does.
+/// set gets a higher score than one of the second. 0.5 is chance, 1 is perfect separation.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Auc {
     /// The area, 0 to 1.
@@ -37,7 +37,7 @@ impl fmt::Display for Auc {
     }
 }
 
-/// Folds of the cross-validation, by piece: no excerpt is scored by a forest that knows its piece.
+/// Folds of the cross-validation, by piece: no excerpt is scored by a forest trained on its piece.
 const FOLDS: usize = 5;
 
 /// Trees of a forest.
@@ -46,10 +46,10 @@ const TREES: usize = 120;
 /// Resamples behind a confidence interval.
 const RESAMPLES: usize = 400;
 
-/// PCG stream of the folds and resamples, apart from those that draw notes.
+/// PCG stream of the folds and resamples, separate from those that draw notes.
 const STREAM: u64 = 0x1157;
 
-/// Tells two sets apart by some of their measures; `None` if a set has fewer pieces than there are
+/// Measures how well some measures separate two sets; `None` if a set has fewer pieces than there are
 /// folds. The same sets give the same areas.
 pub fn tell_apart(sets: [&[Sample]; 2], measures: &[usize]) -> Option<Auc> {
     let pieces = sets.map(|set| set.iter().map(|sample| sample.piece + 1).max().unwrap_or(0));
@@ -86,14 +86,14 @@ pub fn tell_apart(sets: [&[Sample]; 2], measures: &[usize]) -> Option<Auc> {
     Some(with_interval(&by_piece, &mut random))
 }
 
-/// A fold for each piece, as even as can be.
+/// A fold for each piece, in folds of nearly equal size.
 fn shuffled_folds(pieces: usize, random: &mut Pcg32) -> Vec<usize> {
     let mut folds: Vec<usize> = (0..pieces).map(|piece| piece % FOLDS).collect();
     crate::corpus::shuffle(&mut folds, random);
     folds
 }
 
-/// Scores test rows by a forest of the training rows. A forest that cannot be grown knows nothing.
+/// Scores test rows by a forest of the training rows. If training fails, all scores are equal.
 fn score(train: Vec<Vec<f64>>, labels: Vec<f64>, test: Vec<Vec<f64>>) -> Vec<f64> {
     let unknown = vec![0.5; test.len()];
     // Regression on 0 and 1 gives shares of votes, where classification gives only the winner.
@@ -176,7 +176,7 @@ mod tests {
         );
         let other = tell_apart([&shifted, &a], &[0, 1, 2]).unwrap();
         assert!(other.auc > 0.85 && other.low > 0.75, "{other:?}");
-        // By measures that are alike, no longer.
+        // Measures with equal distributions do not separate them.
         let blind = tell_apart([&shifted, &a], &[0, 2]).unwrap();
         assert!((0.35..0.65).contains(&blind.auc), "{blind:?}");
         assert_eq!(tell_apart([&a[..12], &b], &[0]), None);

@@ -1,4 +1,4 @@
-//! Melody, bass and what lies between: intervals, ranges, and whether two hands can play it.
+//! Melody, bass and inner voices: intervals, ranges, and whether two hands can play them.
 
 use super::Measure;
 use super::excerpt::{Excerpt, Sounding, deviation, mean, share};
@@ -49,7 +49,7 @@ fn leaps<'e>(voice: impl Iterator<Item = &'e Sounding>) -> Vec<f64> {
 
 /// The pitches that sound just after each chord's onset, from the lowest.
 fn sounding(excerpt: &Excerpt) -> impl Iterator<Item = Vec<u8>> {
-    /// Most chords back that a note is looked for: nearly none is held for longer.
+    /// Most chords back that are searched for held notes: almost none is held for longer.
     const BACK: usize = 16;
     (0..excerpt.chords.len()).map(|at| {
         let (first, last) = (&excerpt.chords[at.saturating_sub(BACK)], &excerpt.chords[at]);
@@ -68,7 +68,7 @@ fn span(pitches: &[u8]) -> f64 {
     ends.map_or(0.0, |(low, high)| f64::from(high - low))
 }
 
-/// Whether the notes of a chord, from the lowest, can be shared out to two hands of five fingers
+/// Whether the notes of a chord, from the lowest, can be divided between two hands of five fingers
 /// that reach a tenth each.
 fn is_playable(chord: &[Sounding]) -> bool {
     let fits = |hand: &[Sounding]| {

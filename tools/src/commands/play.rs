@@ -119,7 +119,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     };
     let threads = Threads::start(options, &stage, port, other, setup)?;
     let Stage { clock, session, controls, inbox, notices, .. } = &stage;
-    // Meanwhile the port is silenced.
+    // The port is silenced meanwhile.
     let seed = options.source.seed();
     let composed = options.source.open(|source| {
         let generator = source.generator(seed)?;
@@ -141,7 +141,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     ended.map(|played| format!("{played}\n{seeds}\n"))
 }
 
-/// The threads of a performance besides this one, which has the model.
+/// The threads of a performance; the model runs on this one.
 struct Threads {
     timing: JoinHandle<thread::Result<String>>,
     recorder: JoinHandle<anyhow::Result<bool>>,
@@ -159,13 +159,13 @@ impl Threads {
     ) -> anyhow::Result<Self> {
         let Stage { clock, session, inbox, notices, .. } = stage;
         let (clock, saving) = (*clock, Saving::default());
-        // Before anything can sound.
+        // Before the first note can sound.
         handle_signals(inbox, &saving)?;
         let output = port.open_output()?;
         let input = other.as_ref().map(Port::open_input).transpose()?;
         if let (Some(other), Some(input)) = (other, input) {
             let (inbox, notices) = (Arc::clone(inbox), notices.clone());
-            // It ends with the program: nothing but its next message would wake it.
+            // This thread ends with the program: only its next message would wake it.
             thread::spawn(move || listen(&other, input, clock, &inbox, &notices));
         }
         let model = Arc::<ModelQueue>::default();
@@ -199,7 +199,7 @@ impl Threads {
         Ok(Self { timing, recorder, view, model })
     }
 
-    /// Waits for all that must end, and for nothing else; says what was played.
+    /// Waits for the threads that must finish; then reports what was played.
     fn end(self, options: &Options) -> anyhow::Result<String> {
         let performed = self.timing.join();
         let kept = self.recorder.join();
@@ -219,13 +219,13 @@ impl Threads {
     }
 }
 
-/// What was sent and heard that the recording may be behind.
+/// Maximum number of messages by which the recording may lag behind.
 const UPDATES: usize = 1 << 16;
 
-/// How long the end waits for a terminal that nobody reads, or for one that reads slowly.
+/// How long the end waits for a terminal that nobody reads, or that is slow.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Gives back a terminal that takes nothing, and ends the program without its last words if that goes on.
+/// Restores the terminal; if it does not respond in time, ends the program without the final report.
 fn abandon_terminal() {
     let _ = ratatui::crossterm::terminal::disable_raw_mode();
     thread::spawn(|| {
@@ -246,14 +246,14 @@ fn handle_signals(inbox: &Arc<Inbox>, _: &Saving) -> anyhow::Result<()> {
 }
 
 impl Options {
-    /// Refuses what can be refused before a port is opened.
+    /// Checks the options before a port is opened.
     fn check(&self) -> anyhow::Result<()> {
         ensure!((0.0..=60.0).contains(&self.gap), "--gap must be from 0 to 60 seconds");
         if let Some(path) = &self.record {
             self.source.ensure_apart(path)?;
             self.map.iter().try_for_each(|map| ensure_apart(path, map))?;
             ensure_writable(path, &["mid", "midi"])?;
-            // Before an hour is played that could not be written.
+            // Checked before an hour is played that could not be written.
             let new = !path.exists();
             File::options().append(true).create(true).open(path).with_context(|| {
                 format!("cannot write {}: give --record another path", path.display())

@@ -277,7 +277,7 @@ fn check_picture(bytes: &[u8]) {
 fn the_examples_of_the_help_run() {
     let folder = workplace();
     for command in commands() {
-        // As installed: through the path.
+        // As installed: found through `PATH`.
         let help = succeed(&mut bash(&format!("pianola {command} --help"), folder.path()));
         let examples = help.split_once("Examples:\n").map_or("", |(_, examples)| examples);
         let examples: Vec<_> = examples.lines().map(str::trim).collect();

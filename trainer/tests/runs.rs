@@ -96,7 +96,7 @@ fn learns_and_leaves_what_it_promises(preset: &str) {
     // Nor with other data.
     let output = fit(corpus.path(), &run, &["--resume", "--split-seed", "1"]).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("split"));
-    // What a killed run logged after its last checkpoint is logged once in the end.
+    // Log entries after a killed run's last checkpoint appear once in the final log.
     let before = figures(&run);
     let (path, last) = (run.join("log.jsonl"), before.last().unwrap());
     let mut text = fs::read_to_string(&path).unwrap();

@@ -98,7 +98,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     ))
 }
 
-/// What `--json` prints.
+/// The report of `--json`.
 #[derive(Serialize)]
 struct Report<'a> {
     model: &'a str,

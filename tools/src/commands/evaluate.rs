@@ -346,7 +346,7 @@ impl Melody {
 
 /// Negative log-likelihood of songs under an expressive model: of all notes, and of the marked ones.
 fn nll(file: &ModelFile, model: &Model, songs: &[Marked]) -> anyhow::Result<[Nll; 2]> {
-    // Batches hold songs of similar length; the longest come first.
+    // Longest first: a batch holds songs of similar length, and the slowest batches start first.
     let mut songs: Vec<ScoredSong> = songs
         .iter()
         .map(|Marked { notes, hands, marks }| ScoredSong { notes, hands: *hands, marks })

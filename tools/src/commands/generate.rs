@@ -116,7 +116,7 @@ struct Job<'a> {
     recipe: &'a (dyn Fn(u64) -> String + Sync),
 }
 
-/// What `--json` prints.
+/// The report of `--json`.
 #[derive(Serialize)]
 struct Report<'a> {
     model: &'a str,

@@ -107,7 +107,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     Ok(report)
 }
 
-/// What `--json` prints.
+/// The report of `--json`.
 #[derive(Serialize)]
 struct Report<'a> {
     searched: Searched<'a>,

@@ -4,7 +4,7 @@ use pianola_runtime::{Event, Instant, Keys, Micros, Note, TransportCommand};
 
 use crate::live::performance::Mode;
 
-/// Transcribes keys to notes. Steps count from the previous note, whoever of the two played it.
+/// Transcribes keys to notes. Steps count from the previous note of either player.
 pub struct Transcriber {
     mode: Mode,
     keys: Keys,

@@ -100,7 +100,7 @@ fn partials(pitch: u8, velocity: u8) -> Vec<Partial> {
             partials.extend([fast, slow]);
         }
     }
-    // Equalizes the loudness of low, middle and high notes.
+    // Normalizes the power, so that low and high notes are as loud as those between.
     let power: f32 = partials.iter().map(|partial| partial.amplitude * partial.amplitude).sum();
     let gain = 0.2 * force.powf(1.7) / power.sqrt().max(1e-6);
     partials.iter_mut().for_each(|partial| partial.amplitude *= gain);

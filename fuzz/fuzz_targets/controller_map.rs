@@ -1,4 +1,4 @@
-//! A controller map may hold anything: it is refused with a line, or read.
+//! A controller map with any content is parsed, or refused in one line.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! An originality filter may hold anything: it is refused, or it answers.
+//! An originality filter with any content is refused, or it answers queries.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -9,7 +9,7 @@ fuzz_target!(|data: &[u8]| {
     let mut file = data.to_vec();
     pianola_fuzz::repair_filter(&mut file);
     let Ok(filter) = Filter::from_bytes(&file) else { return };
-    // Passages and notes that the same bytes spell.
+    // Passage length and notes decoded from the same bytes.
     filter.contains(key(data.iter().map(|&byte| u16::from(byte))));
     let mut guard = Guard::new(&filter);
     for &byte in data.iter().take(64) {

@@ -1,4 +1,4 @@
-//! A MIDI file may hold anything: it is refused, or all views of it are sound.
+//! A MIDI file with any content is refused, or all views of it are valid.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! A MIDI stream may hold anything: messages come out of it, and each reads back from its own bytes.
+//! A MIDI stream with any content parses to messages, and each round-trips through its bytes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

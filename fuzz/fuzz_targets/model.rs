@@ -1,4 +1,4 @@
-//! A model file may hold anything: it is refused, or it plays.
+//! A model file with any content is refused, or it plays.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

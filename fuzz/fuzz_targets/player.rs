@@ -1,4 +1,4 @@
-//! Whatever happens to a player, what it starts it also ends, and the pedals are up.
+//! A player ends every note that it starts and lifts the pedals, whatever its input.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -17,7 +17,7 @@ enum Event {
 
 fuzz_target!(|events: Vec<Event>| {
     let mut now = Instant::START;
-    // Few places, so that they run out.
+    // A small number of slots, so that they run out.
     let mut player = Player::<4, 3>::new(now);
     let mut sounding = 0u128;
     let mut play = |player: &mut Player<4, 3>, until: Instant| {

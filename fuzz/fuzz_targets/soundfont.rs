@@ -1,4 +1,4 @@
-//! A SoundFont may hold anything: it is refused before it takes more memory than its size.
+//! A SoundFont with any content is refused before it allocates more memory than its size.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Any text may stand in a picture: the SVG is well-formed, and the PNG is drawn.
+//! A picture may contain any text: the SVG is well-formed, and the PNG is drawn.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,7 +1,7 @@
-//! What the fuzz targets share.
+//! Helpers of the fuzz targets.
 //!
 //! A model or a filter with a wrong checksum is refused at once. The targets therefore repair the
-//! checksum of what the fuzzer made, as a hostile writer would.
+//! checksum of the fuzzer's input, as an attacker would.
 #![forbid(unsafe_code)]
 
 /// Repairs the checksum in the metadata of a model file, if there is one.
@@ -17,8 +17,8 @@ pub fn repair_model(file: &mut [u8]) {
     file[digits].copy_from_slice(checksum.as_bytes());
 }
 
-/// Repairs the checksum of an originality filter, which covers the header up to it and all that
-/// follows the header.
+/// Repairs the checksum of an originality filter, which covers the header before it and everything
+/// after the header.
 pub fn repair_filter(file: &mut [u8]) {
     use pianola_runtime::guard::{CHECKSUM, HEADER};
     if file.len() < HEADER {

@@ -1,6 +1,6 @@
 //! Times the parts of a note, by precision and instruction set: `cargo bench`.
 //!
-//! `tools bench` measures whole notes against the memory bandwidth; this tells where the time goes.
+//! `tools bench` measures whole notes against the memory bandwidth; this shows where the time goes.
 #![allow(clippy::unwrap_used, reason = "the bundled models open")]
 
 use std::sync::LazyLock;
@@ -69,7 +69,7 @@ fn predict(bencher: Bencher, case: &Case) {
     bencher.bench_local(|| PartialNote::of(&NOTE).map(|known| network.predict(known)));
 }
 
-/// A whole note: heads, draw and layers; with and without sorting the tokens.
+/// A whole note: heads, sampling and layers; with and without sorting the tokens.
 #[divan::bench(args = Case::all(), consts = [false, true])]
 fn note<const SORTED: bool>(bencher: Bencher, case: &Case) {
     let top_p = if SORTED { 0.95 } else { 1.0 };

@@ -1,6 +1,6 @@
-//! Searches what the n-gram of `baselines.rs` should predict each part of a note from: step by
-//! step, from nothing, the one field put in or taken out, or the two neighbours swapped, that helps
-//! most on the validation songs, while anything helps. The test songs have no say.
+//! Searches the contexts from which the n-gram of `baselines.rs` predicts each part of a note: a
+//! greedy search from the empty context that adds, removes or swaps one field at a time, whichever
+//! lowers the validation loss most, until nothing does. The test set is not used.
 //!
 //! `cargo run --release -p pianola-tests --example baseline_contexts FOLDER SPLIT`
 
@@ -15,10 +15,10 @@ use pianola_runtime::vocabulary;
 /// Parts of a note.
 const PARTS: usize = vocabulary::PARTS.len();
 
-/// Notes back that are tried.
+/// Notes back to try.
 const BACK: usize = 5;
 
-/// How coarsely parts are looked at.
+/// Levels of coarseness to try.
 const COARSE: [u8; 3] = [0, 3, 7];
 
 fn main() -> anyhow::Result<()> {
@@ -41,7 +41,7 @@ fn main() -> anyhow::Result<()> {
     let mut best = unigram.nll(&validation);
     loop {
         let mut better = contexts.clone();
-        // One trial for all parts together: the parts do not know of each other's contexts.
+        // One trial for all parts together: their contexts are independent.
         let mut moves: [_; PARTS] = std::array::from_fn(|part| moves(&contexts[part], part));
         while moves.iter().any(|moves| !moves.is_empty()) {
             let trial: [Vec<Field>; PARTS] = std::array::from_fn(|part| {
@@ -68,7 +68,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The contexts one step away from a part's.
+/// The neighbours of a part's context in the search.
 fn moves(context: &[Field], part: usize) -> Vec<Vec<Field>> {
     let mut moves = Vec::new();
     let parts = (0..=BACK).flat_map(|back| (0..PARTS).map(move |part| (back, part)));

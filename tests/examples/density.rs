@@ -1,6 +1,6 @@
-//! Prints how dense the music of a folder of MIDI files is: notes a second on average, most notes in any ten
-//! seconds, and how many of the files are silent for long. Of each file the first instrument counts: a
-//! piece that `generate` writes has no other, and of a song it may be the right hand.
+//! Prints the density of a folder of MIDI files: mean notes per second, most notes in any ten
+//! seconds, and the number of files with long silences. Only the first instrument of each file counts: a
+//! piece from `generate` has no other, and in a song it may be the right hand.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use anyhow::Context;
 use pianola_host::corpus::Corpus;
 use pianola_host::midi_file::Tracks;
 
-/// Seconds of silence that are a hole in the music.
+/// Seconds of silence that count as long.
 const HOLE: f64 = 4.0;
 
 fn main() -> anyhow::Result<()> {

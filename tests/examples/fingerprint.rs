@@ -1,4 +1,4 @@
-//! Prints the fingerprint of the script that boards play, as this machine computes it.
+//! Prints the fingerprint of the boards' script, as this machine computes it.
 
 use anyhow::Context;
 use pianola_tests::script::fingerprint;

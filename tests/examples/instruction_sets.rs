@@ -1,4 +1,4 @@
-//! Prints the instruction sets that this machine has, the fastest first.
+//! Prints the instruction sets of this machine, the fastest first.
 
 use pianola_runtime::Isa;
 

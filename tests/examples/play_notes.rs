@@ -1,4 +1,4 @@
-//! Plays notes and says nothing: for programs that count instructions.
+//! Plays notes without any output: for tools that count instructions.
 
 use anyhow::Context;
 use pianola_runtime::{Isa, Model};

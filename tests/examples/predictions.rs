@@ -1,7 +1,7 @@
-//! Prints what a model expects, for `bench/peers/run.py`: `predictions MODEL < NOTES`.
+//! Prints a model's predictions, for `bench/peers/run.py`: `predictions MODEL < NOTES`.
 //!
-//! A note is a line of pitch, step and duration. The first line printed is what the model expects
-//! at the start of a sequence, each further one what it expects after a note: 129 pitch logits,
+//! A note is a line of pitch, step and duration. The first line printed is the prediction at the
+//! start of a sequence, each further one the prediction after a note: 129 pitch logits,
 //! step and duration, as JSON.
 
 use std::io::stdin;
@@ -11,7 +11,7 @@ use pianola_runtime::history::PartialNote;
 use pianola_runtime::{Hands, Model, Network, Note};
 
 fn print(network: &Network) -> anyhow::Result<()> {
-    // The report's heads expect each part as if the others were not known.
+    // The report's heads predict each part independently of the others.
     let pitch = network.predict(PartialNote::Step(0.0));
     let (step, duration) =
         (network.predict(PartialNote::Empty), network.predict(PartialNote::Pitch(0.0, 0)));

@@ -1,6 +1,6 @@
-//! Prints what docs/results.md, docs/architecture.md and runtime/src/placing.rs say of when notes come: how often
-//! times go to another note's end or with the pulse, in the training songs and in a model's pieces; how far sets
-//! of training songs as small as those pieces are from the test songs; and whether long pieces stay what they are.
+//! Prints the figures on timing in docs/results.md, docs/architecture.md and runtime/src/placing.rs: how often
+//! times coincide with another note's end or with the pulse, in the training songs and in a model's pieces; how far
+//! sets of training songs of the same size are from the test songs; and whether long pieces keep their statistics.
 //! It takes about two minutes.
 
 use std::path::Path;
@@ -15,25 +15,25 @@ use pianola_runtime::vocabulary::time_bin;
 use pianola_runtime::{Model, Sampling};
 use rand_pcg::Pcg32;
 
-/// Times that differ by less are the same, in seconds: a file has them rounded to ticks, onset and end apart.
+/// Times that differ by less are equal, in seconds: a file rounds onset and end to ticks, each separately.
 const SAME: f32 = 1e-3;
 
-/// Most steps that a duration is held against.
+/// Largest multiple of the step that a duration is compared with.
 const MOST_STEPS: u8 = 16;
 
-/// Excerpts and pieces that divergences are of.
+/// Number of excerpts and of pieces in a divergence.
 const PIECES: u64 = 100;
 
-/// How often as many excerpts are drawn.
+/// Number of random sets of excerpts.
 const DRAWS: usize = 50;
 
-/// Thousands of notes of the songs that long pieces are held against.
+/// Number of thousands of notes of the songs that long pieces are compared with.
 const LASTING: usize = 3;
 
-/// Pieces of 20,000 notes.
+/// Number of pieces of 20,000 notes.
 const LONG: u64 = 40;
 
-/// Of so many times, so many were where they are looked for.
+/// A share: `found` out of `of`.
 #[derive(Clone, Copy, Default)]
 struct Share {
     found: usize,
@@ -41,7 +41,7 @@ struct Share {
 }
 
 impl Share {
-    /// Counts a time if one of others has the same bin; whether it did.
+    /// Counts a time if one of the others has the same bin; returns whether it did.
     fn count(&mut self, time: f32, others: impl Iterator<Item = f32>) -> bool {
         let mut others = others.filter(|&other| time_bin(other) == time_bin(time)).peekable();
         if others.peek().is_none() {
@@ -57,18 +57,18 @@ impl Share {
     }
 }
 
-/// Where times lie.
+/// Coincidences of onsets and releases.
 #[derive(Default)]
 struct Coincidences {
-    /// Steps that are not nothing.
+    /// Number of steps above zero.
     steps: usize,
-    /// Of those with an end in their bin, those at that end.
+    /// Steps with an end in their bin: share exactly at that end.
     steps_at_ends: Share,
-    /// Of the others with the step before in their bin, those that are the same.
+    /// Other steps with the previous step in their bin: share equal to it.
     steps_with_pulse: Share,
-    /// As the steps.
+    /// The same for durations.
     durations_at_ends: Share,
-    /// Of the others with a multiple of the step in their bin, those that are that multiple.
+    /// Other durations with a multiple of the step in their bin: share equal to that multiple.
     durations_with_pulse: Share,
 }
 
@@ -131,7 +131,7 @@ fn print_means(name: &str, passages: &[&[Note]]) {
     );
 }
 
-/// Of the notes of each piece that are its so-manieth thousand, counted from 1.
+/// Prints the means over each piece's thousand notes number `thousand`, counted from 1.
 fn print_thousand(name: &str, pieces: &[&[Note]], thousand: usize) {
     let passages: Vec<&[Note]> =
         pieces.iter().filter_map(|piece| piece.chunks_exact(EXCERPT).nth(thousand - 1)).collect();
@@ -178,7 +178,7 @@ fn main() -> anyhow::Result<()> {
     }
 
     print_means("test songs", &songs(Set::Test).collect::<Vec<_>>());
-    // The same songs each time: only long songs have later thousands, and they are fast from the start.
+    // The same songs each time: only long songs have later thousands, and those are fast from the start.
     let lasting: Vec<&[Note]> =
         songs(Set::Train).filter(|song| song.len() >= LASTING * EXCERPT).collect();
     let name = format!("{} training songs", lasting.len());

@@ -1,6 +1,6 @@
-//! An instrument made of software, and `pianola play` that plays on it.
+//! A simulated instrument, and `pianola play` connected to it.
 //!
-//! What goes wrong here fails the test: all of it panics.
+//! Errors panic, so that they fail the test.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
 
 use std::ffi::OsStr;
@@ -26,10 +26,10 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::{root, tools};
 
-/// The model it plays.
+/// The model for `pianola play`.
 pub const MODEL: &str = "models/expressive-int4.safetensors";
 
-/// An instrument at the end of a serial line, which is a pseudo-terminal.
+/// An instrument at the end of a serial line, a pseudo-terminal.
 pub struct Instrument {
     line: Arc<OwnedFd>,
     /// The end that the program opens.
@@ -38,14 +38,14 @@ pub struct Instrument {
     own_end: OwnedFd,
     received: Arc<Mutex<Vec<(Instant, u8)>>>,
     over: Arc<AtomicBool>,
-    /// Whether it sends back what it gets.
+    /// Whether it echoes its input.
     thru: Arc<AtomicBool>,
     receiver: Option<JoinHandle<()>>,
 }
 
 /// A line: the test's end, the path of the program's end, and that end, kept open.
 fn new_line() -> (OwnedFd, PathBuf, OwnedFd) {
-    // Programs that are started must not hold the line open.
+    // Child processes must not hold the line open.
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let line = openpt(flags).unwrap();
     grantpt(&line).unwrap();
@@ -57,7 +57,7 @@ fn new_line() -> (OwnedFd, PathBuf, OwnedFd) {
 }
 
 impl Instrument {
-    /// An instrument with a line of its own.
+    /// An instrument on a new line.
     pub fn plug_in() -> Self {
         let mut instrument = Self::unread();
         let (line, received, over, thru) = (
@@ -77,13 +77,13 @@ impl Instrument {
         Self { line: Arc::new(line), path, own_end, received, over, thru, receiver: None }
     }
 
-    /// How the program's end is set up, as text.
+    /// Terminal settings of the program's end, as text.
     pub fn modes(&self) -> String {
         let modes = rustix::termios::tcgetattr(&self.own_end).unwrap();
         format!("{:?} {:?}", modes.local_modes, modes.input_modes)
     }
 
-    /// Plays as much of something into the program as there is room for.
+    /// Sends as many bytes to the program as fit.
     pub fn press_some(&self, bytes: &[u8]) {
         let now = Some(&Timespec { tv_sec: 0, tv_nsec: 10_000_000 });
         let room = poll(&mut [PollFd::new(&self.line, PollFlags::OUT)], now).unwrap() > 0;
@@ -92,7 +92,7 @@ impl Instrument {
         }
     }
 
-    /// Sends back what it gets, from now on.
+    /// Echoes its input from now on.
     pub fn send_back(&self) {
         self.thru.store(true, Ordering::Relaxed);
     }
@@ -110,7 +110,7 @@ impl Instrument {
         })
     }
 
-    /// Plays something into the program.
+    /// Sends bytes to the program.
     pub fn press(&self, message: &[u8]) {
         assert_eq!(rustix::io::write(&self.line, message).unwrap(), message.len());
     }
@@ -122,30 +122,30 @@ impl Instrument {
         received.iter().filter_map(|&(time, byte)| Some((time, parser.feed(byte)?))).collect()
     }
 
-    /// What was received, as text.
+    /// The received bytes as text.
     pub fn text(&self) -> String {
         let bytes: Vec<u8> = self.received.lock().unwrap().iter().map(|&(_, byte)| byte).collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Pitches that started, and when.
+    /// Pitches that started, with their times.
     pub fn starts(&self) -> Vec<(Instant, u8)> {
         let messages = self.messages().into_iter();
         messages.filter_map(|(time, message)| Some((time, message.started()?))).collect()
     }
 
-    /// Waits until so many notes have started.
+    /// Waits until this many notes have started.
     pub fn wait_for(&self, notes: usize) -> Vec<(Instant, u8)> {
         until(&format!("{notes} notes"), || self.starts().len() >= notes);
         self.starts()
     }
 
-    /// Waits until the program has opened the line, and so any that it listens to.
+    /// Waits until the program has opened the line, and with it any input line.
     pub fn wait_until_open(&self) {
         until("something came", || !self.messages().is_empty());
     }
 
-    /// Waits until nothing has come for a while.
+    /// Waits until nothing has arrived for a while.
     fn drain(&self) {
         let mut count = usize::MAX;
         loop {
@@ -160,7 +160,7 @@ impl Instrument {
         }
     }
 
-    /// Nothing sounds once all that is on the line has been received.
+    /// Asserts that nothing sounds once everything on the line has been received.
     pub fn must_be_silent(&self) {
         self.drain();
         let mut sounding: Vec<u8> = Vec::new();
@@ -202,7 +202,7 @@ fn receive(
     }
 }
 
-/// Waits until something is so; for half a minute, for a test may share its machine.
+/// Waits for a condition; up to half a minute, since the machine may be shared.
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
@@ -222,7 +222,7 @@ impl Playing {
         Self(command.spawn().unwrap())
     }
 
-    /// Starts it with a terminal, which is another line.
+    /// Starts it with a terminal, which is another pseudo-terminal.
     pub fn in_terminal(terminal: &Instrument, mut command: Command) -> Self {
         let end = || fs::OpenOptions::new().read(true).write(true).open(&terminal.path).unwrap();
         let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
@@ -231,7 +231,7 @@ impl Playing {
         Self(command.spawn().unwrap())
     }
 
-    /// How it is started on a port, with the int4 model.
+    /// The command for a port, with the int4 model.
     pub fn command(port: impl AsRef<OsStr>, seed: u64) -> Command {
         let mut command = tools();
         command.arg("play").arg("--port").arg(port).args(["--seed", &seed.to_string()]);
@@ -239,12 +239,12 @@ impl Playing {
         command
     }
 
-    /// Sends it a signal.
+    /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         let _ = kill_process(Pid::from_child(&self.0), signal);
     }
 
-    /// Whether it ends within a time.
+    /// Whether it ends within a time limit.
     pub fn ends_within(&mut self, patience: Duration) -> bool {
         let start = Instant::now();
         while start.elapsed() < patience {
@@ -256,27 +256,27 @@ impl Playing {
         false
     }
 
-    /// Memory that it takes up, in kB.
+    /// Resident memory, in kB.
     pub fn memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
-    /// Kills it, without any last word.
+    /// Kills it with SIGKILL.
     pub fn kill(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
 
-    /// Whether it has been stopped, to go on later.
+    /// Whether it is stopped (job control).
     pub fn is_stopped(&self) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
         // Such as `123 (tools) T 1 ...`.
         stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T'))
     }
 
-    /// What the program says until it ends, which it must do without being killed.
+    /// Its output up to the end, which must not be a kill.
     pub fn end(&mut self) -> (String, String) {
         let (mut printed, mut said) = (String::new(), String::new());
         self.0.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
@@ -294,8 +294,8 @@ impl Drop for Playing {
     }
 }
 
-/// Dense music, so that much sounds; but no chord of more notes than a player holds, whose last would be made up
-/// too late.
+/// Dense music, so that many notes sound; but no chord of more notes than the player holds: its last notes would
+/// be generated too late.
 pub const DENSE: [&str; 4] = ["--density", "100", "--polyphony", "10"];
 
 fn dense() -> Sampling {
@@ -303,7 +303,7 @@ fn dense() -> Sampling {
     guarded.with_density(100.0).with_polyphony(10)
 }
 
-/// What a player schedules of a piece, from the silence at its start to that at its end.
+/// The player's messages for a piece, from the silencing at its start to that at its end.
 pub fn scheduled(seed: u64, notes: usize) -> Vec<Message> {
     let file = fs::read(root().join(MODEL)).unwrap();
     let model = Model::from_bytes(&file).unwrap();

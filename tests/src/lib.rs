@@ -1,4 +1,4 @@
-//! What tests that cross crates share: the real binaries and the corpora.
+//! Helpers of the tests across crates: the real binaries and the corpora.
 
 pub mod elf;
 #[cfg(target_os = "linux")]
@@ -16,10 +16,10 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
-/// The program `pianola`, built as the tests are.
+/// The program `pianola`, built in the profile of the tests.
 ///
 /// # Panics
-/// If it does not build.
+/// If the build fails.
 pub fn tools() -> Command {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     Command::new(PATH.get_or_init(|| build("pianola-tools", "pianola")))
@@ -71,7 +71,7 @@ pub fn succeed(command: &mut Command) -> String {
 /// `error:`, which is returned.
 ///
 /// # Panics
-/// If it succeeds, panics, or says more or less than one line.
+/// If it succeeds, panics, or does not print exactly one line.
 pub fn refuse(command: &mut Command) -> String {
     let output = run(command);
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -85,7 +85,7 @@ pub fn refuse(command: &mut Command) -> String {
 /// The folder of the corpora, `$PIANOLA_DATA`.
 ///
 /// # Panics
-/// If it is not there; tests that need it are ignored unless asked for.
+/// If it is missing; tests that need it are ignored by default.
 pub fn data() -> PathBuf {
     let folder = PathBuf::from(std::env::var_os("PIANOLA_DATA").unwrap_or_default());
     assert!(

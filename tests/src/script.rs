@@ -1,6 +1,6 @@
 //! The script that hosts and boards both play, and the fingerprint of everything it computes.
 //!
-//! Boards compile this file too: it makes do without `std`.
+//! Boards compile this file too: it does not use `std`.
 
 use crc32fast::Hasher;
 use pianola_runtime::history::PartialNote;
@@ -8,17 +8,17 @@ use pianola_runtime::{
     Generator, Hands, Isa, Model, ModelError, Network, Note, Sampling, SamplingParams,
 };
 
-/// Notes that the network hears from the script, then notes that it makes up; so many with the
-/// bundled models, whose notes take an emulated board long, and with small ones.
+/// Notes that the network observes from the script, then as many that it generates: fewer with the
+/// bundled models, whose notes take an emulated board long, than with small ones.
 const NOTES: (u32, u32) = (500, 2_500);
 
-/// Bytes of the largest small model.
+/// Size of the largest small model, in bytes.
 const SMALL: usize = 200_000;
 
 /// Seed of every piece played here.
 const SEED: u64 = 42;
 
-/// The `n`-th note of the script: leaps over the keyboard in ever changing times.
+/// The `n`-th note of the script: leaps over the keyboard with varying times.
 fn scripted(n: u32) -> Note {
     Note {
         pitch: (n * 37 % 128) as u8,
@@ -28,8 +28,8 @@ fn scripted(n: u32) -> Note {
     }
 }
 
-/// Plays the script with a model file and returns the CRC-32 of every bit that comes of it: all hidden and cell
-/// states, logits and times of the notes heard, then the notes made up.
+/// Plays the script with a model file and returns the CRC-32 of every resulting bit: all hidden and cell
+/// states, logits and times of the observed notes, then the generated notes.
 ///
 /// # Errors
 /// As those of [`Model::from_bytes`] and [`Network::new`].
@@ -69,7 +69,7 @@ pub fn fingerprint(file: &[u8]) -> Result<u32, ModelError> {
     Ok(crc.finalize())
 }
 
-/// The piece whose instructions are counted, on an instruction set.
+/// The piece for counting instructions, on an instruction set.
 ///
 /// # Errors
 /// As those of [`Network::on`].

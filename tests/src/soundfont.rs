@@ -18,12 +18,12 @@ pub fn soundfont() -> Vec<u8> {
         name.resize(20, 0);
         name
     };
-    // 100 samples a turn: 441 Hz, near A4, which is note 69.
+    // 100 samples per period: 441 Hz, near A4, which is note 69.
     let sine = (0..2000u32)
         .map(|at| (20_000.0 * (f64::from(at) * std::f64::consts::TAU / 100.0).sin()) as i16 as u16);
     let sine: Vec<u16> = sine.chain([0; 46]).collect();
 
-    // A generator is a number and its value: 41 the instrument, 53 the sample, 54 that it loops.
+    // A generator is a number and its value: 41 is the instrument, 53 the sample, 54 the loop mode.
     let preset = |text, bag| [name(text), words(&[0, 0, bag]), longs(&[0, 0, 0])].concat();
     let instrument = |text, bag| [name(text), words(&[bag])].concat();
     let sample = [name("sine"), longs(&[0, 2000, 100, 1900, 44_100]), vec![69, 0], words(&[0, 1])];

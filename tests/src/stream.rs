@@ -1,9 +1,9 @@
-//! The MIDI messages of a piece, each at its time: what a board must send.
+//! The timed MIDI messages of a piece: the expected output of a board.
 
 use pianola_runtime::{Controls, Generator, Instant, Message, Model, ModelError, Player};
 
-/// Plays a piece on this machine, which is never late: all messages from power on until so many
-/// notes have started, and when each is due.
+/// Plays a piece on this machine without delays: all messages from power on until this many
+/// notes have started, with their due times.
 ///
 /// # Errors
 /// As those of [`Generator::new`].

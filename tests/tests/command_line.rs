@@ -1,5 +1,5 @@
-//! The command line of `pianola` as shells see it: what completes it, the commands that its help and the
-//! README give, and what starts it at boot.
+//! The command line of `pianola` in shells: completions, the example commands in its help and the
+//! README, and the unit that starts it at boot.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
@@ -24,7 +24,7 @@ fn completions(shell: &str, folder: &Path) -> PathBuf {
     path
 }
 
-/// What a shell prints that runs a script with the path of the completions as `$1`.
+/// Output of a shell that runs a script with the path of the completions as `$1`.
 fn shell(name: &str, script: &str, completions: &Path) -> String {
     succeed(Command::new(name).args(["-c", script, name]).arg(completions))
 }
@@ -34,7 +34,7 @@ fn bash_completes_commands_and_options() {
     let folder = tempdir().unwrap();
     let path = completions("bash", folder.path());
     succeed(Command::new("bash").arg("-n").arg(&path));
-    // As bash does at a tab: the function that is registered for `pianola` gets the last two words.
+    // As bash does at a tab: the function registered for `pianola` gets the last two words.
     let complete = |words: &str| {
         let script = format!(
             r#"source "$1"
@@ -69,7 +69,7 @@ fn zsh_and_fish_complete_commands() {
     assert_eq!(words, ["generate", "--soundfont"]);
 
     let zsh = completions("zsh", folder.path());
-    // A terminal in which a tab is pressed.
+    // A terminal in which tab is pressed.
     let complete = "zmodload zsh/zpty
         zpty -b z zsh -f
         zpty -w z 'PROMPT=; autoload -Uz compinit && compinit -u -D; source '$1'; echo re''ady'
@@ -77,14 +77,14 @@ fn zsh_and_fish_complete_commands() {
         zpty -w -n z $'pianola gene\\t'
         zpty -r z line '*pianola generate*' && print -r -- $line
         zpty -d z";
-    // A terminal in which nothing completes would be waited for in vain.
+    // Without a completion, the terminal would be waited for in vain.
     let mut zsh_for_a_minute = Command::new("timeout");
     zsh_for_a_minute.args(["60", "zsh", "-c", complete, "zsh"]).arg(&zsh);
     let completed = succeed(&mut zsh_for_a_minute);
     assert!(completed.contains("pianola generate"), "{completed}");
 }
 
-/// The commands that `pianola` has, as its help lists them.
+/// The commands of `pianola`, as its help lists them.
 fn commands() -> Vec<String> {
     let help = succeed(tools().arg("--help"));
     let list = help.split_once("Commands:\n").unwrap().1.split("\n\n").next().unwrap();
@@ -92,7 +92,7 @@ fn commands() -> Vec<String> {
     names.filter(|&name| name != "help").map(str::to_string).collect()
 }
 
-/// A folder that holds every file that the examples name.
+/// A folder with every file that the examples name.
 fn workplace() -> tempfile::TempDir {
     let folder = tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
@@ -118,8 +118,8 @@ fn workplace() -> tempfile::TempDir {
     folder
 }
 
-/// Types a line into bash, in a folder that is also the user's own, and checks what comes of it. What takes an
-/// instrument or a board gets a pseudo-terminal, and a file in place of the board's drive.
+/// Runs a line in bash, in a folder that is also the user's home, and checks the result. Instruments and
+/// boards are replaced by a pseudo-terminal, and the board's drive by a file.
 fn type_in(line: &str, folder: &Path) {
     let line = line.split(" #").next().unwrap().trim();
     if line.contains("pianola play") && !line.ends_with("--list") {
@@ -145,7 +145,7 @@ fn bash(line: &str, folder: &Path) -> Command {
     bash
 }
 
-/// Plays on a pseudo-terminal, which must get the notes that the program says it has played.
+/// Plays on a pseudo-terminal, which must receive the notes that the program reports.
 #[cfg(target_os = "linux")]
 fn play(line: &str, folder: &Path) {
     let instrument = pianola_tests::instrument::Instrument::plug_in();
@@ -167,17 +167,17 @@ fn play(line: &str, folder: &Path) {
     succeed(&mut bash(&format!("{line} --help"), folder));
 }
 
-/// The value of an option on a command line.
+/// Value of an option on a command line.
 fn option<'l>(line: &'l str, name: &str) -> Option<&'l str> {
     let mut words = line.split_whitespace().skip_while(|word| *word != name);
     words.nth(1)
 }
 
-/// Checks what a command has printed and written.
+/// Checks a command's output and files.
 fn check(line: &str, printed: &str, folder: &Path) {
     let bytes = |name: &str| fs::read(folder.join(name)).unwrap();
     let command = line.split("pianola ").nth(1).unwrap().split([' ', ')']).next().unwrap();
-    // The file that the report names: `wrote FILE: ...`.
+    // The file in the report: `wrote FILE: ...`.
     let named = printed.split_whitespace().nth(1).unwrap_or_default().trim_end_matches(':');
     let says = |part: &str| assert!(printed.contains(part), "{line}: {part} in {printed}");
     match command {
@@ -229,7 +229,7 @@ fn check(line: &str, printed: &str, folder: &Path) {
     }
 }
 
-/// The pieces are there, with as many notes as the report says, and sound where it is asked for.
+/// Checks that the pieces exist, with the reported number of notes, and audio where requested.
 fn check_pieces(line: &str, printed: &str, folder: &Path) {
     let notes = |path: PathBuf| read(&fs::read(path).unwrap(), Tracks::All).unwrap().len();
     let words: Vec<&str> = printed.split_whitespace().collect();
@@ -253,7 +253,7 @@ fn check_pieces(line: &str, printed: &str, folder: &Path) {
     }
 }
 
-/// Seconds of a sound file that is not silent.
+/// Length in seconds of an audio file, which must not be silent.
 fn check_wav(bytes: &[u8]) -> f64 {
     let mut wav = hound::WavReader::new(bytes).unwrap();
     let seconds = f64::from(wav.duration()) / f64::from(wav.spec().sample_rate);
@@ -261,7 +261,7 @@ fn check_wav(bytes: &[u8]) -> f64 {
     seconds
 }
 
-/// A PNG of the usual width, or an SVG with something in it.
+/// Checks for a PNG of the usual width, or a non-empty SVG.
 fn check_picture(bytes: &[u8]) {
     if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
         let width = u32::from_be_bytes(bytes[16..20].try_into().unwrap());
@@ -277,7 +277,7 @@ fn check_picture(bytes: &[u8]) {
 fn the_examples_of_the_help_run() {
     let folder = workplace();
     for command in commands() {
-        // As installed: through the path.
+        // As installed: found through `PATH`.
         let help = succeed(&mut bash(&format!("pianola {command} --help"), folder.path()));
         let examples = help.split_once("Examples:\n").map_or("", |(_, examples)| examples);
         let examples: Vec<_> = examples.lines().map(str::trim).collect();
@@ -297,7 +297,7 @@ fn the_commands_of_the_readme_run() {
     lines.iter().for_each(|line| type_in(line, folder.path()));
 }
 
-/// Help and hints name the program as it was started.
+/// Help and hints use the name that the program was started as.
 #[test]
 fn hints_can_be_typed() {
     let folder = tempdir().unwrap();
@@ -322,7 +322,7 @@ fn hints_can_be_typed() {
     assert!(said.contains("`pianola export` makes one"), "{said}");
 }
 
-/// What is wrong with options is said in one line, with what is meant where that can be told.
+/// Errors in options are reported in one line, with a suggestion where there is one.
 #[test]
 fn option_errors_take_one_line() {
     for (line, part) in [
@@ -345,7 +345,7 @@ fn the_unit_for_systemd_is_valid() {
     let unit = fs::read_to_string(root().join("docs/pianola.service")).unwrap();
     let (installed, here) = ("/usr/local/bin/pianola", tools().get_program().to_owned());
     assert!(unit.contains(&format!("ExecStart={installed} play ")));
-    // A program that is not there would be an error.
+    // A missing program would be an error.
     let path = folder.path().join("pianola.service");
     fs::write(&path, unit.replace(installed, here.to_str().unwrap())).unwrap();
     let output = run(Command::new("systemd-analyze").arg("verify").arg(&path));

@@ -1,4 +1,4 @@
-//! `pianola play --listen`: in turns with a player, and under what they play.
+//! `pianola play --listen`: answering a player, and accompanying one.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
@@ -15,12 +15,12 @@ use pianola_tests::{data, root};
 
 const PAUSE: Duration = Duration::from_millis(150);
 
-/// Four bars in C major, with running status and note-ons of no velocity.
+/// Four bars in C major, with running status and note-ons of velocity 0.
 fn play_four_bars(instrument: &Instrument) {
     let mut held = None;
     for pitch in [60, 64, 67, 72, 71, 67, 62, 67, 60, 64, 67, 72, 74, 71, 72] {
         instrument.press(&[0x93, pitch, 70]);
-        // Legato: however long a machine takes for it, it is no pause.
+        // Legato: no gap can count as a pause, even on a slow machine.
         held.into_iter().for_each(|before| instrument.press(&[before, 0xfe, 0]));
         held = Some(pitch);
         sleep(Duration::from_millis(60));
@@ -28,7 +28,7 @@ fn play_four_bars(instrument: &Instrument) {
     held.into_iter().for_each(|last| instrument.press(&[last, 0xfe, 0]));
 }
 
-/// Presses a key and holds it; returns how long it took until nothing sounded. Nothing may start then.
+/// Presses and holds a key; returns the time until nothing sounded. Nothing may start then.
 fn hand_over(instrument: &Instrument) -> Duration {
     let pressed = Instant::now();
     instrument.press(&[0x90, 60, 80]);
@@ -46,7 +46,7 @@ fn it_answers_when_the_player_pauses_and_stops_when_they_play() {
     let instrument = Instrument::plug_in();
     let path = instrument.path.to_str().unwrap();
     let playing = Playing::on(&instrument.path, 1, &["--listen", path, "--gap", "0.15"]);
-    // It waits for someone to play.
+    // Pianola waits for input.
     instrument.wait_until_open();
     sleep(3 * PAUSE);
     play_four_bars(&instrument);
@@ -95,13 +95,13 @@ fn what_is_played_on_another_instrument_is_passed_on() {
     keyboard.press(&[0x85, 50, 64]);
     piano.wait_for(5);
     assert!(keyboard.messages().is_empty());
-    // A key that nobody releases, and the keyboard is gone: it is released, and answered.
+    // A key is held and the keyboard is unplugged: the key is released, and answered.
     keyboard.press(&[0x90, 62, 80]);
     sleep(PAUSE);
     let count = piano.starts().len();
     drop(keyboard);
     piano.wait_for(count + 5);
-    // Nor is there a foot on the pedal any more.
+    // The pedal is released too.
     assert_eq!(piano.control(controller::SUSTAIN), Some(0));
     interrupt(playing);
     piano.must_be_silent();
@@ -116,7 +116,7 @@ fn it_plays_on_under_the_player() {
     let before = instrument.wait_for(5).len();
     play_four_bars(&instrument);
     instrument.wait_for(before + 5);
-    // Until it is told to be silent.
+    // Until an all-notes-off message.
     instrument.press(&[0xb0, 123, 0]);
     sleep(PAUSE);
     let count = instrument.starts().len();
@@ -140,8 +140,7 @@ fn distance(one: &[f64; 12], other: &[f64; 12]) -> f64 {
     one.iter().zip(other).map(|(one, other)| (one - other).abs()).sum()
 }
 
-/// What a primer makes of the pitch classes that follow, over fifty songs that the model has not
-/// learned from.
+/// Effect of a primer on the pitch classes of the continuation, over fifty held-out songs.
 #[test]
 #[ignore = "needs the corpora (PIANOLA_DATA)"]
 fn the_answer_depends_on_what_was_played() {
@@ -177,7 +176,7 @@ fn the_answer_depends_on_what_was_played() {
     assert!(primed < 0.8 * unprimed && nearer > 40);
 }
 
-/// The same through a port.
+/// The same effect through a port.
 #[test]
 fn an_answer_keeps_to_the_scale_that_was_played() {
     let instrument = Instrument::plug_in();
@@ -189,11 +188,11 @@ fn an_answer_keeps_to_the_scale_that_was_played() {
     interrupt(playing);
     let in_c = answer.iter().filter(|(_, pitch)| [0, 2, 4, 5, 7, 9, 11].contains(&(pitch % 12)));
     let share = in_c.count() as f64 / answer.len() as f64;
-    // Of pitches at random, 58 % would be.
+    // Random pitches would give 58 %.
     assert!(share > 0.75, "{share}");
 }
 
-/// Controllers set controls by a file, and what both played is written when it ends.
+/// A map file assigns controllers to controls, and the recording is written at the end.
 #[test]
 fn controllers_steer_and_both_are_recorded() {
     let folder = tempfile::tempdir().unwrap();

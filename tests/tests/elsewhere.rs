@@ -1,5 +1,5 @@
-//! Files from elsewhere through the real binary: what other programs write, folders as strangers have
-//! them, and what cannot be measured.
+//! Files of other programs through the real binary: their formats, folders as users have
+//! them, and inputs that cannot be measured.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -14,7 +14,7 @@ fn case(name: &str) -> PathBuf {
     root().join("tests/cases").join(name)
 }
 
-/// A song that differs from those of other numbers in its pitches.
+/// A song whose pitches differ from those of other numbers.
 fn song(number: usize) -> Vec<u8> {
     let pitch = |at: usize| 40 + ((at * (number + 3) + number) % 41) as u8;
     let note = |at| Note { pitch: pitch(at), velocity: 80, step: 0.25, duration: 0.125 };
@@ -40,7 +40,7 @@ fn errors(command: &mut std::process::Command) -> String {
 #[test]
 fn pictures_sounds_and_primers_have_the_notes_without_a_release() {
     let folder = tempdir().unwrap();
-    // The picture is that of the same notes with releases.
+    // The picture equals that of the same notes with releases.
     let hanging = MidiFile::open(&case("24-last-chord-hanging.mid")).unwrap();
     let played = hanging.notes(Tracks::All, Endings::AsPlayed).unwrap();
     assert_eq!(played.len(), 43);
@@ -56,7 +56,7 @@ fn pictures_sounds_and_primers_have_the_notes_without_a_release() {
     let sound = folder.path().join("out.wav");
     let mut render = tools();
     render.args(["render", "--plain"]).arg(case("24b-ended-by-cc123.mid")).arg("--out").arg(&sound);
-    // Two seconds of music and its tail.
+    // Two seconds of music and the fade-out.
     assert!(succeed(&mut render).contains(": 3.5 s"));
 
     let piece = folder.path().join("piece.mid");
@@ -113,7 +113,7 @@ fn a_soundfont_larger_than_its_file_is_refused_before_it_is_read() {
     let said = render(&case("info2g.sf2"));
     assert!(said.contains("info2g.sf2") && said.contains("larger than the file"), "{said}");
 
-    // The same lie in each of the lists, and in their chunks.
+    // The same false length in each list, and in its chunk.
     let list = |kind: &[u8; 4], chunk: &[u8; 4], lies: [u32; 2]| {
         let body = [chunk.as_slice(), &(4 + lies[1]).to_le_bytes(), &[2, 0, 1, 0]].concat();
         let length = body.len() as u32 + 4 + lies[0];
@@ -134,7 +134,7 @@ fn a_soundfont_larger_than_its_file_is_refused_before_it_is_read() {
     }
 }
 
-/// As root, who reads everything, the program runs as nobody.
+/// Tests run as root, which can read everything, so they start the program as `nobody`.
 #[cfg(unix)]
 #[test]
 fn an_unreadable_folder_is_a_warning() {
@@ -147,7 +147,7 @@ fn an_unreadable_folder_is_a_warning() {
     let closed = corpus.join("closed");
     fs::create_dir(&closed).unwrap();
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
-    // The binary may lie where only its owner gets: nobody runs a copy.
+    // The binary may be in a folder that only its owner can read: `nobody` runs a copy.
     let copy = folder.path().join("tools");
     fs::copy(tools().get_program(), &copy).unwrap();
     let mut filter = std::process::Command::new(&copy);

@@ -1,5 +1,5 @@
-//! The whole path through the real `tools`: export, inspect, generate, evaluate; and what they say
-//! to bad input.
+//! End-to-end tests of the real `tools`: export, inspect, generate, evaluate; and their errors for
+//! bad input.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -63,7 +63,7 @@ fn many_pieces_are_those_of_their_seeds() {
     let one = folder.path().join("one.mid");
     generate(&["--seed", "6"], &one);
     assert!(fs::read(many.join("piece-6.mid")).unwrap() == fs::read(one).unwrap());
-    // The report's model draws nothing but pitches.
+    // The report's model samples only pitches.
     let mut command = tools();
     command.arg("generate").arg("--model").arg(&model).args(["--count", "2", "--seed", "1"]);
     command.args(["--notes", "9", "--pitch-temperature", "0", "--out"]).arg(&many);
@@ -96,7 +96,7 @@ fn a_primer_opens_the_piece_and_steers_it() {
     assert_ne!(rest(&after_low), rest(&after_high));
 }
 
-/// The whole file is heard, and the piece goes on from its end; a line says what was heard.
+/// The whole primer is observed, and the piece continues from its end; a line reports the primer.
 #[test]
 fn a_primer_is_heard_to_its_end() {
     let folder = tempdir().unwrap();
@@ -131,7 +131,7 @@ fn a_primer_is_heard_to_its_end() {
     assert_eq!(from.len(), 40);
 }
 
-/// Options of the music: what is asked for is there.
+/// The sampling options have their effect.
 #[test]
 fn music_is_as_asked_for() {
     let folder = tempdir().unwrap();
@@ -142,7 +142,7 @@ fn music_is_as_asked_for() {
         succeed(&mut command);
         read(&fs::read(&out).unwrap(), Tracks::All).unwrap()
     };
-    // D minor in German: no pitch is outside.
+    // D minor in German: no pitch is outside the scale.
     let in_d_minor = |note: &TimedNote| [2, 4, 5, 7, 9, 10, 0].contains(&(note.pitch % 12));
     assert!(generate(&["--notes", "60", "--scale", "d-Moll"]).iter().all(in_d_minor));
     let (home, up) =
@@ -153,7 +153,7 @@ fn music_is_as_asked_for() {
     assert!(home.iter().all(|note| (21..=108).contains(&note.pitch)));
     let minute = generate(&["--seconds", "0:08"]);
     assert!(minute.last().is_some_and(|last| (6.0..=8.0).contains(&last.start)));
-    // One voice, as fast as it is meant to be.
+    // One voice, at the requested density.
     let voice = generate(&["--notes", "100", "--polyphony", "1", "--density", "10"]);
     let pace = 100.0 / voice.last().unwrap().start;
     assert!(pace > 6.0, "{pace} notes a second");
@@ -177,7 +177,7 @@ fn many_pieces_have_a_sound_file_each() {
     assert!(said.contains("--wav"), "{said}");
 }
 
-/// A melody goes on from the melody of a piece.
+/// A melody continues the melody of a piece.
 #[test]
 fn the_right_hand_alone_is_primed_by_the_right_hand() {
     let folder = tempdir().unwrap();
@@ -198,7 +198,7 @@ fn the_right_hand_alone_is_primed_by_the_right_hand() {
     }
 }
 
-/// A note of a quarter of a second, so many of them after the start.
+/// A note that starts `at` quarters of a second after the start.
 fn timed(at: u32, pitch: u8) -> TimedNote {
     let start = f64::from(at) / 4.0;
     TimedNote { start, end: start + 0.2, pitch, velocity: 64 }
@@ -274,7 +274,7 @@ fn compare_sets_pieces_beside_a_corpus() {
     let (corpus, pieces) = (at("corpus"), at("pieces"));
     fs::create_dir(&corpus).unwrap();
     fs::create_dir(&pieces).unwrap();
-    // Songs of various figures and speeds, and pieces stuck on one high pitch.
+    // Songs of various figures and tempos, and pieces that repeat one high pitch.
     for song in 0..20u32 {
         let (step, lowest) = (0.2 + 0.005 * (song % 7) as f32, 50 + song * 5 % 11);
         let pitch = |i: u32| (lowest + i * (song + 3) % 23) as u8;
@@ -327,7 +327,7 @@ fn compare_sets_pieces_beside_a_corpus() {
         assert_eq!(range["inside"], 0.0, "{range}");
     }
 
-    // Songs of the corpus are like its other songs, be they named one by one or by their folder.
+    // Songs of the corpus resemble its other songs, whether given one by one or as a folder.
     let like = json(&[&corpus], &[]);
     let mean_ratio = |report: &Value| report["mean_ratio"].as_f64().unwrap();
     assert!(mean_ratio(&like) > mean_ratio(&stuck) + 0.3, "{like}");
@@ -425,7 +425,7 @@ fn bad_input_is_refused_in_one_line_and_leaves_nothing() {
     let said = refuse(tools().arg("evaluate").arg("--corpus").arg(folder.path().join("gone")));
     assert!(said.contains("gone"), "{said}");
 
-    // What is read is not written over.
+    // Inputs are not overwritten.
     fs::copy(golden_weights(), at("w.safetensors")).unwrap();
     let mut command = tools();
     command.arg("export").arg(at("w.safetensors")).arg("--out").arg(at("w.safetensors"));
@@ -441,7 +441,7 @@ fn bad_input_is_refused_in_one_line_and_leaves_nothing() {
     assert!(left.iter().all(|name| !name.to_string_lossy().contains("part")), "{left:?}");
 }
 
-/// A limit on the size of files stops the writing in the middle, as a full disk does.
+/// A limit on the file size stops the writing in the middle, as a full disk does.
 #[test]
 #[cfg(unix)]
 fn a_file_that_cannot_be_finished_is_reported_and_leaves_nothing() {
@@ -455,7 +455,7 @@ fn a_file_that_cannot_be_finished_is_reported_and_leaves_nothing() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
 }
 
-/// A device is written to, not renamed over; and a reader that has seen enough is no error.
+/// Output to a device is written to it, not renamed over it; and a closed pipe is no error.
 #[test]
 #[cfg(unix)]
 fn devices_and_pipes_stay_what_they_are() {
@@ -470,7 +470,7 @@ fn devices_and_pipes_stay_what_they_are() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "0\n");
 }
 
-/// The report's own figures for its corpus: 295 files, 381,248 notes of first instruments, and the
+/// The report's own statistics of its corpus: 295 files, 381,248 notes of first instruments, and the
 /// shapes of its three sets.
 #[test]
 #[ignore = "needs the corpora (PIANOLA_DATA)"]
@@ -512,8 +512,8 @@ fn evaluated_with(model: &str, more: &[&str]) -> Value {
     serde_json::from_str(&printed).unwrap()
 }
 
-/// The bundled models have, to the last digit printed, the figures of their cards and of
-/// `docs/results.md`: on any machine, since they compute the same bits.
+/// The bundled models have the exact printed figures of their model cards and of
+/// `docs/results.md`, on any machine, since they compute the same bits.
 #[test]
 #[ignore = "needs the corpora (PIANOLA_DATA)"]
 fn the_expressive_models_reach_their_figures() {
@@ -557,7 +557,7 @@ fn hundreds_of_pieces_are_near_to_the_test_songs_on_average() {
     let number = |of: &Value, pointer| of.pointer(pointer).and_then(Value::as_f64).unwrap();
     let hundreds = report["samples"]["jsd_of_hundreds"].as_array().unwrap();
     assert_eq!(hundreds.len(), 10);
-    // The first are those that are sampled when nothing is said.
+    // The first pieces are those sampled by default.
     assert!((number(&hundreds[0], "/fine/step") - 0.0310).abs() <= 5.1e-5);
     for (pointer, figure) in [("/fine/step", 0.0265), ("/fine/duration", 0.0362)] {
         let sum: f64 = hundreds.iter().map(|each| number(each, pointer)).sum();

@@ -1,4 +1,4 @@
-//! What goes wrong at live ports and terminals: `tools play` ends in time, loses nothing and leaves nothing
+//! Faults of live ports and terminals: `tools play` ends in time, loses nothing and leaves nothing
 //! sounding.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
@@ -15,7 +15,7 @@ use pianola_tests::{refuse, root, tools};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A soft thru, or a port that is listened to and played on: it plays as if nothing came back.
+/// A soft thru, or one port for both input and output: the echo is ignored.
 #[test]
 fn what_comes_back_is_not_heard() {
     for mode in [["--mode", "accompany"], ["--mode", "answer"]] {
@@ -33,7 +33,7 @@ fn what_comes_back_is_not_heard() {
         let (_, said) = playing.end();
         instrument.must_be_silent();
         assert_eq!(said.matches("sends back what it gets").count(), 1, "{said}");
-        // The silence at both ends, and the notes.
+        // The silencing at both ends, and the notes.
         assert!(instrument.bytes() < 6_000, "{} bytes", instrument.bytes());
     }
 }
@@ -180,7 +180,7 @@ fn a_recording_is_checked_before_and_kept_in_any_case() {
     assert!(error.contains(".mid"), "{error}");
     let missing = folder.path().join("none/x.mid");
     refuse(tools().args(["play", "--port", "/x", "--record"]).arg(&missing));
-    // A name as long as names may be.
+    // A name of the maximum length.
     let long = folder.path().join(format!("{}.mid", "x".repeat(251)));
     let instrument = Instrument::plug_in();
     let options = ["--record", long.to_str().unwrap(), "--notes", "3"];

@@ -1,4 +1,4 @@
-//! The application of the boards, on a board made of software: its notes, its faults, its controls.
+//! The firmware application on a simulated board: its notes, faults and controls.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::VecDeque;
@@ -13,45 +13,45 @@ use rand_pcg::rand_core::Rng;
 
 const MODEL: &[u8] = include_bytes!("../../models/expressive-int4.safetensors");
 
-/// Messages of a player that has been powered on, before it plays.
+/// Number of messages after power on, before the first note.
 const SILENCING: usize = 133;
 
-/// Microseconds since a board was powered on, and lengths of time in them.
+/// Microseconds since power on, or a duration in microseconds.
 type Micros = u64;
 
-/// A board whose time passes as it is looked at.
+/// A board whose clock advances whenever it is read.
 #[derive(Default)]
 struct Mock {
     time: Micros,
     seed: u64,
-    /// All bytes sent, and when.
+    /// All bytes sent, with their times.
     sent: Vec<(Micros, u8)>,
-    /// Bytes that come in, each at its time.
+    /// Input bytes, with their times.
     coming: VecDeque<(Micros, u8)>,
     knobs: Knobs,
-    /// When the button is held down.
+    /// Time range in which the button is held down.
     pressed: Option<std::ops::Range<Micros>>,
-    /// When the port takes nothing.
+    /// Time ranges in which the port accepts nothing.
     stalled: Vec<std::ops::Range<Micros>>,
-    /// The light's changes.
+    /// Changes of the LED.
     light: Vec<(Micros, bool)>,
     reports: Vec<ModelError>,
-    /// When it is switched off.
+    /// Time of power off.
     off: Micros,
-    /// When the watchdog was fed last; it is patient until the first time.
+    /// Last feed of the watchdog, which starts with the first.
     fed: Option<Micros>,
-    /// When the port's buffer will have been sent.
+    /// Time at which the port's buffer will be empty.
     drained: Micros,
-    /// What an idle turn of looking at the clock takes.
+    /// Time that each reading of the clock takes.
     pace: Micros,
-    /// How long after it was sent all that is sent comes back, if it does.
+    /// Delay of the echo of sent bytes, if there is one.
     echoes: Option<Micros>,
 }
 
-/// What a byte takes at 31,250 baud.
+/// Time of a byte at 31,250 baud.
 const BYTE: Micros = 320;
 
-/// What the bytes take that the port has room for.
+/// Time of the bytes in a full port buffer.
 const ROOM: Micros = 32 * BYTE;
 
 impl Mock {
@@ -59,7 +59,7 @@ impl Mock {
         Self { off, seed: 42, ..Self::default() }
     }
 
-    /// Bytes that come in at a time.
+    /// Schedules input bytes at a time.
     fn receive_at(mut self, time: Micros, bytes: &[u8]) -> Self {
         self.coming.extend(bytes.iter().map(|&byte| (time, byte)));
         self
@@ -82,7 +82,7 @@ impl Mock {
             .collect()
     }
 
-    /// Pitches that start, and when.
+    /// Pitches that start, with their times.
     fn starts(&self) -> Vec<(Micros, u8)> {
         let messages = self.messages().into_iter();
         messages.filter_map(|(time, message)| Some((time, message.started()?))).collect()
@@ -154,7 +154,7 @@ impl Board for Mock {
 
 const SECOND: Micros = 1_000_000;
 
-/// What sounds after some messages; none may start what sounds.
+/// Pitches that sound after some messages; none may start while it sounds.
 fn sounding(messages: &[(Micros, Message)]) -> Vec<u8> {
     let mut sounding: Vec<u8> = Vec::new();
     for (time, message) in messages {
@@ -183,7 +183,7 @@ fn a_board_sends_what_the_host_plays() {
         messages.iter().map(|(_, message)| *message).collect()
     };
     assert_eq!(bytes(&messages)[..expected.len()], bytes(&expected));
-    // Each at its time, counted from the first, or once the port has room: chords end and begin together.
+    // Each message at its time after the first, or once the port has room: chords end and begin together.
     let start = messages[SILENCING].0 - expected[SILENCING].0;
     let mut drained: Micros = 0;
     for ((time, _), (due, _)) in messages.iter().zip(&expected).skip(SILENCING) {
@@ -193,8 +193,8 @@ fn a_board_sends_what_the_host_plays() {
     }
 }
 
-/// Each note that starts ends, after no longer than notes and stalls take; only those of the last
-/// moments before a reset are left to its silencing.
+/// Every note ends within the maximum time of notes and stalls, except those of the last
+/// moments before a reset, which the silencing after it ends.
 fn every_note_ends(messages: &[(Micros, Message)], end: Micros) {
     for (index, (start, message)) in messages.iter().enumerate() {
         let Some(pitch) = message.started() else { continue };
@@ -204,7 +204,7 @@ fn every_note_ends(messages: &[(Micros, Message)], end: Micros) {
     }
 }
 
-/// Ten thousand notes, during which everything happens that may.
+/// Ten thousand notes, with every kind of event in random order.
 #[test]
 fn what_starts_ends_whatever_happens() {
     let mut rng = Pcg32::new(7, 7);
@@ -216,11 +216,11 @@ fn what_starts_ends_whatever_happens() {
         while time < board.off {
             time += u64::from(rng.next_u32() % 20) * SECOND / 2;
             match rng.next_u32() % 5 {
-                // The receiver stalls the port, for a moment or for long.
+                // The receiver stalls the port, briefly or for long.
                 0 => board.stalled.push(time..time + u64::from(rng.next_u32() % 30) * 100_000),
-                // Panic, then play on.
+                // Panic, then continue.
                 1 => board = board.receive_at(time, &[0xb0, 123, 0, 0xfb]),
-                // More than any buffer holds: keys that nobody releases, then noise.
+                // Input beyond the size of any buffer: keys without releases, then noise.
                 2 => {
                     let keys = (0..60).flat_map(|key| [0x90, key, 80]).collect::<Vec<_>>();
                     let noise = (0..2000).map(|_| rng.next_u32() as u8 & 0x7f).collect::<Vec<_>>();
@@ -230,9 +230,9 @@ fn what_starts_ends_whatever_happens() {
                 _ => board.pressed = Some(time..time + 50_000),
             }
         }
-        // And a reset, wherever it is.
+        // A reset at any point.
         board = board.runs();
-        // A message that the reset has cut short is completed by the status of the next.
+        // A message truncated by the reset is completed by the status byte of the next.
         notes += board.starts().len();
         start = board.time;
         let sent = board.messages();
@@ -246,7 +246,7 @@ fn what_starts_ends_whatever_happens() {
     assert!(sounding(&messages).is_empty());
 }
 
-/// A stalled port delays music; it does not come all at once afterwards.
+/// A stalled port delays the music; the notes do not all come at once afterwards.
 #[test]
 fn a_stall_is_not_made_up_for() {
     let free = Mock::until(20 * SECOND).runs().starts();
@@ -255,7 +255,7 @@ fn a_stall_is_not_made_up_for() {
     let stalled = board.runs().starts();
     let before = free.iter().take_while(|(time, _)| *time < 5 * SECOND).count();
     assert!(before > 5 && stalled.len() > before + 10);
-    // The message that was on its way goes first.
+    // The message being sent goes first.
     let delay = stalled[before + 1].0 - free[before + 1].0;
     assert!(delay > 9 * SECOND);
     for (free, stalled) in free.iter().zip(&stalled).skip(before + 1).take(10) {
@@ -266,7 +266,7 @@ fn a_stall_is_not_made_up_for() {
 
 #[test]
 fn a_changed_byte_is_refused_or_changes_nothing() {
-    // As flash has it: erased behind the model.
+    // As in flash: erased after the model.
     let mut region = MODEL.to_vec();
     region.resize(MODEL.len() + 300_000, 0xff);
     let plays = |region: &[u8]| {
@@ -312,10 +312,10 @@ fn a_region_without_a_model_is_silent_and_says_so() {
         let mut board = Mock::until(10 * SECOND);
         run(&mut board, region);
         assert_eq!(board.reports, [error]);
-        // It has silenced what may have sounded, and no more.
+        // The board has silenced all notes that may sound, and sent nothing else.
         assert_eq!(board.messages().len(), SILENCING);
         assert!(board.starts().is_empty());
-        // The light blinks so often between pauses of a second or more.
+        // The LED's number of blinks between pauses of a second or more.
         let ons: Vec<Micros> =
             board.light.iter().filter(|(_, on)| *on).map(|&(time, _)| time).collect();
         let pause = ons.windows(2).position(|pair| pair[1] - pair[0] > SECOND);
@@ -325,7 +325,7 @@ fn a_region_without_a_model_is_silent_and_says_so() {
 
 #[test]
 fn messages_start_stop_and_silence() {
-    // Stop: what sounds ends at once, and nothing starts.
+    // Stop: all notes end at once, and nothing starts.
     let board = Mock::until(10 * SECOND).receive_at(3 * SECOND, &[0xfc]).runs();
     assert!(!board.starts().is_empty());
     assert!(board.starts().iter().all(|(time, _)| *time < 3 * SECOND + 1000));
@@ -333,7 +333,7 @@ fn messages_start_stop_and_silence() {
         board.messages().into_iter().filter(|(time, _)| *time < 3 * SECOND + 2000).collect();
     assert!(sounding(&by_then).is_empty());
 
-    // Whatever comes after Start wins: at once, and while the other piece begins.
+    // Input after Start has priority: at once, and while the other piece begins.
     for pause in [0, 2000, 20_000, 100_000] {
         for silence in [&[0xfc][..], &[0xb0, 120, 0]] {
             let mut board = Mock::until(6 * SECOND).receive_at(2 * SECOND, &[0xfa]);
@@ -344,7 +344,7 @@ fn messages_start_stop_and_silence() {
         }
     }
 
-    // Continue: it goes on.
+    // Continue: the piece continues.
     let board =
         Mock::until(10 * SECOND).receive_at(3 * SECOND, &[0xfc]).receive_at(5 * SECOND, &[0xfb]);
     let starts = board.runs().starts();
@@ -356,7 +356,7 @@ fn messages_start_stop_and_silence() {
     let after = board.messages().into_iter().filter(|(time, _)| *time >= 3 * SECOND);
     assert_eq!(after.count(), SILENCING);
 
-    // The button and Start: another piece, as after power on, from the next seed.
+    // Button and Start: another piece, as after power on, from the next seed.
     let mut pressed = Mock::until(8 * SECOND);
     pressed.pressed = Some(3 * SECOND..3 * SECOND + 100_000);
     let started = Mock::until(8 * SECOND).receive_at(3 * SECOND, &[0xfa]);
@@ -373,7 +373,7 @@ fn messages_start_stop_and_silence() {
     }
 }
 
-/// An instrument that sends everything back, at once or late.
+/// An instrument that echoes everything, at once or with a delay.
 #[test]
 fn what_comes_back_changes_nothing() {
     let sent = |echoes| {
@@ -385,13 +385,13 @@ fn what_comes_back_changes_nothing() {
     assert!(alone.len() > SILENCING + 100);
     for latency in [0, 20_000, 200_000] {
         let looped = sent(Some(latency));
-        // Time passes as bytes are taken in: the last moment may differ.
+        // The clock advances as bytes are read: the last moment may differ.
         let common = alone.len().min(looped.len());
         assert!(common + 10 > alone.len() && looped[..common] == alone[..common], "{latency}");
     }
 }
 
-/// Pads are no keys, and pedals that something has left down are lifted.
+/// Drum pads are not treated as keys, and pedals that were left down are lifted.
 #[test]
 fn pads_are_not_heard_and_pedals_are_lifted() {
     let plain = Mock::until(10 * SECOND).runs();
@@ -416,7 +416,7 @@ fn controls_change_what_follows() {
     assert_eq!(plain.len(), transposed.len());
     assert!(plain.iter().zip(&transposed).all(|(plain, up)| plain.1 + 5 == up.1));
 
-    // Notes a second, an eighth of the value.
+    // Notes per second, an eighth of the value.
     let rate = |value| {
         let starts = controlled(Control::Density.number(), value);
         let (first, last) = (starts[0].0, starts[starts.len() - 1].0);
@@ -454,7 +454,7 @@ fn knobs_turn_what_controllers_turn() {
     assert_eq!(pitches(&turned), pitches(&sent));
 }
 
-/// What is played on the keys is what the model goes on from.
+/// The model continues from the notes played on the keys.
 #[test]
 fn notes_played_in_prime_the_model() {
     let keys = |from: u8| {

@@ -1,4 +1,4 @@
-//! `pianola flash`: what the real `tools` writes, read back by another UF2 reader.
+//! `pianola flash`: output of the real `tools`, read back by an independent UF2 reader.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use pianola_tests::elf::elf;
 use pianola_tests::{refuse, root, succeed, tools};
 use tempfile::{TempDir, tempdir};
 
-/// Where a program starts, and where the model does.
+/// Start addresses of the program and of the model.
 const FLASH: u32 = 0x1000_0000;
 const MODEL: u32 = 0x1002_0000;
 
@@ -50,11 +50,11 @@ impl Bench {
         command
     }
 
-    /// Reads the UF2 back; it must hold the program and this model and nothing else.
+    /// Reads the UF2 back; it must contain exactly the program and this model.
     fn check(&self, model: &Path) {
         let uf2 = fs::read(self.at("out.uf2")).unwrap();
         let model = fs::read(model).unwrap();
-        // From the lowest address on, with zeros where the file has nothing.
+        // From the lowest address on, with zeros in gaps.
         let (flash, families) = uf2_decode::convert_from_uf2(&uf2).unwrap();
         assert_eq!(families.into_iter().collect::<Vec<_>>(), [(0xe48b_ff59, u64::from(FLASH))]);
         let model_at = (MODEL - FLASH) as usize;
@@ -63,7 +63,7 @@ impl Bench {
         assert!(flash[model_at..model_at + model.len()] == model);
         assert!(flash.len() - model_at - model.len() < 256, "bytes behind the model");
 
-        // What that reader does not look at, and the boot ROM does.
+        // Fields that the boot ROM checks and this reader does not.
         let (blocks, rest) = uf2.as_chunks::<512>();
         assert!(rest.is_empty());
         let mut pages = BTreeMap::new();
@@ -79,14 +79,14 @@ impl Bench {
         }
         let program = 30_004 + self.data.len();
         assert_eq!(pages.len(), program.div_ceil(256) + model.len().div_ceil(256));
-        // What nobody set stays as erasing leaves it.
+        // Unset bytes have the value of erased flash.
         let end = program % 256;
         let page = &pages[&(FLASH + (program - end) as u32)];
         assert!(page[end..].iter().all(|&byte| byte == 0xff));
         assert_eq!(flash[30_001..30_004], [0xff; 3]);
     }
 
-    /// Nothing was written but what the tests themselves wrote.
+    /// Asserts that nothing was written besides the tests' own files.
     fn is_untouched(&self) -> bool {
         let mut names = fs::read_dir(self.folder.path()).unwrap().map(|file| {
             let name = file.unwrap().file_name();
@@ -147,7 +147,7 @@ fn a_model_that_the_board_would_refuse_is_refused() {
     let said = refuse(&mut bench.flash("pico2", Some(&bench.at("nowhere"))));
     assert!(said.contains("nowhere"), "{said}");
 
-    // Small, but with a layer more than the firmware has room for.
+    // Small, but with one layer more than the firmware supports.
     let shape = Shape::report(4, 16, 4, 16);
     let zeros = |(name, sizes): (String, Vec<usize>)| (name, ArrayD::zeros(sizes));
     let tensors = shape.tensors().into_iter().map(zeros).collect();
@@ -185,7 +185,7 @@ fn firmware_that_is_none_is_refused() {
     let said = refuse(&mut bench.flash("pico2", None));
     assert!(said.contains("cannot read") && said.contains("firmware"), "{said}");
 
-    // All of the program's part is the program's.
+    // The program's whole region is usable.
     fs::write(bench.at("firmware"), elf(&[(FLASH, &wide)])).unwrap();
     let printed = succeed(&mut bench.flash("pico2", None));
     assert!(printed.contains("program 131072 bytes (0 left)"), "{printed}");

@@ -17,11 +17,11 @@ use rand_pcg::rand_core::Rng;
 struct Server(Child);
 
 impl Server {
-    /// Starts the server that `JACK_DEFAULT_SERVER` names to all programs: not one that somebody uses.
+    /// Starts the server that `JACK_DEFAULT_SERVER` names: separate from the user's own.
     fn start() -> Self {
         let name = std::env::var("JACK_DEFAULT_SERVER").expect("cargo xtask live");
         let mut jackd = Command::new("jackd");
-        // Real-time where that can be had; it waits for programs that are late, whose messages it would
+        // Real-time where permitted; it waits for slow programs, whose messages it would
         // lose otherwise.
         jackd.args(["-n", &name, "--realtime", "--sync", "-d", "dummy", "-r", "48000", "-p", "64"]);
         let server = Self(jackd.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
@@ -43,7 +43,7 @@ fn ports() -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// A program that prints what it receives.
+/// A program that prints the messages that it receives.
 struct Monitor {
     program: Child,
     received: Arc<Mutex<Vec<Message>>>,
@@ -83,7 +83,7 @@ impl Monitor {
         self.messages().iter().filter(|message| message.started().is_some()).count()
     }
 
-    /// Nothing sounds, once all has been received.
+    /// Asserts that nothing sounds once everything has been received.
     fn must_be_silent(&self) {
         sleep(Duration::from_millis(200));
         let mut sounding: Vec<u8> = Vec::new();
@@ -114,7 +114,7 @@ fn what_is_scheduled_arrives_byte_for_byte() {
         let (printed, _) = Playing::on("monitor", 5, &options).end();
         eprint!("JACK: {printed}");
         monitor.must_be_silent();
-        // A machine that stalled has moved the music, as it should.
+        // A machine that stalled has delayed the music, as intended.
         let (before, _) = printed.rsplit_once(" ms at most").unwrap();
         if before.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap() < 5.0 {
             let received = monitor.messages();
@@ -167,7 +167,7 @@ fn a_receiver_that_is_killed_is_played_to_again_when_it_is_back() {
     assert!(second.starts() > 0);
 }
 
-/// Without a port to play on, there is one that others connect to; here, another Pianola listens to it,
+/// Without an output port, there is a virtual one; here, another Pianola listens to it,
 /// and answers.
 #[test]
 #[ignore = "needs JACK: cargo xtask live"]

@@ -1,4 +1,4 @@
-//! `--json` through the real binary: the keys that docs/json.md names; and what `inspect` shows of
+//! `--json` through the real binary: the keys that docs/json.md names; and `inspect` on
 //! files that try to control a terminal.
 #![allow(clippy::unwrap_used)]
 
@@ -15,7 +15,7 @@ fn keys(value: &Value) -> Vec<&str> {
     keys
 }
 
-/// Every key below a value is an identifier in snake case; those of metadata are the file's own.
+/// Every key below a value is an identifier in snake case; keys of metadata come from the file.
 fn assert_identifiers(value: &Value) {
     match value {
         Value::Object(object) => {

@@ -1,4 +1,4 @@
-//! `pianola play` at the other end of a serial line: what arrives there, and when.
+//! `pianola play` on a serial line: the messages received, and their times.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
@@ -27,7 +27,7 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Plays so many notes; returns what arrived, and the program's last line.
+/// Plays a number of notes; returns the received messages, and the program's last line.
 fn play_through(seed: u64, notes: usize) -> (Instrument, String) {
     let instrument = Instrument::plug_in();
     let count = notes.to_string();
@@ -38,7 +38,7 @@ fn play_through(seed: u64, notes: usize) -> (Instrument, String) {
     (instrument, printed)
 }
 
-/// The longest that a note was late, in milliseconds, by the program's last line.
+/// The maximum lateness of a note, in milliseconds, from the program's last line.
 fn most_late(printed: &str) -> f64 {
     let (before, _) = printed.rsplit_once(" ms at most").unwrap();
     before.rsplit_once(' ').unwrap().1.parse().unwrap()
@@ -49,7 +49,7 @@ fn arrives_as_scheduled(notes: usize) {
     let expected = scheduled(5, notes);
     for _ in 0..5 {
         let (instrument, printed) = play_through(5, notes);
-        // A machine that stalled for so long has moved the music, as it should.
+        // A machine that stalled this long has delayed the music, as intended.
         if most_late(&printed) > 5.0 {
             eprintln!("once more, for this machine stalled: {printed}");
             continue;
@@ -83,7 +83,7 @@ fn two_thousand_notes_arrive_byte_for_byte() {
     arrives_as_scheduled(2000);
 }
 
-/// Under load, notes may be late, but they come.
+/// Under load, notes may be late, but none is lost.
 #[test]
 fn on_a_busy_machine_nothing_is_lost() {
     let _alone = alone();
@@ -120,7 +120,7 @@ fn interrupted_at_any_moment_it_leaves_nothing_sounding() {
             .collect();
         thread::scope(|scope| {
             let interrupt = |(instrument, mut playing, moment): (Instrument, Playing, Duration)| {
-                // Before its first byte, it has not begun.
+                // Before its first byte, the program has not started.
                 instrument.wait_until_open();
                 sleep(moment);
                 let signals = [Signal::INT, Signal::TERM, Signal::HUP];
@@ -139,7 +139,7 @@ fn interrupted_at_any_moment_it_leaves_nothing_sounding() {
     assert!(sounded > 20, "only {sounded} of 50 had begun");
 }
 
-/// A plug that is pulled and put in again: the music waits, and goes on.
+/// An instrument unplugged and plugged in again: the music waits, and continues.
 #[test]
 fn a_line_that_was_lost_is_opened_again() {
     let _alone = alone();
@@ -161,7 +161,7 @@ fn a_line_that_was_lost_is_opened_again() {
     second.must_be_silent();
     let messages = second.messages();
     assert!(messages.iter().take(SILENCING).all(|(_, message)| message.started().is_none()));
-    // Nothing is left out but what started while the line was lost.
+    // Only notes that started while the line was lost are missing.
     let all: Vec<u8> = scheduled(3, 200).iter().filter_map(Message::started).collect();
     let after: Vec<u8> = second.starts().into_iter().map(|(_, pitch)| pitch).collect();
     assert!(all.starts_with(&before) && all.ends_with(&after), "{before:?} {after:?} {all:?}");
@@ -180,7 +180,7 @@ fn a_model_that_cannot_be_played_leaves_the_line_silenced() {
     assert!(instrument.messages().len() >= SILENCING);
 }
 
-/// The terminal is another line, whose other end is the test.
+/// The terminal is another pseudo-terminal, controlled by the test.
 #[test]
 fn in_a_terminal_it_shows_itself_and_keys_work() {
     let _alone = alone();
@@ -195,12 +195,12 @@ fn in_a_terminal_it_shows_itself_and_keys_work() {
     command.args(["play", "--seed", "1", "--port"]).arg(&instrument.path);
     let mut program = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
     instrument.wait_for(3);
-    // Three steps up from 1, which the screen shows.
+    // Three steps up from 1, as shown on the screen.
     (0..3).for_each(|_| terminal.press(b"\x1b[C"));
     sleep(Duration::from_millis(300));
     let screen = terminal.text();
     assert!(screen.contains("playing") && screen.contains("15"), "{screen}");
-    // Paused, nothing starts; then it goes on.
+    // Paused, nothing starts; then it continues.
     terminal.press(b" ");
     sleep(Duration::from_millis(200));
     instrument.must_be_silent();
@@ -215,7 +215,7 @@ fn in_a_terminal_it_shows_itself_and_keys_work() {
     assert!(terminal.text().contains(" notes, late by "), "{}", terminal.text());
 }
 
-/// A window that is closed: it ends, and keeps the recording.
+/// A closed window: the program ends, and saves the recording.
 #[test]
 fn a_terminal_that_goes_away_ends_it() {
     let _alone = alone();
@@ -237,7 +237,7 @@ fn a_terminal_that_goes_away_ends_it() {
     assert_eq!(kept.len(), instrument.starts().len());
 }
 
-/// Ctrl-Z: nothing sounds while it is stopped, and it goes on afterwards.
+/// Ctrl-Z: nothing sounds while the program is stopped, and it continues afterwards.
 #[test]
 fn stopped_by_its_terminal_it_is_silent_and_goes_on_later() {
     let _alone = alone();
@@ -266,7 +266,7 @@ fn what_cannot_be_a_port_is_refused() {
     assert!(error.contains("--seconds"), "{error}");
 }
 
-/// From the start of the process to its first byte.
+/// Time from the start of the process to its first byte.
 #[test]
 fn the_first_byte_comes_soon() {
     let _alone = alone();
@@ -284,12 +284,12 @@ fn the_first_byte_comes_soon() {
     assert!(times[0] < Duration::from_millis(100), "{times:?}");
 }
 
-/// Jitter as the instrument sees it.
+/// Jitter measured at the instrument.
 #[test]
 #[ignore = "measures this machine, which must be idle"]
 fn notes_are_on_time() {
     let _alone = alone();
-    // Another guest of this machine may stall it; hardly three times.
+    // Other load on the host may stall this machine; hardly three times.
     let punctual = (0..3).any(|_| {
         let (_, printed) = play_through(7, 2000);
         eprint!("{printed}");

@@ -13,7 +13,7 @@ use rand_pcg::Pcg32;
 use serde_json::Value;
 use tempfile::tempdir;
 
-/// A melody that no other seed's resembles.
+/// A melody unlike that of any other seed.
 fn melody(seed: u64, notes: u8) -> Vec<Note> {
     let mut rng = Pcg32::new(seed, 1);
     let note = |_| {
@@ -23,7 +23,7 @@ fn melody(seed: u64, notes: u8) -> Vec<Note> {
     (0..notes).map(note).collect()
 }
 
-/// A corpus of two training songs, of which the test song repeats twenty notes, and its split.
+/// A corpus of two training songs and a test song that repeats twenty notes, with its split.
 fn corpus(folder: &Path) {
     let songs = folder.join("corpus");
     fs::create_dir(&songs).unwrap();
@@ -50,7 +50,7 @@ fn a_copied_passage_is_found_with_its_place() {
     corpus(folder.path());
     let pieces = folder.path().join("pieces");
     fs::create_dir(&pieces).unwrap();
-    // 16 notes of the first song, a third higher and half as fast, and then something else.
+    // 16 notes of the first song, a third higher and half as fast, then other notes.
     let mut copy: Vec<Note> = melody(9, 30);
     for (copy, note) in copy[10..26].iter_mut().zip(&melody(1, 100)[40..]) {
         *copy = Note { pitch: note.pitch + 4, step: 0.5, ..*note };
@@ -156,8 +156,8 @@ fn bad_input_is_refused_in_one_line() {
     assert!(!at("f").exists());
 }
 
-/// What the test songs of the report's split share with its training songs: what real music of the
-/// same kind shares.
+/// Overlap of the test songs of the report's split with its training songs: the baseline for
+/// real music of the same kind.
 #[test]
 #[ignore = "needs the corpora (PIANOLA_DATA)"]
 fn the_reference_corpus_shares_what_it_did() {

@@ -1,4 +1,4 @@
-//! Where output goes: standard output, pipes, links and files that are there already.
+//! Destinations of output: standard output, pipes, links and existing files.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
@@ -11,14 +11,14 @@ use pianola_host::midi_file::{Tracks, read, read_score};
 use pianola_tests::{refuse, root, run, succeed, tools};
 use tempfile::tempdir;
 
-/// Runs a line of shell in a folder, with the program as `$1`.
+/// Runs a shell command in a folder, with the program as `$1`.
 fn sh(line: &str, folder: &Path) -> Command {
     let mut sh = Command::new("sh");
     sh.args(["-c", line, "sh"]).arg(tools().get_program()).current_dir(folder);
     sh
 }
 
-/// Composes a short piece into a file.
+/// Composes a short piece to a file.
 fn compose(out: &str, folder: &Path) -> String {
     succeed(
         tools().args(["generate", "--notes", "5", "--seed", "1", "--out", out]).current_dir(folder),
@@ -29,7 +29,7 @@ fn is_piece(bytes: &[u8]) -> bool {
     read(bytes, Tracks::All).is_ok_and(|notes| notes.len() == 5)
 }
 
-/// The names in a folder.
+/// Names of the files in a folder.
 fn names(folder: &Path) -> Vec<String> {
     let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
     let mut names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
@@ -84,7 +84,7 @@ fn a_file_keeps_its_mode_owner_and_other_names() {
     let there = fs::metadata(at("old.mid")).unwrap();
     assert_eq!(there.mode() & 0o777, 0o640);
     assert_eq!(fs::read(at("old.mid")).unwrap(), fs::read(at("new.mid")).unwrap());
-    // Who may give files away must not: the owner stays.
+    // A process that may change owners must not do so: the owner stays.
     if std::os::unix::fs::chown(at("old.mid"), Some(1234), Some(1234)).is_ok() {
         compose("old.mid", folder.path());
         let there = fs::metadata(at("old.mid")).unwrap();
@@ -136,7 +136,7 @@ fn the_longest_name_works() {
     assert_eq!(names(folder.path()), [name]);
 }
 
-/// A signal while pieces are written one after the other leaves no temporary file.
+/// A signal between two pieces of a series leaves no temporary file.
 #[test]
 fn a_signal_leaves_nothing() {
     let folder = tempdir().unwrap();
@@ -147,7 +147,7 @@ fn a_signal_leaves_nothing() {
         ]);
         child.current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = child.spawn().unwrap();
-        // It is writing now.
+        // The program is writing now.
         let pieces = folder.path().join("pieces");
         while !pieces.exists() || names(&pieces).len() < 20 {
             std::thread::sleep(std::time::Duration::from_millis(1));

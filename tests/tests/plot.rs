@@ -1,4 +1,4 @@
-//! `pianola plot` through the real binary: pieces drawn as piano rolls; what it says to bad input.
+//! `pianola plot` through the real binary: pieces drawn as piano rolls; errors for bad input.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -37,7 +37,7 @@ fn size(png: &[u8]) -> (u32, u32) {
     (number(16), number(20))
 }
 
-/// x, y, width and height of the bars of a colour, but for the one in the legend.
+/// x, y, width and height of the bars of a colour, except the one in the legend.
 fn bars(svg: &[u8], color: &str) -> Vec<[f32; 4]> {
     let svg = std::str::from_utf8(svg).unwrap();
     let drawn = svg.lines().filter(|line| line.starts_with("<rect") && line.contains(color));
@@ -70,7 +70,7 @@ fn a_part_is_cut_out_of_a_piece() {
     let out = folder.path().join("a.svg");
     let part = ["--color", "tracks", "--from", "0.4", "--to", "1.7"];
     let svg = plot(&piece(folder.path()), &out, &part);
-    // The second and, straight where the part ends, the third, in two bars.
+    // The second note and, straight where the range ends, the third, in two bars.
     assert_eq!(bars(&svg, BLUE).len(), 3);
 }
 
@@ -101,7 +101,7 @@ fn a_long_piece_takes_more_rows() {
     assert!(long > short + short / 2, "{short} and {long} pixels");
 }
 
-/// Left, top, right and bottom of each text of a picture; of its curves, also the handles.
+/// Left, top, right and bottom of each text of a picture; for curves, including their handles.
 fn texts(svg: &[u8]) -> Vec<[f32; 4]> {
     let svg = std::str::from_utf8(svg).unwrap();
     let paths = svg.lines().filter(|line| line.starts_with("<path"));

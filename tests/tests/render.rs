@@ -1,5 +1,5 @@
-//! `pianola render` through the real binary: what is heard, when, with a SoundFont and without; and
-//! what it says to bad input.
+//! `pianola render` through the real binary: onsets and levels, with a SoundFont and without; and
+//! errors for bad input.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -13,10 +13,10 @@ use pianola_tests::soundfont::soundfont;
 use pianola_tests::{refuse, succeed, tools};
 use tempfile::tempdir;
 
-/// What `render` adds after the last release, in seconds.
+/// Fade-out after the last release, in seconds.
 const TAIL: f64 = 1.5;
 
-/// One note a second, high and low, soft and loud; none so high that it has no damper.
+/// One note per second, high and low, soft and loud; none so high that it has no damper.
 fn piece(folder: &Path) -> PathBuf {
     let path = folder.join("piece.mid");
     let note = |index: usize| Note {
@@ -36,7 +36,7 @@ fn render(piece: &Path, out: &Path, more: &[&str]) -> Vec<[f64; 2]> {
     samples(out)
 }
 
-/// The samples of a file: left and right of each.
+/// Samples of a file: left and right of each.
 fn samples(wav: &Path) -> Vec<[f64; 2]> {
     let mut wav = hound::WavReader::open(wav).unwrap();
     let spec = wav.spec();
@@ -46,7 +46,7 @@ fn samples(wav: &Path) -> Vec<[f64; 2]> {
     samples.chunks(2).map(|sides| [sides[0], sides[1]]).collect()
 }
 
-/// Loudness of some samples, both sides together: the root of the mean square.
+/// Root mean square of some samples, both channels together.
 fn loudness(samples: &[[f64; 2]]) -> f64 {
     let sum: f64 = samples.iter().flatten().map(|side| side * side).sum();
     (sum / (2 * samples.len()) as f64).sqrt()
@@ -56,8 +56,8 @@ fn at(seconds: f64) -> usize {
     (seconds * 44_100.0).round() as usize
 }
 
-/// Where sounds begin, in seconds: where the energy of two milliseconds is both ten times the mean of
-/// the thirty before them and above a hundredth of the loudest, no two of them within 50 ms.
+/// Onset detection, in seconds: the energy of two milliseconds is both ten times the mean of
+/// the thirty before them and above a hundredth of the loudest, no two onsets within 50 ms.
 fn onsets(samples: &[[f64; 2]]) -> Vec<f64> {
     const FRAMES: usize = 15;
     let frame = at(0.002);
@@ -75,7 +75,7 @@ fn onsets(samples: &[[f64; 2]]) -> Vec<f64> {
     onsets
 }
 
-/// As loud as every file, within half a loudness unit, and its peaks 1 dB below the most.
+/// Has the target loudness, within half a loudness unit, and peaks 1 dB below full scale.
 fn check_level(samples: &[[f64; 2]]) {
     let mut meter = ebur128::EbuR128::new(2, 44_100, ebur128::Mode::I).unwrap();
     meter.add_frames_f64(samples.as_flattened()).unwrap();
@@ -85,8 +85,8 @@ fn check_level(samples: &[[f64; 2]]) {
     assert!(peak < 0.892, "{peak}");
 }
 
-/// The piece is as long as it should be, as loud as every other, and a sound begins where each note
-/// does, but for so many seconds, and nowhere else.
+/// The audio has the expected length and loudness, and an onset at each note,
+/// within the tolerance in seconds, and nowhere else.
 fn check(piece: &Path, samples: &[[f64; 2]], tolerance: f64) {
     let notes = read(&fs::read(piece).unwrap(), Tracks::All).unwrap();
     let end = notes.iter().map(|note| note.end).fold(0.0, f64::max);
@@ -146,7 +146,7 @@ fn notes_are_heard_where_they_are_with_an_installed_soundfont() {
     let (piece, out) = (piece(folder.path()), folder.path().join("a.wav"));
     let printed = succeed(tools().arg("render").arg(&piece).arg("--out").arg(&out));
     assert!(printed.contains(".sf2"), "{printed}");
-    // A low string of a real piano, softly struck, takes 12 ms.
+    // A low string of a real piano, softly struck, takes 12 ms to sound.
     check(&piece, &samples(&out), 0.02);
 }
 
@@ -157,7 +157,7 @@ fn soft_and_loud_pieces_are_equally_loud() {
     fs::write(at("organ.sf2"), soundfont()).unwrap();
     let font = at("organ.sf2");
     let instruments = [vec!["--plain"], vec!["--soundfont", font.to_str().unwrap()]];
-    // Soft single notes, and chords as loud as can be, whose attacks meet the limiter.
+    // Soft single notes, and chords of maximum velocity, whose attacks reach the limiter.
     let soft = |index: usize| Note {
         pitch: 60 + (index * 5 % 12) as u8,
         velocity: 12,
@@ -195,16 +195,16 @@ fn a_long_piece_takes_little_memory() {
     fs::write(at("long.mid"), write(&(0..300).map(note).collect::<Vec<_>>())).unwrap();
     let out = at("long.wav");
     for instrument in ["--plain", "--soundfont=organ.sf2"] {
-        // 200 MB of addresses, program and threads included.
+        // 200 MB of address space, program and threads included.
         let limited = "ulimit -v 200000; exec \"$@\"";
         let tools = tools();
         let mut command = Command::new("sh");
         command.args(["-c", limited, "sh"]).arg(tools.get_program());
         command.args(["render", "long.mid", instrument, "--out", "long.wav"]);
-        // Each further thread reserves addresses for its stack and its allocator.
+        // Each further thread reserves address space for its stack and its allocator.
         succeed(command.current_dir(folder.path()).env("RAYON_NUM_THREADS", "1"));
         let bytes = fs::metadata(&out).unwrap().len() as usize;
-        // The first note comes after its own step.
+        // The first note starts after its own step.
         let samples = ((300.0 * 5.0 + 0.1 + TAIL) * 44_100.0).round() as usize;
         assert_eq!(bytes, 44 + 4 * samples);
     }
@@ -214,7 +214,7 @@ fn a_long_piece_takes_little_memory() {
 fn the_pedal_holds_what_the_hand_lets_go() {
     let folder = tempdir().unwrap();
     let later = |pedal: u8| {
-        // At 120 quarters a minute, 100 ticks are half a second; the key is up after 0.2 s.
+        // At 120 quarters per minute, 100 ticks are half a second; the key is released after 0.2 s.
         let track = [
             &[0, 0xb0, 64, pedal, 0, 0x90, 60, 90, 40, 60, 0][..],
             &[0x82, 0x68, 0xb0, 64, 0, 0, 0xff, 0x2f, 0][..],
@@ -255,7 +255,7 @@ fn bad_input_is_refused_in_one_line() {
     assert!(said.contains("no/such") && said.contains("there is no folder"), "{said}");
 
     let whole = soundfont();
-    // Its instrument ends in a bag that is not there.
+    // Its instrument refers to a bag that does not exist.
     let mut astray = whole.clone();
     let bag = astray.windows(4).position(|id| id == b"inst").unwrap() + 8 + 22 + 20;
     astray[bag] = 100;

@@ -10,7 +10,7 @@ use std::process::Command;
 use pianola_tests::{root, succeed};
 use serde_json::Value;
 
-/// Cells of a Markdown table's rows, as they are written.
+/// Cells of a Markdown table's rows, verbatim.
 type Rows = Vec<Vec<String>>;
 
 /// The two tables of the section "Rooms": crates, then folders.
@@ -34,12 +34,12 @@ fn tables() -> [Rows; 2] {
     tables.try_into().unwrap()
 }
 
-/// The names in backticks of a cell, without a trailing slash.
+/// The names in backticks in a cell, without a trailing slash.
 fn names(cell: &str) -> BTreeSet<String> {
     cell.split('`').skip(1).step_by(2).map(|name| name.trim_end_matches('/').into()).collect()
 }
 
-/// The folder that a row is about.
+/// The folder of a row.
 fn folder(row: &[String]) -> String {
     names(&row[0]).pop_first().unwrap()
 }
@@ -77,7 +77,7 @@ fn packages() -> BTreeMap<String, (String, BTreeSet<String>)> {
         let manifest = PathBuf::from(text(&package["manifest_path"]));
         let folder = manifest.parent().unwrap().strip_prefix(root()).unwrap();
         let dependencies = package["dependencies"].as_array().unwrap().iter();
-        // Tests of a crate may use others; what it is built with counts.
+        // Dev-dependencies do not count: a crate's tests may use other crates.
         let built = dependencies.filter(|dependency| dependency["kind"] != "dev");
         let names = built.map(|dependency| text(&dependency["name"]));
         let names = names.filter(|name| ours.contains(name)).collect();
@@ -112,7 +112,7 @@ fn every_folder_with_sources_is_in_the_table() {
     assert_eq!(listed, found);
 }
 
-/// The rooms of `tools` that the sources in a room name as `crate::ROOM`.
+/// The rooms of `tools` that a room's sources refer to as `crate::ROOM`.
 fn used(room: &str, rooms: &BTreeSet<String>) -> BTreeSet<String> {
     let sources = files(&root().join("tools/src").join(room), "rs");
     let mut used = BTreeSet::new();
@@ -146,7 +146,7 @@ fn rooms_of_tools_use_what_the_table_says_and_form_no_circle() {
         let used = used(room, &rooms);
         assert!(used.is_subset(allowed), "tools/src/{room} uses {used:?}, not only {allowed:?}");
     }
-    // Rooms whose needs are all met are taken away until none is left.
+    // Topological sort: rooms whose needs are all met are removed until none is left.
     while !open.is_empty() {
         let left: BTreeSet<String> = open.keys().cloned().collect();
         open.retain(|_, needs| needs.iter().any(|need| left.contains(need)));
@@ -180,7 +180,7 @@ fn links_between_documents_lead_somewhere() {
     assert!(links > 30, "only {links} links");
 }
 
-/// The names by which a document's headings are linked to, as code hosts form them.
+/// Anchors of a document's headings, as code hosts generate them.
 fn anchors(text: &str) -> BTreeSet<String> {
     let headings = text.lines().filter(|line| line.starts_with('#'));
     let anchor = |heading: &str| {

@@ -1,4 +1,4 @@
-//! Parsers of this crate, for the fuzz targets in `fuzz/`. Not an interface for anything else.
+//! Parsers of this crate, for the fuzz targets in `fuzz/`. Not a public interface.
 
 use std::io::Cursor;
 
@@ -7,18 +7,18 @@ use anyhow::anyhow;
 use crate::live::controller_map::ControllerMap;
 use crate::sound::soundfont::LoadedFont;
 
-/// Reads a controller map.
+/// Parses a controller map.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Why it was refused.
 pub fn controller_map(text: &str) -> anyhow::Result<()> {
     ControllerMap::parse(text).map(drop).map_err(|(place, cause)| anyhow!("{place:?}: {cause:#}"))
 }
 
-/// Reads a SoundFont.
+/// Parses a SoundFont.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Why it was refused.
 pub fn soundfont(bytes: &[u8]) -> anyhow::Result<()> {
     LoadedFont::read(Cursor::new(bytes), bytes.len() as u64, "fuzz.sf2".as_ref()).map(drop)
 }

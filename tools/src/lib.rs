@@ -111,7 +111,7 @@ fn run(command: Command, matches: &ArgMatches) -> anyhow::Result<String> {
     }
 }
 
-/// The command line, with the name this program was started under in usage lines and examples.
+/// The command line, with the name this program was started as in usage lines and examples.
 fn command_line() -> clap::Command {
     let prefix = format!("{} ", program::command());
     Cli::command().bin_name(program::command()).mut_subcommands(|command| {
@@ -133,13 +133,13 @@ fn print(report: &str) -> anyhow::Result<()> {
     }
     let mut stdout = io::stdout().lock();
     match stdout.write_all(report.as_bytes()).and_then(|()| stdout.flush()) {
-        // The reader has seen enough.
+        // The reader closed the pipe.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed.context("cannot write to standard output"),
     }
 }
 
-/// Prints help where it was asked for, and what is wrong with the command line in one line otherwise.
+/// Prints help if requested, or otherwise a one-line error for the command line.
 fn usage_error(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let _ = error.print();

@@ -1,4 +1,4 @@
-//! The name that this program was started under, and what it says beside its output.
+//! The name that this program was started as, and its messages on standard error.
 
 use std::env;
 use std::ffi::OsStr;
@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 /// The name of the installed program.
 pub const NAME: &str = "pianola";
 
-/// What a user types to run this program again, as it was started: `cargo run --release --` through cargo,
+/// The command that runs this program again, as it was started: `cargo run --release --` through cargo,
 /// `pianola` or `tools` when it is installed, its path otherwise.
 pub fn command() -> &'static str {
     static COMMAND: LazyLock<String> = LazyLock::new(|| {

@@ -1,36 +1,36 @@
-//! UF2 files (<https://github.com/microsoft/uf2>), as the boot drive of an RP2350 takes them.
+//! UF2 files (<https://github.com/microsoft/uf2>), as the boot drive of an RP2350 accepts them.
 
 use std::collections::BTreeMap;
 
-/// Family of programs for the RP2350's Arm cores.
+/// Family ID of Arm programs for the RP2350.
 pub const RP2350_ARM_S: u32 = 0xe48b_ff59;
 
-/// Bytes of flash in a block: the RP2350's boot ROM writes whole pages, and takes no other size.
+/// Bytes of flash per block: the RP2350's boot ROM writes whole pages, and accepts no other size.
 const PAGE: usize = 256;
 
-/// Bytes of a block, and of the field in it that holds the page.
+/// Bytes of a block, and of its payload field.
 const BLOCK: usize = 512;
 const DATA: usize = 476;
 
-/// What a block starts and ends with.
+/// Magic numbers at the start and the end of a block.
 const MAGIC: [u32; 2] = [0x0a32_4655, 0x9e5d_5157];
 const END: u32 = 0x0ab1_6f30;
 
-/// Flag: a family stands where other blocks have the size of the file.
+/// Flag: the family ID replaces the file size.
 const HAS_FAMILY: u32 = 0x2000;
 
-/// What erased flash reads as: so do the bytes of a page that nothing was put into.
+/// Value of erased flash, and of bytes in a page that were not set.
 const ERASED: u8 = 0xff;
 
-/// What goes where in flash.
+/// Contents of flash.
 #[derive(Default)]
 pub struct Image {
-    /// By their addresses, which are multiples of [`PAGE`].
+    /// Pages by address, a multiple of [`PAGE`].
     pages: BTreeMap<usize, [u8; PAGE]>,
 }
 
 impl Image {
-    /// Puts bytes at an address.
+    /// Writes bytes at an address.
     pub fn put(&mut self, address: u32, mut bytes: &[u8]) {
         let mut address = address as usize;
         while !bytes.is_empty() {
@@ -43,11 +43,11 @@ impl Image {
         }
     }
 
-    /// The file: a block for each page that something was put into, in ascending order.
+    /// The file: a block for each written page, in ascending order.
     ///
-    /// The boot ROM gathers blocks of one family and one total, in any order, erases each sector
-    /// of 4 KiB when its first page comes, and restarts the board when it has as many as the total
-    /// says. Pages that are left out do no harm, unlike with the RP2040.
+    /// The boot ROM collects blocks of one family and one total, in any order, erases each sector
+    /// of 4 KiB when its first page arrives, and restarts the board when it has all blocks of the
+    /// total. Omitted pages do no harm, unlike with the RP2040.
     ///
     /// There is no extra block of family "absolute" before the others, which `picotool` adds for
     /// erratum RP2350-E10: early boot ROMs need it only if flash holds a partition table, which

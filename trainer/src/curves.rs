@@ -16,10 +16,10 @@ use serde_json::Value;
 const WIDTH: u32 = 900;
 const MARGIN: f32 = 20.0;
 
-/// What a loss is, for the title of its chart and the label of its axis.
+/// Unit of a loss, for the title of its chart and the label of its axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LossUnit {
-    /// The negative log-likelihood of notes whose parts are all chosen.
+    /// The negative log-likelihood of notes whose parts are all categorical.
     Nats,
     /// The report's sum: cross-entropy of the pitch and squared errors of the times.
     Report,

@@ -80,7 +80,7 @@ pub fn forward(
     (losses.collect(), state)
 }
 
-/// One of the songs that are read in parallel.
+/// A song in one of the parallel streams.
 #[derive(Clone, Default)]
 struct Stream {
     notes: Vec<Note>,

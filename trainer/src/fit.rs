@@ -34,13 +34,13 @@ pub struct Run<'a> {
     pub corpus: &'a Corpus,
     /// The same songs as their first instruments alone.
     pub melodies: &'a Corpus,
-    /// Their sets.
+    /// The split.
     pub split: &'a Split,
     /// Initial weights of a fine-tuning, instead of random ones.
     pub start: Option<FloatWeights>,
     /// The run's folder.
     pub folder: PathBuf,
-    /// Where libtorch computes.
+    /// libtorch's device.
     pub device: Device,
     /// Early stopping: epochs without a lower validation loss.
     pub patience: Option<usize>,

@@ -374,7 +374,7 @@ fn evaluate_command(options: Evaluate) -> anyhow::Result<()> {
     say(&text)
 }
 
-/// Prints to standard error. An unwritable standard error is no reason to stop.
+/// Prints to standard error. A failed write to standard error does not stop the run.
 fn warn(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }

@@ -12,7 +12,7 @@ pub struct Network {
     pub shape: Shape,
     /// Device of the tensors.
     pub device: Device,
-    /// Type of the factors of products; parameters and sums stay in single precision.
+    /// Type of the operands of matrix products; parameters and sums stay in single precision.
     pub compute: Kind,
     /// All parameters, concatenated in the order of their names.
     vector: Tensor,
@@ -32,9 +32,9 @@ pub struct State {
 impl Network {
     /// A network with random weights from libtorch's seeded generator.
     ///
-    /// PyTorch's default (uniform in ±1/√fan-in for dense layers and ±1/√hidden for the LSTM) but for
-    /// three places. Embeddings have unit variance, as `torch.nn.Embedding`, since the default for a
-    /// dense layer leaves pitches almost alike; forget gates start open, with a bias of 1 (Jozefowicz
+    /// PyTorch's default (uniform in ±1/√fan-in for dense layers and ±1/√hidden for the LSTM), with
+    /// three exceptions. Embeddings have unit variance, as `torch.nn.Embedding`, since the default for a
+    /// dense layer makes pitches almost alike; forget gates start open, with a bias of 1 (Jozefowicz
     /// et al., 2015). Together they save a third of the epochs to a given loss. Neighbouring bins of a time
     /// or a velocity start with similar weights, in embeddings and in output layers.
     pub fn new(shape: Shape, device: Device) -> Self {
@@ -121,7 +121,7 @@ impl Network {
         Tensor::cat(&flat, 0)
     }
 
-    /// The parameter of a name that the shape has, in the type of products.
+    /// The parameter of this name, in the type of products.
     pub fn parameter(&self, name: &str) -> Tensor {
         self.parameters[name].to_kind(self.compute)
     }
@@ -227,7 +227,7 @@ mod tests {
         Network::new(Shape { hidden: 32, ..Shape::SMALL }, Device::Cpu)
     }
 
-    /// Mean square of the LSTM's outputs for some input.
+    /// Mean square of the LSTM's outputs for random input.
     fn loss(network: &Network, dropout: Dropout) -> Tensor {
         let width = network.parameter("rnn.weight_ih_l0").size()[1];
         tch::manual_seed(4);

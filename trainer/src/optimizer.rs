@@ -12,7 +12,7 @@ const EPSILON: f64 = 1e-8;
 
 /// Adam with decoupled weight decay (Loshchilov and Hutter, 2019), as `torch.optim.AdamW`.
 pub struct AdamW {
-    /// Each update shrinks every weight by this factor times the learning rate.
+    /// Weight decay: each update shrinks every weight by this factor times the learning rate.
     pub weight_decay: f64,
     /// Number of updates so far.
     pub updates: i32,

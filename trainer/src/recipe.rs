@@ -113,7 +113,7 @@ impl Recipe {
         Shape { layers: self.layers, hidden: self.hidden, ..self.preset.shape() }
     }
 
-    /// What dropout drops in training.
+    /// Dropout rates of training.
     pub fn dropout(&self) -> Dropout {
         let units = self.preset != Preset::Report;
         Dropout { outputs: self.dropout, weights: self.weight_dropout, units }

@@ -1,4 +1,4 @@
-//! The report's network in libtorch, and what it learns from: segments of 64 notes.
+//! The report's network in libtorch, and its training data: segments of 64 notes.
 
 use pianola_host::corpus::{SEGMENT, shuffle};
 use pianola_runtime::{BOS, Note};
@@ -12,7 +12,7 @@ use crate::network::{Dropout, Network, State};
 /// A segment: the unit of training and of loss.
 pub type Segment = [Note; SEGMENT];
 
-/// What the heads say after each note, time-major.
+/// Outputs of the heads after each note, time-major.
 pub struct Prediction {
     /// Unnormalised log-probabilities of the next pitch, `[time, batch, pitches]`.
     pub pitch: Tensor,
@@ -72,24 +72,24 @@ impl Loss {
     }
 }
 
-/// Segments in random order, augmented.
+/// Training and validation segments; training segments in random order, augmented.
 pub struct Segments<'s> {
-    /// Those to learn from.
+    /// Training segments.
     pub training: Vec<&'s Segment>,
-    /// Those to measure on.
+    /// Validation segments.
     pub validation: Vec<Segment>,
     /// Segments per update.
     pub batch: usize,
-    /// How they are changed.
+    /// Transposition and tempo.
     pub augmentation: Augmentation,
     /// Seed of order and augmentation.
     pub seed: u64,
-    /// This epoch's segments, and the batch of them that comes next.
+    /// Segments of this epoch, and the index of its next batch.
     place: (Vec<Segment>, usize),
 }
 
 impl<'s> Segments<'s> {
-    /// Segments to learn from and to measure on.
+    /// Training and validation data from segments.
     pub fn new(
         training: Vec<&'s Segment>,
         validation: Vec<Segment>,
@@ -161,9 +161,9 @@ pub fn evaluate(network: &Network, segments: &[Segment], batch: usize) -> [f64; 
 }
 /// Inputs and targets of a batch, time-major.
 pub struct Batch {
-    /// Pitches heard, `[time, batch]`: BOS and all notes but the last.
+    /// Input pitches, `[time, batch]`: BOS and all notes but the last.
     pub pitch_in: Tensor,
-    /// Steps and durations heard, `[time, batch, 2]`.
+    /// Input steps and durations, `[time, batch, 2]`.
     pub times_in: Tensor,
     /// Pitches to predict, `[time, batch]`.
     pub pitch_out: Tensor,
@@ -172,7 +172,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Lays segments side by side on the device.
+    /// Stacks segments into a batch on the device.
     pub fn new(segments: &[Segment], device: Device) -> Self {
         let (length, width) = (SEGMENT, segments.len());
         // One step longer than the segments: inputs are all but the last, targets all but BOS.

@@ -11,7 +11,7 @@ use pianola_runtime::Note;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Ten songs of broken chords.
+/// Ten songs of arpeggios.
 fn corpus() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for song in 0..10u8 {
@@ -44,7 +44,7 @@ fn log(run: &Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The log without what depends on the clock.
+/// The log without fields that depend on the clock.
 fn figures(run: &Path) -> Vec<Value> {
     let mut log = log(run);
     for entry in &mut log {
@@ -87,7 +87,7 @@ fn learns_and_leaves_what_it_promises(preset: &str) {
     assert_eq!(output.status.code(), Some(2), "an option given twice");
     let output = fit(corpus.path(), &run, &["--resume", "--clip", "2"]).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("clip: 1.0, not 2.0"));
-    // Nor from a recipe that does not say all that this version asks.
+    // Nor from a recipe that lacks fields of this version.
     let recipe = fs::read_to_string(run.join("recipe.json")).unwrap();
     fs::write(run.join("recipe.json"), recipe.replace("weight_dropout", "dropout_once")).unwrap();
     let output = fit(corpus.path(), &run, &["--resume"]).output().unwrap();
@@ -96,7 +96,7 @@ fn learns_and_leaves_what_it_promises(preset: &str) {
     // Nor with other data.
     let output = fit(corpus.path(), &run, &["--resume", "--split-seed", "1"]).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("split"));
-    // What a killed run logged after its last checkpoint is logged once in the end.
+    // Log entries after a killed run's last checkpoint appear once in the final log.
     let before = figures(&run);
     let (path, last) = (run.join("log.jsonl"), before.last().unwrap());
     let mut text = fs::read_to_string(&path).unwrap();
@@ -105,7 +105,7 @@ fn learns_and_leaves_what_it_promises(preset: &str) {
     fs::write(&path, text).unwrap();
     assert!(fit(corpus.path(), &run, &["--resume"]).output().unwrap().status.success());
     assert_eq!(figures(&run), before);
-    // One that was stopped before its first checkpoint begins again.
+    // A run stopped before its first checkpoint starts again.
     fs::remove_file(run.join("checkpoint.safetensors")).unwrap();
     let output = fit(corpus.path(), &run, &["--resume"]).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("checkpoint.safetensors is missing"));
@@ -119,7 +119,7 @@ fn a_stopped_run_goes_on_bit_for_bit() {
     stopped_goes_on_bit_for_bit("report");
 }
 
-/// Its songs are carried from batch to batch, and their states with them.
+/// Songs continue from batch to batch, and their states with them.
 #[test]
 fn a_stopped_run_of_songs_goes_on_bit_for_bit() {
     stopped_goes_on_bit_for_bit("expressive");
@@ -131,7 +131,7 @@ fn stopped_goes_on_bit_for_bit(preset: &str) {
     let (straight, stopped) = (out.path().join("straight"), out.path().join("stopped"));
     assert!(fit(corpus.path(), &straight, &[]).output().unwrap().status.success());
 
-    // Ctrl-C once some batches are in the log, wherever that is, until the run is through.
+    // Ctrl-C at any number of logged batches, until the run is complete.
     let mut interruptions = 0;
     for attempt in 0.. {
         let more: &[&str] = if attempt == 0 { &[] } else { &["--resume"] };

@@ -11,11 +11,11 @@ use crate::shell::{captured, cargo, need, root, run_under};
 
 /// A board that QEMU emulates.
 pub struct Board {
-    /// Its processor, as the committed counts name it.
+    /// Processor, as the committed counts name it.
     pub core: &'static str,
-    /// Its processor, as the compiler names it.
+    /// Processor, as the compiler names it.
     pub cpu: &'static str,
-    /// Its name in QEMU.
+    /// Machine name in QEMU.
     pub machine: &'static str,
     /// Compilation target.
     pub target: &'static str,

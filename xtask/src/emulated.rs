@@ -28,14 +28,14 @@ const SILENCING: usize = 133;
 /// Notes of the largest chord.
 const CHORD: usize = 32;
 
-/// The largest the program may be beside the model, and its data in RAM, in bytes.
+/// Maximum size of the program without the model, and of its data in RAM, in bytes.
 const LIMITS: (u64, u64) = (70 << 10, 32 << 10);
 
 /// Runs the firmware on every board with every bundled model, then with models that it must refuse.
 pub fn run() -> anyhow::Result<()> {
     need("qemu-system-arm", "qemu-system-arm")?;
     let folder = tempfile::tempdir()?;
-    // The HAL of the real board can panic at start-up, which shows that the check below finds panics.
+    // The HAL of the real board can panic at start-up, which shows that the check below detects panics.
     let pico2 = Firmware::read(&firmware::build(firmware::Board::Pico2)?)?;
     pico2.ensure_small("Pico 2")?;
     ensure!(pico2.can_panic, "the check for panics misses the known one");

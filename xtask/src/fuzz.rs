@@ -7,10 +7,10 @@ use anyhow::{Context, bail, ensure};
 
 use crate::shell::{cache, install_crate, program, root, run as start, succeeds};
 
-/// The version of `cargo-fuzz` that is installed if none is there.
+/// The version of `cargo-fuzz` to install if none is there.
 const CARGO_FUZZ: &str = "0.13.2";
 
-/// Targets, each with the files of the repository that it starts from.
+/// Targets, each with the seed files from the repository.
 const TARGETS: [(&str, &[&str]); 8] = [
     ("model", &["runtime/tests/models"]),
     ("filter", &["fuzz/seeds/filter"]),
@@ -22,15 +22,15 @@ const TARGETS: [(&str, &[&str]); 8] = [
     ("svg_text", &["fuzz/seeds/svg_text"]),
 ];
 
-/// Largest seed: a mutation of a long file says no more than one of a short file, and takes longer.
+/// Maximum seed size: mutations of long files find no more than those of short ones, but are slower.
 const LARGEST_SEED: u64 = 64 << 10;
 
-/// Fuzzes each target for some seconds, and prints how many inputs that were.
+/// Fuzzes each target for `seconds`, and prints the number of inputs.
 pub fn run(seconds: u32) -> anyhow::Result<()> {
     let fuzz = cargo_fuzz()?;
     let mut all = 0;
     for (target, seeds) in TARGETS {
-        // Inputs that were found stay in the cache, for the next run to start from.
+        // The corpus stays in the cache, for the next run to start from.
         let corpus = cache()?.join("fuzz").join(target);
         fs::create_dir_all(&corpus)?;
         seeds.iter().try_for_each(|from| copy_seeds(&root().join(from), &corpus))?;
@@ -59,7 +59,7 @@ pub fn run(seconds: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The number of inputs, as libFuzzer prints it at the end.
+/// The number of inputs, from libFuzzer's final statistics.
 fn executions(printed: &str) -> Option<u64> {
     let line =
         printed.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
@@ -85,7 +85,7 @@ fn copy_seeds(from: &Path, corpus: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The folder of `cargo-fuzz`: empty where it is on the path.
+/// The folder of `cargo-fuzz`; empty if it is on the path.
 fn cargo_fuzz() -> anyhow::Result<String> {
     if !succeeds(program("cargo").args(["+nightly", "--version"])) {
         start(program("rustup").args(["toolchain", "install", "nightly", "--profile", "minimal"]))?;

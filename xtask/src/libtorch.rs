@@ -15,8 +15,8 @@ use crate::shell::{cache, program, run};
 /// The version that `tch` 0.24 binds.
 const VERSION: &str = "2.11.0";
 
-/// Takes headers and CPU libraries out of downloaded wheels. Arguments: folder of the wheels,
-/// folder to make.
+/// Extracts headers and CPU libraries from downloaded wheels. Arguments: folder of the wheels,
+/// folder to create.
 const UNPACK: &str = r#"
 import os, sys, zipfile
 from pathlib import Path, PurePosixPath

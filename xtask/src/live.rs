@@ -2,10 +2,10 @@
 
 use crate::shell::{cargo, install, program, run as start, succeeds};
 
-/// Debian packages of the JACK server and of the libraries that the ports link to.
+/// Debian packages of the JACK server and of the libraries that the ports link against.
 const PACKAGES: [&str; 4] = ["jackd2", "libasound2-dev", "libjack-jackd2-dev", "pkg-config"];
 
-/// Runs the tests that take long or measure, then those with JACK where it can be installed.
+/// Runs the slow and the timing tests, then those with JACK where it can be installed.
 pub fn run() -> anyhow::Result<()> {
     let mut tests = cargo();
     tests.args(["test", "--test", "live", "--", "--ignored"]);

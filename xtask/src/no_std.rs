@@ -34,7 +34,7 @@ pub fn build() -> anyhow::Result<()> {
     few_dependencies()
 }
 
-/// What the runtime depends on where no feature asks for more.
+/// The only dependencies of the runtime with default features.
 const DEPENDENCIES: [&str; 5] = ["crc32fast", "heapless", "libm", "rand_pcg", "thiserror"];
 
 fn few_dependencies() -> anyhow::Result<()> {

@@ -1,5 +1,5 @@
-//! The crates to publish: packages them, and runs the tests that are in the packages outside the
-//! workspace, as someone who downloads them would.
+//! The crates to publish: packages them, and runs each package's own tests outside the
+//! workspace, as a user who downloads it would.
 
 use std::fs;
 use std::path::Path;
@@ -30,7 +30,7 @@ pub fn run() -> anyhow::Result<()> {
         }
         members.push(member);
     }
-    // They depend on each other as crates of the registry: here that is the other package. Tests
+    // They depend on each other as crates of the registry; here on the other package. Tests
     // play thousands of notes, so they are optimised as in this workspace.
     let manifest = format!(
         "[workspace]\nresolver = \"3\"\nmembers = {members:?}\n\n\
@@ -44,10 +44,10 @@ pub fn run() -> anyhow::Result<()> {
     start(tests.args(["test", "--workspace", "--features", FEATURES]))
 }
 
-/// Packages the crates into a folder. Warnings, such as of metadata that is missing, are errors.
+/// Packages the crates into a folder. Warnings, such as missing metadata, are errors.
 fn package(folder: &Path) -> anyhow::Result<()> {
     let mut package = cargo();
-    // The tests build them.
+    // The tests build the packages.
     package.args(["package", "--no-verify", "--allow-dirty", "--target-dir"]).arg(folder);
     package.args(CRATES.iter().flat_map(|name| ["-p", name]));
     let output = package.output().context("cannot start cargo")?;
@@ -58,7 +58,7 @@ fn package(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The package of a crate.
+/// The path of a crate's package.
 fn archive(folder: &Path, name: &str) -> anyhow::Result<std::path::PathBuf> {
     let packages = folder.join("package");
     for entry in fs::read_dir(&packages)? {

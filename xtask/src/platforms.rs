@@ -10,7 +10,7 @@ use crate::shell::{cache, cargo, install_crate, program, run as start, succeeds}
 /// Systems that the command line and the tests across crates must compile for. `check` needs no linker.
 const TARGETS: [&str; 3] = ["x86_64-pc-windows-gnu", "x86_64-apple-darwin", "aarch64-apple-darwin"];
 
-/// The oldest Rust that the manifests promise.
+/// The minimum supported Rust version in the manifests.
 const OLDEST_RUST: &str = env!("CARGO_PKG_RUST_VERSION");
 
 /// The version that `deny.toml` is written for.

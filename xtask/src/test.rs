@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use crate::shell::{cache, cargo, install, need, program, run as start, succeeds};
 use crate::{aarch64, emulated, fuzz, instructions, libtorch, live, no_std, package, platforms};
 
-/// Seconds for each fuzz target: enough to find what any input of a kind breaks.
+/// Seconds for each fuzz target: enough for errors that most inputs trigger.
 const FUZZ_SECONDS: u32 = 10;
 
 /// Runs all checks; stops at the first that fails.

@@ -1,5 +1,5 @@
-//! Plays the script of the tests on an emulated board; prints its fingerprint and how many
-//! instructions a note takes.
+//! Plays the script of the tests on an emulated board; prints its fingerprint and the number of
+//! instructions per note.
 //!
 //! Counting relies on `qemu-system-arm -icount shift=0`: each instruction takes a nanosecond of the
 //! emulated time, so a timer counts instructions.
@@ -20,7 +20,7 @@ use cortex_m_semihosting::hprintln;
 use panic_semihosting as _;
 use pianola_runtime::{Isa, Model, ModelError};
 
-/// Notes that are counted; each takes nearly the same.
+/// Number of notes to count; each takes nearly the same.
 const COUNTED: u32 = 16;
 
 #[entry]
@@ -45,7 +45,7 @@ fn run() -> Result<(), ModelError> {
     Ok(())
 }
 
-/// The file that the emulator has put into memory, behind a word with its length.
+/// The file that the emulator has loaded into memory, after a word with its length.
 fn model_file() -> &'static [u8] {
     unsafe extern "C" {
         /// From the memory map.
@@ -59,14 +59,14 @@ fn model_file() -> &'static [u8] {
     file.get(..length as usize).unwrap_or_default()
 }
 
-/// Counts instructions with the system's timer.
+/// Counts instructions with the SysTick timer.
 struct Counter {
     timer: SYST,
-    /// Ticks that [`LOOP`] instructions take.
+    /// Ticks of [`LOOP`] instructions.
     ticks_of_loop: u64,
 }
 
-/// Instructions of the loop that the timer is calibrated with.
+/// Instructions of the calibration loop.
 const LOOP: u32 = 4_000_000;
 
 impl Counter {
@@ -79,7 +79,7 @@ impl Counter {
         counter.ticks_of_loop = counter.ticks(|| unsafe {
             asm!("2: subs {0}, #1", "bne 2b", inout(reg) LOOP / 2 => _, options(nomem, nostack));
         });
-        // Other instructions, branches and lengths must come out as long as they are.
+        // The calibration must also hold for other instructions, branches and lengths.
         let length = LOOP / 10 * 6;
         let word = 0u32;
         // SAFETY: reads one word, and changes nothing but its own registers and the flags.
@@ -103,7 +103,7 @@ impl Counter {
         counter
     }
 
-    /// Instructions that some work takes.
+    /// Number of instructions of a closure.
     fn count<T>(&mut self, work: impl FnOnce() -> T) -> u64 {
         self.ticks(work) * u64::from(LOOP) / self.ticks_of_loop
     }
@@ -117,7 +117,7 @@ impl Counter {
     }
 }
 
-/// Ends the emulation, where the default would wait for ever.
+/// Ends the emulation; the default would wait for ever.
 #[exception]
 unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
     panic!("hard fault: {frame:?}");

@@ -1,43 +1,43 @@
-//! Axes of charts: a range of values with round numbers on it.
+//! Chart axes: a range of values with ticks at round numbers.
 
-/// How values lie along an axis.
+/// Scale of an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
-    /// Equal distances are equal differences.
+    /// Linear.
     Linear,
-    /// Equal distances are equal ratios.
+    /// Logarithmic.
     Logarithmic,
 }
 
-/// A place on an axis with its name.
+/// A tick.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tick {
-    /// The value at the place.
+    /// Its value.
     pub at: f64,
-    /// What stands beside it.
+    /// Its label.
     pub name: String,
 }
 
 /// An axis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
-    /// What it shows, and in which unit.
+    /// Quantity and unit.
     pub label: String,
-    /// The least value.
+    /// Lower limit.
     pub from: f64,
-    /// The greatest value, above `from`.
+    /// Upper limit, above `from`.
     pub to: f64,
-    /// How values lie between the two.
+    /// Linear or logarithmic.
     pub scale: Scale,
-    /// Round values with names.
+    /// Round values with labels.
     pub ticks: Vec<Tick>,
 }
 
 impl Axis {
-    /// A linear axis that holds some values, with about so many ticks; it ends with them.
+    /// A linear axis that covers the given values, with about `ticks` ticks; it ends at ticks.
     pub fn linear(label: impl Into<String>, (from, to): (f64, f64), ticks: usize) -> Self {
         let step = round_step((to - from) / ticks.max(1) as f64);
-        // Counted, so that no error of rounding adds up.
+        // Counted, so that rounding errors do not accumulate.
         let (first, last) = ((from / step + 1e-9).floor(), (to / step - 1e-9).ceil());
         let last = last.max(first + 1.0);
         let count = (last - first) as usize;
@@ -51,8 +51,8 @@ impl Axis {
         Self { label: label.into(), from, to, scale: Scale::Linear, ticks }
     }
 
-    /// A logarithmic axis that holds some positive values, with ticks at 1, 2 and 5 times powers of
-    /// ten, or at powers of ten only where those would be too many.
+    /// A logarithmic axis that covers the given positive values, with ticks at 1, 2 and 5 times
+    /// powers of ten, or at powers of ten only where those would be too many.
     pub fn logarithmic(label: impl Into<String>, (from, to): (f64, f64)) -> Self {
         let from = from.max(1e-9);
         let to = to.max(from * 1.000_001);
@@ -72,7 +72,7 @@ impl Axis {
         Self { label: label.into(), from, to, scale: Scale::Logarithmic, ticks }
     }
 
-    /// Where a value lies: 0 at the start of the axis and 1 at its end.
+    /// Position of a value: 0 at the start of the axis and 1 at its end.
     pub fn place(&self, value: f64) -> f64 {
         match self.scale {
             Scale::Linear => (value - self.from) / (self.to - self.from),
@@ -84,7 +84,7 @@ impl Axis {
     }
 }
 
-/// The least of 1, 2 and 5 times a power of ten that is not below a number.
+/// The smallest of 1, 2 and 5 times a power of ten that is not below a number.
 fn round_step(least: f64) -> f64 {
     if least.is_nan() || least <= 0.0 || !least.is_finite() {
         return 1.0;

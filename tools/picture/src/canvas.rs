@@ -14,37 +14,37 @@ use crate::fonts::Fonts;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Color(pub u8, pub u8, pub u8);
 
-/// Where a text stands relative to its point.
+/// Horizontal alignment of a text relative to its point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
-    /// It starts there.
+    /// The text starts at the point.
     Left,
-    /// Its middle is there.
+    /// The text is centred on the point.
     Middle,
-    /// It ends there.
+    /// The text ends at the point.
     Right,
 }
 
 /// A rectangle, in pixels from the top left.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Area {
-    /// Its left edge.
+    /// Left edge.
     pub left: f32,
-    /// Its upper edge.
+    /// Top edge.
     pub top: f32,
-    /// From left to right.
+    /// Width.
     pub width: f32,
-    /// Downwards.
+    /// Height.
     pub height: f32,
 }
 
 impl Area {
-    /// Its right edge.
+    /// The right edge.
     pub fn right(&self) -> f32 {
         self.left + self.width
     }
 
-    /// Its lower edge.
+    /// The bottom edge.
     pub fn bottom(&self) -> f32 {
         self.top + self.height
     }
@@ -56,10 +56,10 @@ enum Outline {
     Line { path: Path, width: f32 },
 }
 
-/// Radius of the paper's corners, as a share of its width.
+/// Corner radius of the background, as a share of its width.
 const CORNER: f32 = 0.005;
 
-/// Filled outlines, each over those before.
+/// Filled outlines, in drawing order.
 pub struct Picture {
     width: u32,
     height: u32,
@@ -68,8 +68,8 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// A picture on paper of one colour, whose corners are round: on a page of another colour it is
-    /// a card.
+    /// A picture on a background of one colour with round corners: on a page of another colour
+    /// it is a card.
     ///
     /// # Errors
     /// If the built-in font is damaged.
@@ -88,7 +88,7 @@ impl Picture {
         }
     }
 
-    /// A line from point to point, with round joints and ends. Fewer than two points are nothing.
+    /// A polyline with round joints and ends. Fewer than two points draw nothing.
     pub fn line(&mut self, points: &[(f32, f32)], width: f32, color: Color) {
         let mut path = PathBuilder::new();
         for (index, &(x, y)) in points.iter().enumerate() {
@@ -99,7 +99,7 @@ impl Picture {
         }
     }
 
-    /// Words, with their baseline on the point.
+    /// A text with its baseline on the point.
     pub fn text(&mut self, text: &str, at: (f32, f32), align: Align, size: f32, color: Color) {
         let glyphs = self.fonts.glyphs(text);
         let width: f32 = size * glyphs.iter().map(|glyph| glyph.advance).sum::<f32>();
@@ -110,7 +110,7 @@ impl Picture {
         };
         let mut letters = PathBuilder::new();
         for glyph in glyphs {
-            // Glyphs point up, and pixels count down.
+            // Glyph coordinates point up, pixel coordinates down.
             let place = Transform::from_row(size, 0.0, 0.0, -size, left, at.1);
             if let Some(outline) = glyph.outline.and_then(|outline| outline.transform(place)) {
                 letters.push_path(&outline);
@@ -122,26 +122,25 @@ impl Picture {
         }
     }
 
-    /// Pixels from the start of a text to its end.
+    /// Width of a text in pixels.
     pub fn text_width(&self, text: &str, size: f32) -> f32 {
         self.fonts.width(text, size)
     }
 
-    /// What its words are written with.
+    /// The fonts.
     pub fn fonts(&self) -> &Fonts {
         &self.fonts
     }
 
-    /// The picture as a file of a kind: `svg`, or else PNG; see [`Self::svg`].
+    /// The picture as a file of the given kind: `svg`, or else PNG; see [`Self::svg`].
     ///
     /// # Errors
-    /// Of [`Self::png`].
+    /// As [`Self::png`].
     pub fn encode(&self, kind: &str, title: &str) -> anyhow::Result<Vec<u8>> {
         if kind == "svg" { Ok(self.svg(title).into_bytes()) } else { self.png() }
     }
 
-    /// The picture in the Scalable Vector Graphics format, under a title for those who do not see
-    /// it.
+    /// The picture in the Scalable Vector Graphics format, with a title for screen readers.
     pub fn svg(&self, title: &str) -> String {
         let (width, height) = (self.width, self.height);
         let mut svg = format!(
@@ -184,7 +183,7 @@ impl Picture {
     /// The picture in the Portable Network Graphics format.
     ///
     /// # Errors
-    /// If there is no memory for so many pixels.
+    /// If there is not enough memory for the pixels.
     pub fn png(&self) -> anyhow::Result<Vec<u8>> {
         let mut pixels = Pixmap::new(self.width, self.height).with_context(|| {
             format!("no room for {} x {} pixels: make it smaller", self.width, self.height)
@@ -215,7 +214,7 @@ impl Picture {
 /// The outline of a rectangle with round corners.
 fn rounded(area: Area, radius: f32) -> Option<Path> {
     let (left, top, right, bottom) = (area.left, area.top, area.right(), area.bottom());
-    // A cubic with its handles at this part of the radius is a quarter of a circle, nearly.
+    // A cubic Bézier curve with handles at this share of the radius approximates a quarter circle.
     let handle = radius * (1.0 - 0.552_284_8);
     let mut path = PathBuilder::new();
     path.move_to(left + radius, top);
@@ -250,14 +249,14 @@ fn commands(path: &Path) -> String {
     commands
 }
 
-/// A number to the hundredth of a pixel, without the zeros that say nothing.
+/// A number rounded to a hundredth of a pixel, without trailing zeros.
 fn number(value: f32) -> String {
     let text = format!("{value:.2}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     if text == "-0" { "0".into() } else { text.into() }
 }
 
-/// A text with the characters that XML forbids in it replaced.
+/// A text with the characters that XML reserves or forbids replaced.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {

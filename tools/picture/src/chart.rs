@@ -1,4 +1,4 @@
-//! Charts: lines or bars over two axes, under a title and beside a legend that covers none of them.
+//! Charts: lines or bars on two axes, under a title and beside a legend that covers no data.
 
 use crate::axis::Axis;
 use crate::canvas::{Align, Area, Color, Picture};
@@ -6,13 +6,13 @@ use crate::palette;
 
 /// Size of a chart's title.
 const TITLE: f32 = 17.0;
-/// Size of all other letters: legible where a picture of 900 pixels is shown at 830.
+/// Size of all other text: legible where a picture of 900 pixels is shown at 830.
 const SMALL: f32 = 13.0;
-/// Height of the title, and of the line with the label of the upright axis.
+/// Height of the title, and of the line with the y-axis label.
 const HEAD: f32 = 28.0;
-/// Height of the names of ticks below, and of the label under them.
+/// Height of the tick labels below, and of the label under them.
 const FOOT: f32 = 46.0;
-/// Space between a tick and its name.
+/// Space between a tick and its label.
 const GAP: f32 = 8.0;
 
 /// How a series of numbers is drawn.
@@ -24,27 +24,27 @@ pub enum Marks {
     Bars(Vec<(f64, f64, f64)>),
 }
 
-/// Numbers of one kind.
+/// A data series.
 #[derive(Clone, Debug)]
 pub struct Series {
-    /// Its name in the legend; a chart of one series has no legend.
+    /// Name in the legend; a chart of one series has no legend.
     pub name: String,
-    /// Its colour.
+    /// Colour.
     pub color: Color,
-    /// Its numbers.
+    /// Data.
     pub marks: Marks,
 }
 
-/// What to draw.
+/// A chart.
 #[derive(Clone, Debug)]
 pub struct Chart {
-    /// What it shows.
+    /// Title.
     pub title: String,
-    /// From left to right.
+    /// The x-axis.
     pub x: Axis,
-    /// Upwards.
+    /// The y-axis.
     pub y: Axis,
-    /// Later ones over earlier ones.
+    /// Data series; later ones are drawn over earlier ones.
     pub series: Vec<Series>,
 }
 
@@ -54,7 +54,7 @@ impl Chart {
         let names = self.y.ticks.iter().map(|tick| picture.text_width(&tick.name, SMALL));
         let left = area.left + names.fold(0.0, f32::max) + GAP;
         let top = area.top + 2.0 * HEAD;
-        // Half of the last tick's name stands out on the right.
+        // Half of the last tick label extends beyond the axis on the right.
         let out =
             self.x.ticks.last().map_or(0.0, |tick| picture.text_width(&tick.name, SMALL) / 2.0);
         let width = area.right() - out - left;
@@ -69,7 +69,7 @@ impl Chart {
         picture.bar(base, 0.0, palette::FAINT_TEXT);
     }
 
-    /// The title, with the legend beside it, and the label of the upright axis under it.
+    /// Draws the title, with the legend beside it, and the y-axis label under it.
     fn head(&self, picture: &mut Picture, area: Area, plot: Area) {
         let baseline = area.top + TITLE;
         let mut right = area.right();
@@ -88,7 +88,7 @@ impl Chart {
         picture.text(&self.y.label, at, Align::Left, SMALL, palette::FAINT_TEXT);
     }
 
-    /// Lines at the ticks, with their names and the label of the level axis.
+    /// Draws grid lines at the ticks, their labels, and the x-axis label.
     fn grid(&self, picture: &mut Picture, plot: Area) {
         for tick in &self.y.ticks {
             let y = plot.bottom() - plot.height * self.y.place(tick.at) as f32;
@@ -115,7 +115,7 @@ impl Chart {
             Marks::Line(points) => {
                 let points: Vec<_> = points.iter().map(|&(a, b)| (x(a), y(b))).collect();
                 match points[..] {
-                    // A single point would be no line.
+                    // A single point would draw no line.
                     [(x, y)] => {
                         let dot = Area { left: x - 3.0, top: y - 3.0, width: 6.0, height: 6.0 };
                         picture.bar(dot, 3.0, series.color);

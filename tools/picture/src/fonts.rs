@@ -1,4 +1,4 @@
-//! Letters as outlines: those of the bundled font, of a system font for what it lacks, and
+//! Text as outlines: from the bundled font, from a system font for letters that it lacks, and
 //! transliterated where no font has them.
 
 use std::sync::OnceLock;
@@ -14,20 +14,20 @@ use unicode_bidi::BidiInfo;
 /// hints and kerning.
 static BUNDLED: &[u8] = include_bytes!("../font/Inter-latin.ttf");
 
-/// A letter's outline, y upwards, and its advance; both in units of the letter size.
+/// A glyph's outline, y upwards, and its advance; both in units of the font size.
 pub(crate) struct Glyph {
     /// None for a space.
     pub outline: Option<Path>,
     pub advance: f32,
 }
 
-/// Where letters come from.
+/// Sources of glyphs.
 pub struct Fonts {
     bundled: Face<'static>,
 }
 
 impl Fonts {
-    /// The bundled font; the system's are looked for when a letter first needs one.
+    /// The bundled font; system fonts are searched when a letter first needs one.
     ///
     /// # Errors
     /// If the bundled font is damaged.
@@ -58,13 +58,13 @@ impl Fonts {
             .collect()
     }
 
-    /// Pixels from the start of a text to its end.
+    /// Width of a text in pixels.
     pub fn width(&self, text: &str, size: f32) -> f32 {
         size * self.glyphs(text).iter().map(|glyph| glyph.advance).sum::<f32>()
     }
 
-    /// A text, or what fits of its start and its end into some pixels, with an ellipsis between
-    /// them: names of one set differ at either.
+    /// A text, or as much of its start and end as fits into a width in pixels, with an ellipsis between
+    /// them: names in one set differ at either end.
     pub fn fitted(&self, text: &str, size: f32, width: f32) -> String {
         if self.width(text, size) <= width {
             return text.into();
@@ -76,7 +76,7 @@ impl Fonts {
             let end: String = letters[letters.len() - end..].iter().collect();
             format!("{}…{}", start.trim_end(), end.trim_start())
         };
-        // The most letters that fit; widths grow with their number.
+        // The most letters that fit; the width grows with their number.
         let counts: Vec<usize> = (0..letters.len()).collect();
         let fits = |&count: &usize| self.width(&shortened(count), size) <= width;
         shortened(counts.partition_point(fits).saturating_sub(1))
@@ -87,8 +87,8 @@ impl Fonts {
     }
 }
 
-/// How a letter that no font has is written: transliterated to ASCII, or by its code point.
-/// Joiners, variation selectors and marks of direction are not written.
+/// Replacement for a letter that no font has: its ASCII transliteration, or its code point.
+/// Joiners, variation selectors and direction marks are omitted.
 fn spelled(letter: char) -> String {
     let invisible = matches!(letter,
         '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}'
@@ -100,7 +100,7 @@ fn spelled(letter: char) -> String {
     }
 }
 
-/// Adds a letter that no font has; one that is spelled as a word stands apart from what is before.
+/// Adds a letter that no font has; one that is spelled as a word is separated from the text before.
 fn push_spelled(text: &mut String, letter: char) {
     let spelled = spelled(letter);
     let is_word = spelled.ends_with(' ');
@@ -110,7 +110,7 @@ fn push_spelled(text: &mut String, letter: char) {
     *text += &spelled;
 }
 
-/// A text in the order in which its letters stand from left to right.
+/// A text in visual order, from left to right.
 fn in_visual_order(text: &str) -> String {
     let bidi = BidiInfo::new(text, None);
     let lines = bidi.paragraphs.iter().map(|line| bidi.reorder_line(line, line.range.clone()));
@@ -123,14 +123,14 @@ fn is_shaped(letter: char) -> bool {
     matches!(letter, '\u{600}'..='\u{dff}' | '\u{f00}'..='\u{109f}' | '\u{1780}'..='\u{17ff}')
 }
 
-/// The fonts that are installed, those first that look most like the bundled one.
+/// The installed fonts, those first that resemble the bundled one most.
 struct SystemFonts {
     database: Database,
     faces: Vec<ID>,
 }
 
 impl SystemFonts {
-    /// They are searched when the first letter needs one.
+    /// The fonts are searched when the first letter needs one.
     fn get() -> &'static Self {
         static FONTS: OnceLock<SystemFonts> = OnceLock::new();
         FONTS.get_or_init(|| {
@@ -152,7 +152,7 @@ impl SystemFonts {
         Self { database, faces }
     }
 
-    /// The first font that has an outline of a letter.
+    /// The first font that has an outline for a letter.
     fn font(&self, letter: char) -> Option<ID> {
         if is_shaped(letter) {
             return None;
@@ -174,7 +174,7 @@ impl SystemFonts {
     }
 }
 
-/// A letter as a font draws it; none if the font lacks it.
+/// A letter's glyph in a font; none if the font lacks it.
 fn glyph(font: &Face, letter: char) -> Option<Glyph> {
     let id = font.glyph_index(letter)?;
     let scale = 1.0 / f32::from(font.units_per_em());
@@ -184,7 +184,7 @@ fn glyph(font: &Face, letter: char) -> Option<Glyph> {
     Some(Glyph { outline: pen.path.finish(), advance })
 }
 
-/// Takes a glyph's outline down.
+/// Records a glyph's outline.
 struct Pen {
     path: PathBuilder,
     scale: f32,

@@ -1,8 +1,8 @@
-//! Pictures of music and of numbers: a canvas, its letters and colours, and charts on it.
+//! Pictures of music and of numbers: a canvas with text and colours, and charts drawn on it.
 //!
 //! A picture is a list of outlines, and SVG and PNG hold the same ones: they look alike on every
-//! machine, whatever fonts are installed there. `tools` and `trainer` draw all their pictures
-//! with this crate.
+//! machine, whatever fonts are installed. `tools` and `trainer` draw all their pictures with this
+//! crate.
 
 #![deny(unsafe_code)]
 

@@ -1,29 +1,29 @@
-//! The colours of all pictures. Their paper is part of them, so they are as legible on dark pages
-//! as on white ones.
+//! The colours of all pictures. The background is part of each picture, so it is as legible on dark
+//! pages as on white ones.
 
 use crate::canvas::Color;
 
-/// What all is drawn on.
+/// Background.
 pub const PAPER: Color = Color(255, 255, 255);
 /// Titles.
 pub const TEXT: Color = Color(38, 44, 56);
-/// Names of axes and the like.
+/// Axis labels and other secondary text.
 pub const FAINT_TEXT: Color = Color(93, 101, 117);
-/// The lanes of white keys, and the ground of charts.
+/// Lanes of white keys, and the plot area of charts.
 pub const WHITE_LANE: Color = Color(248, 249, 251);
-/// The lanes of black keys.
+/// Lanes of black keys.
 pub const BLACK_LANE: Color = Color(239, 241, 246);
-/// Under the C of each octave, and at each tick.
+/// Line under the C of each octave, and at each tick.
 pub const LINE: Color = Color(221, 225, 233);
-/// What measures one thing among others that matter more.
+/// A series of secondary importance.
 pub const FAINT: Color = Color(178, 185, 198);
 /// Black keys.
 pub const BLACK_KEY: Color = Color(150, 157, 172);
-/// The bars of the pedal.
+/// Pedal bars.
 pub const PEDAL: Color = Color(140, 150, 170);
 
-/// From soft to loud: seaborn's `rocket`, whose steps look equally large, without its ends, which
-/// paper or ink would swallow.
+/// From soft to loud: seaborn's perceptually uniform `rocket`, without its ends, which are too
+/// close to the background or to black.
 const LOUDNESS: [Color; 8] = [
     Color(246, 188, 152),
     Color(245, 148, 107),
@@ -35,9 +35,9 @@ const LOUDNESS: [Color; 8] = [
     Color(65, 29, 69),
 ];
 
-/// The velocity of the palest colour; pianists are seldom softer.
+/// Velocity of the palest colour; pianists seldom play softer.
 pub const SOFTEST: u8 = 20;
-/// The velocity of the darkest colour; pianists are seldom louder.
+/// Velocity of the darkest colour; pianists seldom play louder.
 pub const LOUDEST: u8 = 110;
 
 /// The colour of a velocity.
@@ -53,7 +53,8 @@ pub fn loudness(velocity: u8) -> Color {
     Color(mix(from.0, to.0), mix(from.1, to.1), mix(from.2, to.2))
 }
 
-/// Okabe and Ito's, which the colour-blind tell apart; those first that differ most in lightness.
+/// Okabe and Ito's colour-blind-safe palette; those first that differ most
+/// in lightness.
 const SERIES: [Color; 6] = [
     Color(0, 114, 178),
     Color(213, 94, 0),
@@ -63,7 +64,7 @@ const SERIES: [Color; 6] = [
     Color(230, 159, 0),
 ];
 
-/// The colour of an instrument, or of a series of numbers, counted from 0; after six they recur.
+/// The colour of an instrument or of a data series, counted from 0; the six colours repeat.
 pub fn series(index: usize) -> Color {
     SERIES[index % SERIES.len()]
 }

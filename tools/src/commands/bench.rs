@@ -1,4 +1,4 @@
-//! `pianola bench`: what a note costs on this machine.
+//! `pianola bench`: time per note on this machine.
 
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -39,7 +39,7 @@ pub struct Options {
     json: bool,
 }
 
-/// Notes and readings alternate in so many turns, so that both meet the same machine.
+/// Notes and readings alternate in this many rounds, so that both run under the same conditions.
 const TURNS: u32 = 10;
 
 pub fn run(options: &Options) -> anyhow::Result<String> {
@@ -98,14 +98,14 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     ))
 }
 
-/// What `--json` prints.
+/// The report of `--json`.
 #[derive(Serialize)]
 struct Report<'a> {
     model: &'a str,
     precision: &'a str,
     isa: &'a str,
     threads: u8,
-    /// Turns in which two threads played, and all turns.
+    /// Rounds in which two threads played, and all rounds.
     paired_turns: u32,
     turns: u32,
     notes: usize,
@@ -115,14 +115,14 @@ struct Report<'a> {
     bandwidth: Bandwidth,
 }
 
-/// What a note takes.
+/// Time per note.
 #[derive(Serialize)]
 struct Microseconds {
     median: f64,
     p99: f64,
 }
 
-/// What reading the weights takes, and what part of a note's time that is.
+/// Time to read the weights, and its share of a note's time.
 #[derive(Serialize)]
 struct Bandwidth {
     microseconds: f64,
@@ -130,8 +130,8 @@ struct Bandwidth {
     fraction: f64,
 }
 
-/// Microseconds of each note, and of each reading of `bytes`; and in how many turns two threads
-/// played, which they do only where that is faster.
+/// Microseconds of each note, and of each reading of `bytes`; and the number of rounds in which two
+/// threads played, which they do only where that is faster.
 fn measure<const LAYERS: usize, const HIDDEN: usize>(
     options: &Options,
     isa: Isa,
@@ -144,7 +144,7 @@ fn measure<const LAYERS: usize, const HIDDEN: usize>(
     let each = options.notes.div_ceil(TURNS);
     let (mut notes, mut readings, mut paired) = (Vec::new(), Vec::new(), 0);
     for _ in 0..TURNS {
-        // The first few warm up: their weights come from further away.
+        // The first few notes warm the caches.
         if options.threads == 1 {
             time(each / 10 + 1, || generator.next_note(&sampling));
             notes.extend(time(each, || generator.next_note(&sampling)));
@@ -169,7 +169,7 @@ fn find_isa(name: &str) -> anyhow::Result<Isa> {
     Ok(found.unwrap_or(Isa::PORTABLE))
 }
 
-/// Microseconds that each of `count` calls takes.
+/// Microseconds of each of `count` calls.
 fn time<T>(count: u32, mut call: impl FnMut() -> T) -> Vec<f64> {
     (0..count)
         .map(|_| {
@@ -180,7 +180,7 @@ fn time<T>(count: u32, mut call: impl FnMut() -> T) -> Vec<f64> {
         .collect()
 }
 
-/// The value that `share` of the values do not exceed. There is at least one.
+/// The quantile `share` of the values, of which there is at least one.
 fn quantile(values: &mut [f64], share: f64) -> f64 {
     let at = ((values.len() - 1) as f64 * share) as usize;
     *values.select_nth_unstable_by(at, f64::total_cmp).1

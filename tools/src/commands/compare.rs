@@ -44,8 +44,8 @@ pub struct Options {
     picture: Option<PathBuf>,
 }
 
-/// Fewest notes of a piece. Excerpts are as long as the shortest: of a few notes, none says anything, and to
-/// compare all of them takes too long.
+/// Minimum notes in a piece. Excerpts are as long as the shortest piece: excerpts of a few notes say nothing, and
+/// comparing all of them takes too long.
 const LEAST: usize = 32;
 
 pub fn run(options: &Options) -> anyhow::Result<String> {

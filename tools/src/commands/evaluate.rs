@@ -61,7 +61,7 @@ pub struct Options {
     controls: Controls,
 }
 
-/// Segments, songs or pieces computed together.
+/// Segments, songs or pieces in a batch.
 const TOGETHER: usize = 16;
 
 pub fn run(options: &Options) -> anyhow::Result<String> {
@@ -94,7 +94,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     if options.json { json::print(&evaluation) } else { Ok(evaluation.to_string()) }
 }
 
-/// What an expressive model predicts beside the baselines, and its samples beside real songs.
+/// Negative log-likelihoods of an expressive model and of the baselines, and its samples beside real songs.
 fn expressive_model(
     options: &Options,
     sampling: &Sampling,
@@ -172,17 +172,17 @@ fn sample(
     Ok(pieces)
 }
 
-/// How well the pitches of right hands are predicted, in nats per note.
+/// Negative log-likelihood of the pitches of right hands, in nats per note.
 struct RightHand {
     notes: usize,
-    /// By the model, which hears nothing else.
+    /// By the model, conditioned on the right hand only.
     pitch: f64,
-    /// By the report's model, each segment alone; none if its file is not there.
+    /// By the report's model, each segment alone; none if its file is missing.
     of_report: Option<f64>,
 }
 
-/// Measures the right hands of songs alone; none if no song has another hand, since all was measured
-/// then already.
+/// Scores the right hands of songs alone; none if no song has another hand, since all notes are scored
+/// already then.
 fn right_hand(
     file: &ModelFile,
     model: &Model,
@@ -197,7 +197,7 @@ fn right_hand(
     let melody: Vec<Marked> = songs
         .map(|(melody, song)| {
             let whole = melody.whole_segments().as_flattened();
-            // As in training: one whose first instrument plays all of it has no right hand alone.
+            // As in training: a song played entirely by its first instrument has no right hand alone.
             Marked::all(whole, if alone((melody, song)) { Hands::Right } else { Hands::Both })
         })
         .collect();
@@ -213,7 +213,7 @@ fn right_hand(
     Ok(Some(RightHand { notes: all.notes, pitch: all.mean()[1], of_report }))
 }
 
-/// What is printed of an expressive model; `--json` has these keys.
+/// Report on an expressive model; `--json` has these keys.
 #[derive(Serialize)]
 struct ExpressiveReport<'a> {
     model: &'a str,
@@ -238,13 +238,13 @@ struct NatsPerNote {
     unigram: Option<LossByPart>,
 }
 
-/// Nats per pitch of the right hand, by what the model observes; and the report's model.
+/// Nats per pitch of the right hand, by the notes that the model observes; and the report's model.
 #[derive(Serialize)]
 struct RightHandPitch {
     notes: usize,
     both_hands: f64,
     right_hand: f64,
-    /// None if its file is not there.
+    /// None if its file is missing.
     report_model: Option<f64>,
 }
 
@@ -299,7 +299,7 @@ impl fmt::Display for RightHandPitch {
     }
 }
 
-/// A song with marks for the notes of its first instrument.
+/// A song with a mark on each note of its first instrument.
 struct Marked {
     notes: Vec<Note>,
     hands: Hands,
@@ -312,11 +312,11 @@ impl Marked {
     }
 }
 
-/// What the first instrument of a song's file plays.
+/// The notes of the first instrument of a song's file.
 struct Melody {
     notes: Vec<Note>,
-    /// Of all notes of the file, whether they belong to the whole segments of the melody, which the
-    /// report's model is measured on.
+    /// For all notes of the file: whether they belong to the whole segments of the melody, on which the
+    /// report's model is evaluated.
     marks: Vec<bool>,
 }
 
@@ -338,15 +338,15 @@ impl Melody {
     /// Marks the notes of a song that belong to its melody.
     fn marked_in(&self, song: &Song) -> Marked {
         if self.marks.len() != song.notes.len() {
-            return Marked::all(&song.notes, Hands::Right); // the first instrument is all that was asked for
+            return Marked::all(&song.notes, Hands::Right); // only the first instrument was read
         }
         Marked { notes: song.notes.clone(), hands: Hands::Both, marks: self.marks.clone() }
     }
 }
 
-/// How well an expressive model foretells songs: all notes, and those that are marked.
+/// Negative log-likelihood of songs under an expressive model: of all notes, and of the marked ones.
 fn nll(file: &ModelFile, model: &Model, songs: &[Marked]) -> anyhow::Result<[Nll; 2]> {
-    // Songs of like lengths stay together longest; the longest start first.
+    // Longest first: a batch holds songs of similar length, and the slowest batches start first.
     let mut songs: Vec<ScoredSong> = songs
         .iter()
         .map(|Marked { notes, hands, marks }| ScoredSong { notes, hands: *hands, marks })
@@ -386,7 +386,7 @@ fn segments_loss(
     Ok(sums.into_iter().flatten().fold(LossSum::default(), LossSum::plus))
 }
 
-/// The report's measures, for its model.
+/// Statistics for the report's model.
 fn report_model(
     file: &ModelFile,
     model: &Model,

@@ -1,4 +1,4 @@
-//! `pianola export`: a trained run into a model file.
+//! `pianola export`: converts trained weights into a model file.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! `pianola filter`: the passages of a corpus that a generator shall not repeat.
+//! `pianola filter`: builds an originality filter from a corpus.
 
 use std::path::PathBuf;
 
@@ -40,7 +40,7 @@ fn notes(text: &str) -> Result<usize, String> {
     notes.ok_or_else(|| format!("expected {} to {}", LENGTHS.start(), LENGTHS.end()))
 }
 
-/// Passages drawn to measure how often the filter claims one that it does not know.
+/// Random passages that measure the filter's false-positive rate.
 const DRAWN: u64 = 1_000_000;
 
 pub fn run(options: &Options) -> anyhow::Result<String> {

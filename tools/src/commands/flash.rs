@@ -1,4 +1,4 @@
-//! `pianola flash`: firmware and model onto a board.
+//! `pianola flash`: writes firmware and model to a board.
 
 use std::env;
 use std::fs::{self, File};
@@ -70,14 +70,14 @@ impl Board {
     }
 }
 
-/// Where flash starts, and with it the program.
+/// Start address of flash, and of the program in it.
 const FLASH: u32 = 0x1000_0000;
 
-/// Where the firmware looks for the model.
+/// Address at which the firmware looks for the model.
 const MODEL: u32 = 0x1002_0000;
 
 pub fn run(options: &Options) -> anyhow::Result<String> {
-    // First what may be refused at once; building takes a while.
+    // Fast checks first; the build takes a while.
     let model_path = match &options.model {
         Some(path) => path.clone(),
         None => root().join("models/expressive-int4.safetensors"),
@@ -130,7 +130,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     ))
 }
 
-/// Refuses what the board would refuse, and what it has no room for.
+/// Refuses a model that the board would refuse, or that does not fit it.
 fn check_model(file: &ModelFile, board: Board) -> anyhow::Result<()> {
     let model = file.model()?;
     // The firmware plays with the default generator.
@@ -184,7 +184,7 @@ fn build() -> anyhow::Result<PathBuf> {
     Ok(printed.lines().last().context("`cargo xtask firmware` names no file")?.into())
 }
 
-/// Shows the last line that a build has printed, and for how long it goes on; returns all lines.
+/// Shows the last line printed by a build, with the elapsed time; returns all lines.
 fn follow_build(lines: impl io::Read) -> String {
     let style = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}");
     let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
@@ -200,10 +200,10 @@ fn follow_build(lines: impl io::Read) -> String {
     said
 }
 
-/// What is wrong with firmware that points outside itself.
+/// Error for firmware with addresses outside the program's region.
 const DAMAGED: &str = "a damaged ELF file: build it again";
 
-/// What an ELF file loads into flash: addresses and bytes.
+/// Loadable contents of an ELF file: addresses and bytes.
 fn segments(elf: &[u8]) -> anyhow::Result<Vec<(u32, &[u8])>> {
     let header = FileHeader32::<LittleEndian>::parse(elf);
     let header = header.ok().filter(|header| header.e_machine(LittleEndian) == EM_ARM);
@@ -212,7 +212,7 @@ fn segments(elf: &[u8]) -> anyhow::Result<Vec<(u32, &[u8])>> {
     )?;
     let mut segments = Vec::new();
     for segment in header.program_headers(LittleEndian, elf).context(DAMAGED)? {
-        // The physical address is where it lies in flash, though it may be copied to RAM at start.
+        // The physical address is the one in flash, even if the section is copied to RAM at start-up.
         let (address, size) = (segment.p_paddr(LittleEndian), segment.p_filesz(LittleEndian));
         if segment.p_type(LittleEndian) != PT_LOAD || size == 0 {
             continue;
@@ -229,7 +229,7 @@ fn segments(elf: &[u8]) -> anyhow::Result<Vec<(u32, &[u8])>> {
             .context("the ELF file is cut short: build it again")?;
         segments.push((address, bytes));
     }
-    // What the linker has told the program, unless the file was stripped.
+    // Symbols set by the linker script, unless the file was stripped.
     let sections = header.sections(LittleEndian, elf).context(DAMAGED)?;
     let symbols = sections.symbols(LittleEndian, elf, SHT_SYMTAB).context(DAMAGED)?;
     for symbol in symbols.iter() {
@@ -246,10 +246,10 @@ fn segments(elf: &[u8]) -> anyhow::Result<Vec<(u32, &[u8])>> {
     Ok(segments)
 }
 
-/// File on the drive that says what it is the drive of.
+/// File on the drive that identifies the board.
 const INFO: &str = "INFO_UF2.TXT";
 
-/// Folders in which systems mount drives, each with how many folders further down.
+/// Folders in which systems mount drives, each with the number of levels below it.
 fn mounts() -> Vec<(PathBuf, usize)> {
     let mut mounts: Vec<(PathBuf, usize)> =
         [("/media", 1), ("/media", 2), ("/run/media", 2), ("/mnt", 1), ("/Volumes", 1)]
@@ -288,7 +288,7 @@ fn the_drive(mounts: &[(PathBuf, usize)]) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// Adds the drives of RP2350s that lie so deep in a folder. What cannot be read is none.
+/// Adds the drives of RP2350s at this depth below a folder. Unreadable folders are skipped.
 fn find_drives(folder: &Path, depth: usize, drives: &mut Vec<PathBuf>) {
     if depth == 0 {
         let info = fs::read(folder.join(INFO)).unwrap_or_default();
@@ -302,10 +302,10 @@ fn find_drives(folder: &Path, depth: usize, drives: &mut Vec<PathBuf>) {
     }
 }
 
-/// Bytes between two looks at the bar: a board takes about half a second for them.
+/// Bytes between two updates of the progress bar: a board takes about half a second for them.
 const PIECE: usize = 64 << 10;
 
-/// How long a system may take to notice that a drive is gone.
+/// Maximum time for a system to notice that a drive is gone.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Writes a file to the drive of a board.
@@ -327,7 +327,7 @@ fn write_to_drive(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-/// What reports when the bytes written to it have arrived.
+/// Reports when the bytes written to it have arrived.
 trait Sink: Write {
     fn sync(&self) -> io::Result<()>;
 }
@@ -338,8 +338,8 @@ impl Sink for File {
     }
 }
 
-/// Writes piece by piece and waits for each to arrive: else the bar would show how fast this
-/// machine fills its memory.
+/// Writes in chunks and waits for each to arrive: otherwise the bar would show how fast this
+/// machine fills its page cache.
 fn pour(
     bytes: &[u8],
     sink: &mut impl Sink,
@@ -350,7 +350,7 @@ fn pour(
     while let Some(piece) = pieces.next() {
         sink.write_all(piece)?;
         match sink.sync() {
-            // The board restarts once it has the last block, and takes its drive away.
+            // The board restarts after the last block, and its drive disappears.
             Err(_) if pieces.peek().is_none() && is_gone() => {}
             synced => synced?,
         }
@@ -409,7 +409,7 @@ mod tests {
         assert!(the_drive(&mounts).is_ok());
     }
 
-    /// Takes so many pieces, then fails.
+    /// Accepts this many chunks, then fails.
     struct Unplugged {
         takes: Cell<usize>,
         taken: usize,

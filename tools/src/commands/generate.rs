@@ -1,4 +1,4 @@
-//! `pianola generate`: new music into `.mid` files.
+//! `pianola generate`: composes music into `.mid` files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -62,19 +62,19 @@ pub struct Options {
     source: Source,
 }
 
-/// Most notes of a piece: a day of music.
+/// Maximum notes in a piece: a day of music.
 const MAX_NOTES: u64 = 1_000_000;
 
-/// Most pieces at once.
+/// Maximum number of pieces.
 const MAX_PIECES: u64 = 100_000;
 
-/// Most pieces composed together: their states still fit a core's own cache beside the weights.
+/// Maximum pieces in a batch: their states still fit a core's own cache beside the weights.
 const BATCH: usize = 16;
 
-/// Most notes a second of music takes when only --seconds is given: no pianist is as fast.
+/// Maximum notes per second of music when only --seconds is given: no pianist is as fast.
 const NOTES_PER_SECOND: f64 = 100.0;
 
-/// Notes a second of a typical piece.
+/// Notes per second of a typical piece.
 const TYPICAL_PACE: f32 = 9.0;
 
 /// Composes pieces; `given` are the options as clap read them.
@@ -104,12 +104,12 @@ pub fn run(options: &Options, given: &ArgMatches) -> anyhow::Result<String> {
     })
 }
 
-/// All that is to be composed.
+/// A job: all pieces to compose.
 struct Job<'a> {
     options: &'a Options,
     source: &'a Opened<'a>,
     sampling: Sampling,
-    /// Most notes of a piece, besides its primer.
+    /// Maximum notes of a piece, besides its primer.
     notes: u64,
     /// Seconds after the primer in which notes may start.
     seconds: f64,
@@ -120,16 +120,16 @@ struct Job<'a> {
     recipe: &'a (dyn Fn(u64) -> String + Sync),
 }
 
-/// What `--json` prints.
+/// The report of `--json`.
 #[derive(Serialize)]
 struct Report<'a> {
     model: &'a str,
-    /// Of the model, 32 bits in hexadecimal.
+    /// CRC-32 of the model, in hexadecimal.
     checksum: String,
     pieces: &'a [Written],
 }
 
-/// A piece that was written.
+/// A written piece.
 #[derive(Serialize)]
 struct Written {
     seed: u64,
@@ -142,7 +142,7 @@ struct Written {
 }
 
 impl Job<'_> {
-    /// The file of a piece.
+    /// Path of a piece.
     fn path(&self, seed: u64) -> PathBuf {
         let name = format!("piece-{seed}.mid");
         match &self.options.out {
@@ -152,7 +152,7 @@ impl Job<'_> {
         }
     }
 
-    /// The audio file of a piece, if one is asked for.
+    /// Path of a piece's audio file, if one is requested.
     fn wav(&self, seed: u64) -> Option<PathBuf> {
         let wav = self.options.wav.as_ref()?;
         let one = self.options.count == 1 && !wav.is_dir();
@@ -237,7 +237,7 @@ impl Job<'_> {
         Ok(self.report(&written))
     }
 
-    /// The pieces of some seeds.
+    /// Composes the pieces of the given seeds.
     fn compose(&self, seeds: &[u64], progress: &Progress) -> anyhow::Result<Vec<Vec<Note>>> {
         let primer = &self.source.primer;
         let mut generators = seeds
@@ -256,7 +256,7 @@ impl Job<'_> {
         }
         let mut pieces = vec![opening; count];
         let mut onsets = vec![0.0; count];
-        // Which piece each generator plays: those that are over leave.
+        // The piece of each generator; finished pieces are removed.
         let mut playing: Vec<usize> = (0..count).collect();
         let mut next = vec![Note { pitch: 0, velocity: 0, step: 0.0, duration: 0.0 }; count];
         let mut composed = vec![0.0; count];
@@ -274,7 +274,7 @@ impl Job<'_> {
                 } else {
                     pieces[piece].push(note);
                 }
-                // Whichever limit is nearer.
+                // The nearer limit.
                 let share = (number as f64 / self.notes as f64).max(onsets[piece] / self.seconds);
                 progress.goes_on(&mut composed[piece], share);
             }
@@ -282,7 +282,7 @@ impl Job<'_> {
         Ok(pieces.into_iter().map(|piece| self.finish(piece)).collect())
     }
 
-    /// One piece, on two threads where they are faster.
+    /// Composes one piece, on two threads where they are faster.
     fn compose_long(
         &self,
         generator: Generator<MAX_LAYERS, MAX_HIDDEN>,
@@ -306,7 +306,7 @@ impl Job<'_> {
         piece
     }
 
-    /// What is done to a composed piece before it is written.
+    /// Post-processing of a composed piece before it is written.
     fn finish(&self, mut piece: Vec<Note>) -> Vec<Note> {
         if let Some(first) = piece.first_mut().filter(|_| self.options.only_new) {
             first.step = 0.0; // a piece starts with its first note
@@ -318,7 +318,7 @@ impl Job<'_> {
         piece
     }
 
-    /// Writes a piece, and how it sounds if that is asked for.
+    /// Writes a piece, and renders it if requested.
     fn write(&self, seed: u64, piece: Vec<Note>, progress: &Progress) -> anyhow::Result<Written> {
         let path = self.path(seed);
         let file = self.source.file.name();
@@ -332,7 +332,7 @@ impl Job<'_> {
         let expressive = self.source.model.is_expressive();
         let sheet = Sheet {
             notes: &piece,
-            // The report's model has learned from right hands.
+            // The report's model was trained on right hands.
             hands: if expressive { self.options.source.hands() } else { Hands::Right },
             title: &format!("Pianola, seed {seed}"),
             provenance: &provenance,
@@ -405,11 +405,11 @@ fn transposed(pitch: u8, by: i16) -> u8 {
     moved as u8
 }
 
-/// Notes from which on one piece may take two threads: timing whether they are faster takes as long as a
+/// Minimum notes for a piece on two threads: timing whether they are faster takes as long as a
 /// hundred notes.
 const LONG: u64 = 1_000;
 
-/// A bar for the whole job: composing a piece is one part, rendering it another.
+/// Progress bar for the whole job: composing and rendering a piece are one part each.
 struct Progress(ProgressBar);
 
 /// Steps of the bar for each part.
@@ -422,12 +422,12 @@ impl Progress {
         let parts = pieces * if audio { 2 } else { 1 };
         let bar = ProgressBar::new(parts as u64 * STEPS as u64).with_style(style);
         bar.set_message("composing");
-        // It shows that time passes while one piece is rendered.
+        // Ticks while one piece is rendered.
         bar.enable_steady_tick(Duration::from_millis(200));
         Self(bar)
     }
 
-    /// Moves on by what a piece has gained since `shown`.
+    /// Advances by the progress of a piece since `shown`.
     fn goes_on(&self, shown: &mut f64, share: f64) {
         let steps = (share.min(1.0) * STEPS).floor();
         if steps > *shown {

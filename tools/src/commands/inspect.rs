@@ -1,4 +1,4 @@
-//! `pianola inspect`: what a model file holds.
+//! `pianola inspect`: prints what a model file or a `.mid` file contains.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,16 +28,16 @@ pub struct Options {
     json: bool,
 }
 
-/// What a file holds, and what `--json` prints of it.
+/// Contents of a file; `--json` prints them.
 #[derive(Serialize)]
 struct Report<'a> {
     file: &'a str,
     bytes: usize,
     metadata: BTreeMap<&'a str, &'a str>,
     tensors: Vec<Tensor<'a>>,
-    /// Of a model that plays here, 32 bits in hexadecimal.
+    /// CRC-32 in hexadecimal, if the model can be opened.
     checksum: Option<String>,
-    /// Why it does not.
+    /// Otherwise, the reason.
     refused: Option<String>,
 }
 
@@ -83,7 +83,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
 }
 
 impl fmt::Display for Report<'_> {
-    /// What stands in the file is escaped: it is not to control the terminal.
+    /// Text from the file is escaped, so that it cannot control the terminal.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         writeln!(f, "{}: {} bytes", escape(self.file), self.bytes)?;
         for (key, value) in &self.metadata {

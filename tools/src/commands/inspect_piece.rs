@@ -1,4 +1,4 @@
-//! What `pianola inspect` prints of a `.mid` file: its tracks, and how Pianola composed it.
+//! `pianola inspect` on a `.mid` file: its tracks, and how Pianola composed it.
 
 use std::fmt;
 
@@ -17,14 +17,14 @@ pub fn is_midi(bytes: &[u8]) -> bool {
     beginnings.iter().any(|beginning| bytes.starts_with(beginning))
 }
 
-/// What a `.mid` file holds, and what `--json` prints of it.
+/// Contents of a `.mid` file; `--json` prints them.
 #[derive(Serialize)]
 pub struct Report {
     file: String,
     notes: usize,
     seconds: f64,
     tracks: Vec<Track>,
-    /// None of a file that Pianola did not compose, or not as it stands.
+    /// None if Pianola did not compose the file, or if it was changed since.
     composed: Option<Composed>,
 }
 
@@ -36,7 +36,7 @@ struct Track {
     highest: u8,
 }
 
-/// How a piece came about.
+/// Provenance of a piece.
 #[derive(Serialize)]
 struct Composed {
     /// Program, model and seed.
@@ -75,7 +75,7 @@ impl Report {
 }
 
 impl fmt::Display for Report {
-    /// What stands in the file is escaped: it is not to control the terminal.
+    /// Text from the file is escaped, so that it cannot control the terminal.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let count = |notes: usize| match notes {
             1 => "1 note".to_string(),

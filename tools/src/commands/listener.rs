@@ -1,4 +1,4 @@
-//! `pianola compare --listener`: whether a classifier tells pieces from the songs of a corpus.
+//! `pianola compare --listener`: trains a classifier to tell pieces from the songs of a corpus.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::options::songs::{Places, progress};
 
-/// What the listener says of the pieces, and of the controls.
+/// Classifier results for the pieces, and for the controls.
 #[derive(Serialize)]
 pub struct Report {
     pieces: Verdict,
@@ -16,19 +16,19 @@ pub struct Report {
     controls: Controls,
 }
 
-/// Tests whose answers are known.
+/// Controls: tests with known answers.
 #[derive(Serialize)]
 struct Controls {
-    /// Training songs, which should not be told from the others.
+    /// Training songs, which the classifier should not distinguish from the others.
     training_songs: Verdict,
-    /// The songs with their bars in random order; only songs whose files count bars take part.
+    /// Songs with their bars in random order; only songs whose files count bars are included.
     bars_shuffled: Verdict,
-    /// The songs with their notes in random order.
+    /// Songs with their notes in random order.
     notes_shuffled: Verdict,
 }
 
 impl Report {
-    /// Compares pieces with real songs, given with the places of their notes.
+    /// Compares pieces with real songs; songs come with the positions of their notes.
     pub fn new(pieces: &[&[Note]], real: &[(&[Note], &Places)], training: &[&[Note]]) -> Self {
         let bar = progress("listening", 4);
         let songs: Vec<&[Note]> = real.iter().map(|(notes, _)| *notes).collect();
@@ -62,7 +62,7 @@ fn slices(pieces: &[Vec<Note>]) -> Vec<&[Note]> {
     pieces.iter().map(Vec::as_slice).collect()
 }
 
-/// The first note of each bar, counted from 0; none where the file does not count bars.
+/// Index of the first note of each bar; none where the file does not count bars.
 fn first_of_bars(places: &Places) -> Option<Vec<usize>> {
     let bars = places.bars.as_ref()?;
     let numbers: Vec<u64> = places.onsets.iter().map(|&onset| bars.at(onset)).collect();

@@ -21,7 +21,7 @@ pub struct Options {
     out: PathBuf,
 }
 
-/// Writes the page of a program and those of its commands.
+/// Writes the page of a program and those of its subcommands.
 pub fn run(options: &Options, program: clap::Command) -> anyhow::Result<String> {
     let out = options.out.display();
     ensure!(!options.out.exists() || options.out.is_dir(), "{out} is not a folder");

@@ -1,4 +1,4 @@
-//! `pianola originality`: how much of some pieces stands in a corpus.
+//! `pianola originality`: measures how much of each piece is copied from a corpus.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -40,7 +40,7 @@ pub struct Options {
     json: bool,
 }
 
-/// What was found of a piece, in the order of [`PassageMatch::ALL`].
+/// Matches of a piece, in the order of [`PassageMatch::ALL`].
 struct Found<'a> {
     piece: &'a Piece,
     shared: [Shared<'a>; 2],
@@ -51,7 +51,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         !options.reference || options.set != Set::Test,
         "--reference measures the test set against another: give another --set"
     );
-    // Where the notes of each file are, by its path.
+    // Positions of the notes of each file, by path.
     let mut places: HashMap<PathBuf, Places> = HashMap::new();
     let mut pieces = Vec::new();
     for (piece, place) in read_pieces(&options.files, options.tracks)? {
@@ -76,7 +76,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         shared: PassageMatch::ALL.map(|identity| index.search(&piece.notes, identity)),
     };
     let place = |path: &Path, note: usize| Place::of(&places, path, note);
-    // Each group with its name; the first one's pieces are listed.
+    // Groups by name; only the pieces of the first group are listed.
     let mut groups = Vec::new();
     for (name, pieces) in [("pieces", &pieces), ("test set", &reference)] {
         if !pieces.is_empty() {
@@ -107,7 +107,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     Ok(report)
 }
 
-/// What `--json` prints.
+/// The report of `--json`.
 #[derive(Serialize)]
 struct Report<'a> {
     searched: Searched<'a>,
@@ -130,7 +130,7 @@ struct Group<'a> {
     pieces: Vec<PieceJson<'a>>,
 }
 
-/// The sums over pieces.
+/// Sums over all pieces.
 #[derive(Serialize)]
 struct Sums {
     transposed: Sum,
@@ -144,7 +144,7 @@ struct Sum {
     median_longest: usize,
 }
 
-/// How many windows of a length there are, how many are found, and what share that is.
+/// Number of windows of a length, number found, and their share.
 #[derive(Serialize)]
 struct Windows {
     length: usize,
@@ -181,18 +181,18 @@ struct There<'a> {
     place: Place,
 }
 
-/// Where in a file a note is.
+/// Position of a note in a file.
 #[derive(Serialize)]
 struct Place {
-    /// From 1.
+    /// Track, from 1.
     note: usize,
     seconds: f64,
-    /// From 1; none if the file has no bars.
+    /// Bar, from 1; none if the file has no bars.
     bar: Option<u64>,
 }
 
 impl Place {
-    /// Of a note, counted from 0, of a file.
+    /// Position of note `note`, counted from 0, of a file.
     fn of(places: &HashMap<PathBuf, Places>, path: &Path, note: usize) -> anyhow::Result<Self> {
         let places = places.get(path).with_context(|| format!("lost {}", path.display()))?;
         let seconds = places.onsets.get(note).copied().unwrap_or(0.0);
@@ -214,7 +214,7 @@ fn sum<'a>(found: &[Found<'a>], identity: PassageMatch) -> Shared<'a> {
     found.iter().map(|found| found.shared[identity as usize]).collect()
 }
 
-/// The median of the longest passages of pieces, in notes.
+/// Median of the longest passages of the pieces, in notes.
 fn median(found: &[Found], identity: PassageMatch) -> usize {
     let mut notes: Vec<_> = found
         .iter()
@@ -224,7 +224,7 @@ fn median(found: &[Found], identity: PassageMatch) -> usize {
     notes.get(notes.len() / 2).copied().unwrap_or(0)
 }
 
-/// A table of all pieces of the first group, and of the sums of all groups.
+/// A table of all pieces of the first group, and the sums of all groups.
 fn table(
     report: &mut String,
     groups: &[(&str, Vec<Found>)],
@@ -271,7 +271,7 @@ fn table(
     Ok(())
 }
 
-/// What was found of a piece, as JSON.
+/// Matches of a piece, as JSON.
 fn describe<'a>(
     found: &Found<'a>,
     corpus: &Path,

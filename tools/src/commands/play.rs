@@ -146,7 +146,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     ended.map(|played| format!("{played}\n{seeds}\n"))
 }
 
-/// The threads of a performance besides this one, which has the model.
+/// The threads of a performance; the model runs on this one.
 struct Threads {
     timing: JoinHandle<thread::Result<String>>,
     recorder: JoinHandle<anyhow::Result<bool>>,
@@ -166,13 +166,13 @@ impl Threads {
     ) -> anyhow::Result<Self> {
         let Stage { clock, session, inbox, notices, .. } = stage;
         let (clock, saving) = (*clock, Saving::default());
-        // Before anything can sound.
+        // Before the first note can sound.
         handle_signals(inbox, &saving)?;
         let output = port.open_output()?;
         let input = other.as_ref().map(Port::open_input).transpose()?;
         if let (Some(other), Some(input)) = (other, input) {
             let (inbox, notices) = (Arc::clone(inbox), notices.clone());
-            // It ends with the program: nothing but its next message would wake it.
+            // This thread ends with the program: only its next message would wake it.
             thread::spawn(move || listen(&other, input, clock, &inbox, &notices));
         }
         let model = Arc::<ModelQueue>::default();
@@ -227,10 +227,10 @@ impl Threads {
     }
 }
 
-/// What was sent and heard that the recording may be behind.
+/// Maximum number of messages by which the recording may lag behind.
 const UPDATES: usize = 1 << 16;
 
-/// How long the end waits for a terminal that nobody reads, or for one that reads slowly.
+/// How long the end waits for a terminal that nobody reads, or that is slow.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Gives back a terminal that takes nothing, and ends the program without its last words if that goes on.
@@ -254,7 +254,7 @@ fn handle_signals(inbox: &Arc<Inbox>, _: &Saving) -> anyhow::Result<()> {
 }
 
 impl Options {
-    /// Refuses what can be refused before a port is opened.
+    /// Checks the options before a port is opened.
     fn check(&self) -> anyhow::Result<()> {
         ensure!((0.0..=60.0).contains(&self.gap), "--gap must be from 0 to 60 seconds");
         if let Some(path) = &self.record {

@@ -1,4 +1,4 @@
-//! `pianola plot`: a picture of a piece, as a piano roll.
+//! `pianola plot`: draws a piece as a piano roll.
 
 use std::path::PathBuf;
 
@@ -42,7 +42,7 @@ pub struct Options {
     height: Option<u32>,
 }
 
-/// Widest and highest picture.
+/// Maximum width and height of a picture.
 const MAX_PIXELS: i64 = 10_000;
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -62,7 +62,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
 
     let (first, last) = extent(&score);
     let from = options.from.unwrap_or(first);
-    // After the last note, it is not the order of the two that is wrong.
+    // With --from after the last note, the order of the two is not the error.
     let to = options.to.unwrap_or(if from < last { last } else { from + 1.0 });
     ensure!(from >= 0.0 && from < to && to.is_finite(), "--from must be before --to");
     ensure!(
@@ -83,7 +83,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     Ok(format!("{verb} {}\n", output::name(&out)))
 }
 
-/// Seconds of the first onset and of the last release; never the same.
+/// Seconds of the first onset and of the last release; never equal.
 fn extent(score: &Score) -> (f64, f64) {
     let notes = || score.instruments.iter().flat_map(|instrument| &instrument.notes);
     let first = notes().map(|note| note.start).fold(f64::INFINITY, f64::min);

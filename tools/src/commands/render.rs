@@ -1,4 +1,4 @@
-//! `pianola render`: a piece as it sounds, into a `.wav` or `.ogg` file.
+//! `pianola render`: renders a piece to a `.wav` or `.ogg` file.
 
 use std::path::{Path, PathBuf};
 
@@ -36,10 +36,10 @@ pub struct Options {
     plain: bool,
 }
 
-/// Seconds in which the last notes fade.
+/// Seconds for the last notes to fade.
 const TAIL: f64 = 1.5;
 
-/// Longest piece, in seconds: a WAV file holds three quarters of an hour more.
+/// Maximum length of a piece, in seconds: a WAV file holds three quarters of an hour more.
 pub const MAX_SECONDS: f64 = 6.0 * 3600.0;
 
 pub fn run(options: &Options) -> anyhow::Result<String> {
@@ -68,7 +68,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     Ok(format!("{verb} {}: {:.1} s, with {with}\n", output::name(&out), performance.seconds()))
 }
 
-/// What writes a file of the kind that its name says.
+/// The writer for the file's extension.
 pub fn writer(out: &Path) -> anyhow::Result<fn(&Performance, &Path) -> anyhow::Result<()>> {
     Ok(match ensure_writable(out, &["wav", "ogg"])?.as_str() {
         #[cfg(feature = "ogg")]
@@ -83,7 +83,7 @@ pub fn writer(out: &Path) -> anyhow::Result<fn(&Performance, &Path) -> anyhow::R
     })
 }
 
-/// Refuses pieces that last too long for a sound file.
+/// Refuses pieces that are too long for an audio file.
 pub fn ensure_short_enough(seconds: f64) -> anyhow::Result<()> {
     let (hours, most) = (seconds / 3600.0, MAX_SECONDS / 3600.0);
     ensure!(seconds <= MAX_SECONDS, "lasts {hours:.1} hours: a sound file holds at most {most}");
@@ -103,7 +103,7 @@ pub fn render<'f>(
     Ok(Performance { strings, soundfont, samples, progress: ProgressBar::hidden() })
 }
 
-/// How much is rendered and how long the rest takes; each sample is made twice.
+/// Progress bar with the time left; each sample is rendered twice.
 fn progress_bar(samples: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("rendering {bar:40} {percent:>3} %, {eta} left");
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());

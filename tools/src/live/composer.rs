@@ -1,5 +1,5 @@
-//! The model's side of a performance: generates notes when they are wanted, and takes back those that
-//! never started.
+//! The model thread of a performance: generates notes on request, and retracts those that never
+//! started.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -12,13 +12,13 @@ use crate::live::performance::{Input, ToModel};
 use crate::live::queue::{Inbox, ModelQueue, lock};
 use crate::live::transcriber::Transcriber;
 
-/// A piece as far as it has come: all that its next note depends on. A copy takes some 70 KB.
+/// The current piece: all state that its next note depends on. A copy takes some 70 KB.
 #[derive(Clone)]
 pub struct Piece<'a> {
     pub generator: Generator<'a, MAX_LAYERS, MAX_HIDDEN>,
-    /// Notes to open with.
+    /// Primer notes still to play.
     pub primer: &'a [Note],
-    /// Notes to generate after those.
+    /// Notes still to generate after those.
     pub notes: u64,
     /// Seconds after the primer in which notes may start.
     pub seconds: f64,
@@ -27,7 +27,7 @@ pub struct Piece<'a> {
 }
 
 impl Piece<'_> {
-    /// The next note, unless the piece is over.
+    /// Returns the next note, or none at the end of the piece.
     fn next(&mut self, sampling: &Sampling) -> Option<Note> {
         if let Some((note, rest)) = self.primer.split_first() {
             self.generator.observe(note);
@@ -48,8 +48,8 @@ impl Piece<'_> {
     }
 }
 
-/// Generates the notes that the timing thread wants, until that ends. Each piece's seed is told to
-/// `begin`.
+/// Generates the notes that the timing thread requests, until that thread ends. Calls `begin` with
+/// each piece's seed.
 pub fn compose(
     mut piece: Piece,
     controls: &Mutex<Controls>,
@@ -59,7 +59,7 @@ pub fn compose(
     begin: impl Fn(u64),
 ) {
     begin(piece.seed);
-    // The piece as it was before each of the notes that have not started yet.
+    // Snapshots of the piece before each note that has not started yet.
     let mut before = VecDeque::new();
     while let Some(told) = queue.next() {
         match told {

@@ -1,4 +1,4 @@
-//! Which MIDI controllers set which controls, by a file.
+//! A map from MIDI controllers to controls, read from a file.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,7 +16,7 @@ const LARGEST: u64 = 1 << 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ControllerMap(BTreeMap<u8, Assignment>);
 
-/// Everything that a controller can be for.
+/// All functions of controllers.
 fn all() -> impl Iterator<Item = Assignment> {
     Control::ALL.into_iter().map(Assignment::Control).chain([Assignment::Panic])
 }
@@ -29,7 +29,7 @@ fn name(assignment: Assignment) -> &'static str {
 }
 
 impl Default for ControllerMap {
-    /// The numbers that boards know the controls by.
+    /// Names of the functions, numbered as on the boards.
     fn default() -> Self {
         let assigned =
             (0..128).filter_map(|number| Some((number, Assignment::default_of(number)?)));
@@ -38,8 +38,8 @@ impl Default for ControllerMap {
 }
 
 impl ControllerMap {
-    /// Reads a map from a TOML file of lines such as `temperature = 20`. A control that it leaves out has
-    /// no controller.
+    /// Reads a map from a TOML file of lines such as `temperature = 20`. A control that is not in the
+    /// file has no controller.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let name = path.display();
         let text = read_bounded(path, LARGEST).with_context(|| format!("cannot read {name}"))?;
@@ -50,7 +50,7 @@ impl ControllerMap {
         })
     }
 
-    /// Reads a map; what is wrong has a place.
+    /// Parses a map; errors state their position.
     pub fn parse(text: &str) -> Result<Self, (Range<usize>, anyhow::Error)> {
         let lines: BTreeMap<Spanned<String>, Spanned<i64>> =
             toml::from_str(text).map_err(|error| {
@@ -64,7 +64,7 @@ impl ControllerMap {
             let span = name.span();
             map.add(name.get_ref(), *number.get_ref()).map_err(|cause| (span, cause))?;
         }
-        // Instruments silence one another by these, unless the file has another use for them.
+        // Instruments send these to silence one another, unless the file assigns them.
         for number in [controller::ALL_SOUND_OFF, controller::ALL_NOTES_OFF] {
             map.0.entry(number).or_insert(Assignment::Panic);
         }
@@ -85,7 +85,7 @@ impl ControllerMap {
         Ok(())
     }
 
-    /// What a message asks for.
+    /// The event of a message, if any.
     pub fn event(&self, message: Message) -> Option<Event> {
         Event::of(message, |number| self.0.get(&number).copied())
     }
@@ -122,7 +122,7 @@ mod tests {
         Ok(())
     }
 
-    /// Hosts and boards, each through its own code: every controller, every value.
+    /// Hosts and boards agree, each through its own code: every controller, every value.
     #[test]
     fn boards_and_hosts_set_the_same_controls() {
         let map = ControllerMap::default();

@@ -1,20 +1,20 @@
-//! How late notes were sent, of any number of them.
+//! Histogram of how late notes were sent.
 
 use std::fmt;
 
 use pianola_runtime::{Instant, Micros};
 
-/// Note-ons by how late they were.
+/// Histogram of the lateness of note-ons.
 pub struct JitterHistogram {
-    /// How many were late by so many times [`WIDTH`]; the last bin has all that were later.
+    /// Counts by multiples of [`WIDTH`]; the last bin also holds everything later.
     bins: Vec<u64>,
     most: Micros,
 }
 
-/// Microseconds to a bin.
+/// Width of a bin in microseconds.
 const WIDTH: u64 = 10;
 
-/// Bins go up to a tenth of a second.
+/// Number of bins: up to a tenth of a second.
 const BINS: usize = 10_000;
 
 impl Default for JitterHistogram {
@@ -37,7 +37,7 @@ impl JitterHistogram {
         self.bins.iter().sum()
     }
 
-    /// What a share of the notes was not later than: the upper end of its bin.
+    /// Quantile of the lateness: the upper end of its bin.
     pub fn quantile(&self, share: f64) -> Micros {
         let wanted = (share * self.notes() as f64).ceil() as u64;
         let mut seen = 0;

@@ -1,4 +1,4 @@
-//! The keys of the computer that play with a performance.
+//! Computer keys that control a performance.
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, sleep};
@@ -7,27 +7,27 @@ use std::time::Duration;
 use pianola_runtime::Control;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-/// What a key asks for.
+/// Commands of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Let arrow keys turn this control.
+    /// Select the control that the arrow keys change.
     Choose(Control),
-    /// Move a control by so many steps.
+    /// Change a control by this number of steps.
     Step(Control, i16),
-    /// Set a control as it was at the start.
+    /// Reset a control to its initial value.
     Reset(Control),
     /// Start another piece.
     Start,
-    /// Play no more, or go on.
+    /// Pause or resume.
     Pause,
-    /// Silence everything, and play no more.
+    /// Silence everything, and pause.
     Panic,
     /// Save the last piece.
     Save,
     Quit,
 }
 
-/// The keys and what they do; where there is no room for all, the first go first.
+/// The keys and their commands; where there is no room for all, the first have priority.
 pub const HINTS: [(&str, &str); 8] = [
     ("↑↓", "choose"),
     ("←→", "turn"),
@@ -39,7 +39,7 @@ pub const HINTS: [(&str, &str); 8] = [
     ("q", "quit"),
 ];
 
-/// What a key asks for, while a control is chosen.
+/// The command of a key while a control is selected.
 pub fn action(key: KeyEvent, chosen: Control) -> Option<Action> {
     if key.kind == KeyEventKind::Release {
         return None;
@@ -64,14 +64,14 @@ pub fn action(key: KeyEvent, chosen: Control) -> Option<Action> {
     }
 }
 
-/// Keys that wait at most.
+/// Maximum number of queued keys.
 const MOST: usize = 64;
 
-/// Errors in a row after which no key is expected any more.
+/// Consecutive errors after which reading stops.
 const ERRORS: u32 = 50;
 
-/// Reads keys on a thread of its own: half an escape sequence keeps crossterm reading until the rest of
-/// it comes. Nobody waits for this thread.
+/// Reads keys on a separate thread: half an escape sequence makes crossterm block until the rest of it
+/// arrives. No other thread waits for this one.
 pub fn watch_keys() -> Receiver<KeyEvent> {
     let (keys, pressed) = sync_channel(MOST);
     thread::spawn(move || {
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(key(KeyCode::Char('c')), None);
         let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
         assert_eq!(action(interrupt, Control::Density), Some(Action::Quit));
-        // At the ends there is nothing further, and letting go of a key asks for nothing.
+        // At the ends the control cannot move further, and releasing a key has no command.
         let up = KeyEvent::new(KeyCode::Up, KeyModifiers::NONE);
         assert_eq!(action(up, Control::ALL[0]), None);
         assert_eq!(action(KeyEvent { kind: KeyEventKind::Release, ..up }, Control::Density), None);

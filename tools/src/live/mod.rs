@@ -1,4 +1,4 @@
-//! Playing live: ports, timing, the terminal view and what is kept of a performance.
+//! Live performance: ports, timing, the terminal view and recording.
 
 pub mod composer;
 pub mod controller_map;

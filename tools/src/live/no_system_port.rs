@@ -1,4 +1,4 @@
-//! In place of `system_port.rs`, where no MIDI service is built in.
+//! Replaces `system_port.rs` where no MIDI service is built in.
 
 use std::io;
 

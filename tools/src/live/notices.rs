@@ -1,5 +1,5 @@
-//! What is said while music plays: in the view, or on standard error. Nobody who says something waits
-//! until it is read.
+//! Notices during a performance: in the view, or on standard error. The sender of a notice never
+//! waits for its reader.
 
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -9,19 +9,19 @@ use std::time::Duration;
 
 use crate::live::queue::lock;
 
-/// Where notices go.
+/// Destination of notices.
 #[derive(Clone)]
 pub enum Notices {
-    /// To what shows them: the last one.
+    /// The view, which shows the last one.
     View(Arc<Mutex<Option<String>>>),
-    /// To standard error.
+    /// Standard error.
     Stderr(SyncSender<String>, Arc<Mutex<Receiver<()>>>),
 }
 
-/// Notices that wait at most.
+/// Maximum number of queued notices.
 const MOST: usize = 64;
 
-/// How long the end waits for what has been said.
+/// How long the end waits for queued notices.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 impl Notices {
@@ -30,7 +30,7 @@ impl Notices {
         Self::View(Arc::default())
     }
 
-    /// Notices on standard error, written by a thread that may wait for whoever reads it.
+    /// Notices on standard error, written by a thread that may wait for the reader.
     pub fn on_stderr() -> Self {
         let (notices, said) = sync_channel::<String>(MOST);
         let (end, ended) = sync_channel(1);
@@ -46,7 +46,7 @@ impl Notices {
         Self::Stderr(notices, Arc::new(Mutex::new(ended)))
     }
 
-    /// Says something.
+    /// Sends a notice.
     pub fn say(&self, line: String) {
         match self {
             Self::View(last) => *lock(last) = Some(line),
@@ -54,12 +54,12 @@ impl Notices {
         }
     }
 
-    /// The last notice for a view, once.
+    /// Takes the last notice for a view.
     pub fn take(&self) -> Option<String> {
         if let Self::View(last) = self { lock(last).take() } else { None }
     }
 
-    /// Waits a moment until all has been said.
+    /// Waits a moment until all notices are written.
     pub fn flush(&self) {
         if let Self::Stderr(notices, ended) = self
             && notices.try_send(String::new()).is_ok()

@@ -1,4 +1,4 @@
-//! What goes out: the message under way, and what is passed on of what someone plays.
+//! Outgoing messages: the one being sent, and input passed on from another player (MIDI thru).
 
 use std::collections::VecDeque;
 use std::mem::take;
@@ -7,43 +7,43 @@ use pianola_runtime::{Bytes, Instant, Message, SentMessages, controller};
 
 use crate::live::pitches::{bit, pitches};
 
-/// The channels that Pianola plays on, 0 to 15. They differ where each hand has one.
+/// Output channels, 0 to 15. They differ where each hand has its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutputChannels {
-    /// Of pitches from middle C up, and of all else.
+    /// Channel for pitches from middle C up, and for all other messages.
     pub right: u8,
-    /// Of pitches below middle C.
+    /// Channel for pitches below middle C.
     pub left: u8,
 }
 
 /// Messages on their way to a port.
 pub struct Outgoing {
     channels: OutputChannels,
-    /// The message under way, and how many of its bytes are gone.
+    /// The message being sent, and the number of its bytes sent so far.
     message: Option<Message>,
     bytes: Bytes,
     gone: usize,
-    /// What follows it: the same on the other channel.
+    /// The message that follows it: the same on the other channel.
     twin: Option<Message>,
-    /// What is to be passed on.
+    /// Messages to pass on.
     thru: VecDeque<Message>,
-    /// Pitches that sound by what was passed on.
+    /// Pitches that sound because of messages passed on.
     sounding: u128,
-    /// The value last passed on of each controller, if that is not 0.
+    /// Last value passed on of each controller; 0 if none.
     values: [u8; 128],
-    /// Own messages sent, by which those that come back are known.
+    /// Own messages sent, to recognize them when they come back.
     sent: SentMessages<1024>,
-    /// The same of what was passed on.
+    /// The same for messages passed on.
     passed: SentMessages<256>,
 }
 
-/// Note-ons that wait to be passed on; of more, those that come are dropped.
+/// Maximum number of queued note-ons to pass on; further ones are dropped.
 const ROOM: usize = 256;
 
-/// Above so many, the newest value of a controller takes the place of one that waits.
+/// Queue length above which the newest value of a controller replaces one that waits.
 const CONGESTED: usize = 32;
 
-/// Middle C, from which on the right hand plays.
+/// Middle C, the lowest pitch of the right hand.
 const MIDDLE_C: u8 = 60;
 
 impl Outgoing {
@@ -62,12 +62,12 @@ impl Outgoing {
         }
     }
 
-    /// The bytes that are to be sent of the message under way.
+    /// The unsent bytes of the current message.
     pub fn rest(&self) -> &[u8] {
         self.bytes.from(self.gone)
     }
 
-    /// Puts a message under way; the one before must have gone.
+    /// Starts to send a message; the previous one must be complete.
     pub fn put(&mut self, message: Message) {
         let OutputChannels { right, left } = self.channels;
         let low = message.started().or(message.ended()).map(|pitch| pitch < MIDDLE_C);
@@ -79,7 +79,7 @@ impl Outgoing {
         (self.message, self.bytes, self.gone) = (Some(message), message.bytes(), 0);
     }
 
-    /// So many bytes have gone. Returns whether that was the end of the message.
+    /// Records that `count` bytes were sent. Returns whether the message is complete.
     pub fn took(&mut self, count: usize, own: bool, now: Instant) -> bool {
         self.gone += count;
         if !self.rest().is_empty() {
@@ -101,27 +101,27 @@ impl Outgoing {
         }
     }
 
-    /// The next message that is to be passed on.
+    /// The next message to pass on.
     pub fn next_thru(&mut self) -> Option<Message> {
         self.thru.pop_front()
     }
 
-    /// Whether a message that comes in is one that went out; `missed` says whether it would be missed if
-    /// it was someone's, and `held` whether it is of a key that they hold. Such a key cannot be pressed:
-    /// that is a message passed on that comes back.
+    /// Whether an incoming message is one that was sent; `missed` says whether it would be missed if
+    /// it was another player's, and `held` whether its key is held by them. A key that is held cannot be
+    /// pressed: such a message is one passed on that comes back.
     pub fn returns(&mut self, message: Message, missed: bool, held: bool, now: Instant) -> bool {
         let pressed = held && message.started().is_some();
         self.sent.returns(message, missed, now)
             || (self.sent.is_echoing() || pressed) && self.passed.returns(message, missed, now)
     }
 
-    /// Whether the port sends back what it gets.
+    /// Whether the port echoes its input.
     pub fn is_echoing(&self) -> bool {
         self.sent.is_echoing()
     }
 
-    /// Passes a message of someone who plays on. What changes nothing is not passed on, so that nothing
-    /// goes round and round.
+    /// Passes on a message of another player. Messages that change nothing are dropped, so that none
+    /// loops forever.
     pub fn pass_on(&mut self, message: Message) {
         match message {
             Message::NoteOn { pitch, .. } if self.thru.len() < ROOM => self.sounding |= bit(pitch),
@@ -162,7 +162,7 @@ impl Outgoing {
         }
     }
 
-    /// Ends what sounds by what was passed on, and lifts the pedals: those at the keys cannot.
+    /// Ends the notes that were passed on, and lifts the pedals: the player cannot.
     pub fn release(&mut self) {
         self.thru.clear();
         self.thru.extend(pitches(take(&mut self.sounding)).map(Message::note_off));
@@ -176,19 +176,19 @@ impl Outgoing {
         }
     }
 
-    /// The port is lost, and with it what was under way.
+    /// Discards the current message when the port is lost.
     pub fn lose(&mut self) {
         (self.message, self.bytes, self.twin) = (None, Bytes::EMPTY, None);
         self.thru.clear();
         (self.sounding, self.values) = (0, [0; 128]);
     }
 
-    /// Whether nothing is under way.
+    /// Whether no message is being sent.
     pub fn is_empty(&self) -> bool {
         self.rest().is_empty() && self.twin.is_none() && self.thru.is_empty()
     }
 
-    /// Messages that wait.
+    /// Number of queued messages.
     #[cfg(test)]
     pub fn waiting(&self) -> usize {
         self.thru.len()

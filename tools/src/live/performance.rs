@@ -1,5 +1,5 @@
-//! A performance: who plays, what is sent and when. It knows no clock, port or thread: its caller says
-//! what time it is and what has come in, and takes what is to go out.
+//! State machine of a performance: who plays, what is sent and when. It has no clock, port or thread:
+//! its caller passes in the time and the input, and takes the output.
 
 use std::collections::VecDeque;
 use std::mem::take;
@@ -15,77 +15,77 @@ use crate::live::outgoing::{Outgoing, OutputChannels};
 use crate::live::pitches::{bit, pitches};
 use crate::live::recording::{Performer, Played};
 
-/// What happens to a performance.
+/// Input of a performance.
 pub enum Input {
-    /// The note that was wanted.
+    /// The note that was requested.
     Note(Note),
-    /// There is no further note.
+    /// The piece has no further note.
     End,
     /// A message has come in, at a time.
     Received(Message, Instant),
     /// Someone asks for something by other means.
     Asked(Event),
-    /// The listening port is gone, or more came than could be taken: no release may be counted on.
+    /// The input port is lost, or its queue overflowed: note-offs may be missing.
     Deaf,
-    /// The port is gone.
+    /// The output port is lost.
     Lost,
-    /// The port is back.
+    /// The output port is back.
     Found,
 }
 
-/// What the model is told.
+/// Messages to the model thread.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ToModel {
-    /// It is time for another note.
+    /// Generate the next note.
     Wanted,
-    /// The first of the notes that wait has started, at a time.
+    /// The first of the queued notes started, at a time.
     Started(Instant),
-    /// The notes that waited will never start.
+    /// The queued notes will never start.
     Forgotten,
-    /// Someone has asked for something, at a time.
+    /// A control or transport event, at a time.
     Event(Event, Instant),
 }
 
-/// What those who watch are told.
+/// Messages to the recorder and the view.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Update {
-    /// A message has been sent.
+    /// A message was sent.
     Sent(Message, Instant),
     /// A message of someone who plays along has come in.
     Received(Message, Instant),
     /// A note is to start.
     Ahead(Played),
-    /// The notes that were to start will not.
+    /// The queued notes will not start.
     Forgotten,
-    /// A note was so late.
+    /// Lateness of a note.
     Late(Micros),
-    /// What goes on from now on.
+    /// The activity from now on.
     Activity(Activity),
-    /// The port sends back what it gets.
+    /// The port echoes its input.
     Echoing,
 }
 
-/// What goes on.
+/// Activity of a performance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activity {
-    /// Someone else plays, or is to.
+    /// The other player plays, or is expected to.
     Listening,
-    /// What follows is the answer.
+    /// Pianola answers.
     Answering,
-    /// Nobody is waited for.
+    /// Pianola plays without waiting for anyone.
     Playing,
     Paused,
-    /// The port is gone; it may come back.
+    /// The port is lost; it may come back.
     PortLost,
 }
 
-/// How the music of Pianola and of another follow one another.
+/// How Pianola plays with another player.
 #[derive(Clone, Copy, Debug)]
 pub struct Duet {
     pub mode: Mode,
-    /// How long no key must have been held before Pianola goes on.
+    /// Silence, with no key held, after which Pianola continues.
     pub gap: Micros,
-    /// Whether what is played is passed on to the output.
+    /// Whether input is passed on to the output.
     pub echo: bool,
 }
 
@@ -97,49 +97,49 @@ pub enum Mode {
     Accompany,
 }
 
-/// What a performance is set up by.
+/// Configuration of a performance.
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub duet: Option<Duet>,
     pub map: ControllerMap,
-    /// The channels that are listened to.
+    /// Input channels.
     pub listen: Channels,
     pub output: OutputChannels,
 }
 
-/// When the first note after a break is to start.
+/// Start of the first note after a break.
 #[derive(Clone, Copy)]
 enum Cue {
-    /// After the player's lead, so that some notes are there before.
+    /// After the player's lead, so that some notes are queued before.
     Lead,
     /// At once.
     Now,
-    /// By its step, or at once if it should have started already.
+    /// By its step, or at once if that time has passed.
     InTime,
 }
 
-/// The keys of someone who plays along.
+/// Keys of the other player.
 #[derive(Default)]
 struct Partner {
     held: u128,
-    /// When the last of them was pressed.
+    /// Time of the last key press.
     pressed: Instant,
-    /// When they are to be answered, once no key is held.
+    /// Time of the answer, once no key is held.
     answer: Option<Instant>,
 }
 
-/// The note that the model has been asked for.
+/// State of the note request to the model.
 struct Wanted {
-    /// Whether one is on its way.
+    /// Whether a request is pending.
     asked: bool,
-    /// Whether that is no longer wanted.
+    /// Whether its note is no longer wanted.
     stale: bool,
-    /// Whether there is no further note.
+    /// Whether the piece has no further note.
     ended: bool,
     cue: Option<Cue>,
 }
 
-/// A message under way: of the player, with when its note was due; or passed on.
+/// Source of the current message: the player, with the due time of its note; or thru.
 #[derive(Clone, Copy)]
 enum UnderWay {
     Own(Option<Instant>),
@@ -157,7 +157,7 @@ pub struct Performance {
     connected: bool,
     outgoing: Outgoing,
     under_way: UnderWay,
-    /// Where the player has put a note that came too late, and where it should have been.
+    /// Actual and intended onset of a note that came too late.
     behind: Option<(Instant, Instant)>,
     activity: Option<Activity>,
     echo_told: bool,
@@ -166,13 +166,13 @@ pub struct Performance {
     pub jitter: JitterHistogram,
 }
 
-/// How long it sleeps at most.
+/// Maximum sleep.
 const NAP: Micros = Micros::from_millis(20);
 
 impl Performance {
-    /// A performance that first silences whatever may sound.
+    /// A performance that first silences all notes that may sound.
     pub fn new(setup: Setup, now: Instant) -> Self {
-        // What answers waits for something to answer to.
+        // An answer waits for input.
         let answers = setup.duet.is_some_and(|duet| duet.mode == Mode::Answer);
         let rest = if answers { TransportState::Waiting } else { TransportState::Playing };
         Self {
@@ -195,7 +195,7 @@ impl Performance {
         }
     }
 
-    /// Takes what has happened.
+    /// Handles an input.
     pub fn handle(&mut self, input: Input, now: Instant) {
         match input {
             Input::Note(note) => {
@@ -226,10 +226,10 @@ impl Performance {
         }
     }
 
-    /// Does what is due besides sending: asks for notes, takes its turn.
+    /// Does all due work besides sending: requests notes, starts an answer.
     pub fn advance(&mut self, now: Instant) {
         if self.partner.held != 0 && now > self.partner.pressed + Keys::LONGEST {
-            // As the model takes it, too: the release may never come.
+            // The model does the same: the release may never come.
             self.release_keys(now);
         }
         if self.partner.held == 0 && self.partner.answer.is_some_and(|answer| answer <= now) {
@@ -249,24 +249,24 @@ impl Performance {
         }
     }
 
-    /// When there is something to do next, if nothing happens before.
+    /// When to poll next, if there is no input before.
     pub fn wake(&self, now: Instant) -> Instant {
         let due = self.player.due().filter(|_| self.connected).unwrap_or(Instant::MAX);
         let answer = self.partner.answer.filter(|_| self.partner.held == 0);
         due.min(answer.unwrap_or(Instant::MAX)).min(now + NAP)
     }
 
-    /// Whether there are no more notes, and all has been sent.
+    /// Whether there are no more notes, and everything has been sent.
     pub fn is_over(&self) -> bool {
         self.wanted.ended && self.is_quiet()
     }
 
-    /// Whether all has been sent.
+    /// Whether everything has been sent.
     pub fn is_quiet(&self) -> bool {
         self.outgoing.is_empty() && self.player.due().is_none()
     }
 
-    /// The bytes that are to be sent by now; empty if there are none.
+    /// The bytes to send now; empty if there are none.
     pub fn bytes(&mut self, now: Instant) -> &[u8] {
         if self.connected && self.outgoing.rest().is_empty() {
             self.next_message(now);
@@ -274,7 +274,7 @@ impl Performance {
         self.outgoing.rest()
     }
 
-    /// So many of these bytes have been sent.
+    /// Records that `count` of these bytes were sent.
     pub fn sent(&mut self, count: usize, now: Instant) {
         let own = matches!(self.under_way, UnderWay::Own(_));
         if self.outgoing.took(count, own, now)
@@ -285,17 +285,17 @@ impl Performance {
         }
     }
 
-    /// What the model is to be told next.
+    /// The next message to the model.
     pub fn request(&mut self) -> Option<ToModel> {
         self.to_model.pop_front()
     }
 
-    /// What those who watch are to be told next.
+    /// The next message to the recorder and the view.
     pub fn update(&mut self) -> Option<Update> {
         self.updates.pop_front()
     }
 
-    /// Ends all that is known to sound, and forgets what waits: before a pause of the process or its end.
+    /// Ends all notes known to sound, and clears the queue: before the process is suspended or ends.
     pub fn fall_silent(&mut self, now: Instant) {
         self.release_keys(now);
         self.outgoing.release();
@@ -303,14 +303,14 @@ impl Performance {
         self.forget(Cue::Lead);
     }
 
-    /// Silences whatever may sound, known or not.
+    /// Silences all notes that may sound, known or not.
     pub fn silence_all(&mut self, now: Instant) {
         self.player.panic(now);
     }
 
     fn next_message(&mut self, now: Instant) {
         let due = self.player.due();
-        // First the player's: what it ends may be a key that was pressed just now.
+        // The player's messages first: a note-off may be of a key that was pressed just now.
         let Some(message) = self.player.next(now) else {
             if let Some(message) = self.outgoing.next_thru() {
                 self.under_way = UnderWay::Thru;
@@ -322,16 +322,16 @@ impl Performance {
         self.updates.push_back(Update::Sent(message, now));
         let due = due.filter(|_| message.started().is_some());
         self.under_way = UnderWay::Own(due.map(|due| {
-            // A port that stalled delays what follows, too.
+            // A stalled port delays the following notes, too.
             let late = now > due + Player::<32, 32>::LATE;
             self.to_model.push_back(ToModel::Started(if late { now } else { due }));
-            // It is the model that was late.
+            // The model was late.
             let behind = self.behind.take_if(|(start, _)| *start == due);
             behind.map_or(due, |(_, due)| due)
         }));
     }
 
-    /// Takes the note that was asked for.
+    /// Queues the requested note.
     fn accept(&mut self, mut note: Note, now: Instant) {
         let step = Micros::from_seconds(note.step);
         match self.wanted.cue.take() {
@@ -358,7 +358,7 @@ impl Performance {
         }));
     }
 
-    /// Takes a message that has come in, unless it is one of our own.
+    /// Handles a received message, unless it is an echo of our own.
     fn hear(&mut self, message: Message, at: Instant, now: Instant) {
         if !self.listen.contain(message) {
             return;
@@ -377,11 +377,11 @@ impl Performance {
         }
     }
 
-    /// Takes a message of someone who plays along.
+    /// Handles a message of the other player.
     fn take_message(&mut self, message: Message, at: Instant, now: Instant) {
         self.updates.push_back(Update::Received(message, at));
         if let Some(event) = self.map.event(message) {
-            // Some instruments send "all notes off" with the last release: it is answered all the same.
+            // Some instruments send "all notes off" with the last release: the answer still starts.
             let panic = event == Event::Transport(TransportCommand::Panic);
             let answer = self.partner.answer.filter(|_| panic && !self.transport.is_playing());
             self.apply(event, at, now);
@@ -392,14 +392,14 @@ impl Performance {
         }
     }
 
-    /// Takes the keys that are held as released: their releases will not come.
+    /// Treats all held keys as released: their note-offs will not come.
     fn release_keys(&mut self, now: Instant) {
         for pitch in pitches(self.partner.held) {
             self.take_message(Message::note_off(pitch), now, now);
         }
     }
 
-    /// Does what someone asks for, then tells the model.
+    /// Applies an event, then forwards it to the model.
     fn apply(&mut self, event: Event, at: Instant, now: Instant) {
         match (event, self.duet) {
             (Event::Press(pitch, _), Some(duet)) => self.press(pitch, duet, at, now),
@@ -447,7 +447,7 @@ impl Performance {
         }
     }
 
-    /// Answers when no key has been held until then, if answering is asked for.
+    /// Schedules the answer for when no key has been held until then, in answer mode.
     fn await_pause(&mut self, until: Instant) {
         let answers = self.duet.is_some_and(|duet| duet.mode == Mode::Answer);
         if answers && self.transport.state() != TransportState::Stopped {
@@ -455,7 +455,7 @@ impl Performance {
         }
     }
 
-    /// The notes that wait are no longer wanted, nor is the one on its way.
+    /// Discards the queued notes and the pending request.
     fn forget(&mut self, cue: Cue) {
         let asked = self.wanted.asked;
         self.wanted = Wanted { asked, stale: asked, ended: false, cue: Some(cue) };

@@ -1,4 +1,4 @@
-//! A performance on a simulated clock.
+//! Tests of a performance on a simulated clock.
 
 use pianola_runtime::{SentMessages, controller};
 use proptest::prelude::*;
@@ -12,12 +12,12 @@ fn ms(millis: u64) -> Micros {
     Micros::from_millis(millis)
 }
 
-/// Long notes in quick succession: much sounds at once.
+/// Long notes in quick succession: many sound at once.
 fn note(count: usize) -> Note {
     Note { pitch: 30 + (count % 60) as u8, velocity: 80, step: 0.002, duration: 0.1 }
 }
 
-/// What an instrument sounds by what it has received.
+/// State of an instrument after the messages that it received.
 #[derive(Default)]
 struct Instrument {
     bytes: pianola_runtime::MidiParser,
@@ -57,7 +57,7 @@ impl Instrument {
     }
 }
 
-/// A performance, its instrument, and a model that answers at once.
+/// A performance, an instrument, and a model that answers at once.
 struct Stage {
     performance: Performance,
     instrument: Instrument,
@@ -65,11 +65,11 @@ struct Stage {
     notes: usize,
     /// Whether the model answers.
     answers: bool,
-    /// Bytes that the port still takes.
+    /// Bytes that the port still accepts.
     room: usize,
-    /// What comes back, and when; `None` from a port that sends nothing back.
+    /// Echoes and their times; `None` for a port that echoes nothing.
     loops: Option<VecDeque<(Instant, Message)>>,
-    /// How long it takes to come back.
+    /// Delay of the echo.
     latency: Micros,
     updates: Vec<Update>,
     forgotten: usize,
@@ -108,7 +108,7 @@ impl Stage {
         self.performance.handle(Input::Received(message, self.now), self.now);
     }
 
-    /// Serves once.
+    /// Runs one turn of the loop.
     fn serve(&mut self) {
         while let Some(&(at, message)) = self.loops.as_ref().and_then(VecDeque::front)
             && at <= self.now
@@ -144,7 +144,7 @@ impl Stage {
         }
     }
 
-    /// Lets time pass; returns how many notes the model was asked for.
+    /// Advances the clock; returns the number of notes requested from the model.
     fn pass(&mut self, millis: u64) -> usize {
         let before = self.notes;
         let end = self.now + ms(millis);
@@ -255,7 +255,7 @@ fn all_notes_off_after_the_last_release_is_a_release() {
     stage.hear(Message::note_on(60, 81));
     stage.hear(Message::control(controller::ALL_NOTES_OFF, 0));
     assert!(stage.pass(150) > 0);
-    // In the middle of the answer, it silences that.
+    // Panic in the middle of the answer.
     stage.hear(Message::control(controller::ALL_NOTES_OFF, 0));
     assert_eq!(stage.pass(150), 0);
 }
@@ -265,7 +265,7 @@ fn a_note_that_comes_too_late_is_late() {
     let mut stage = Stage::duet(Mode::Accompany, false);
     assert!(stage.pass(400) > 0);
     assert!(stage.performance.jitter.quantile(1.0) < ms(5));
-    // All that waits is played, then nothing comes for a while.
+    // All queued notes are played, then there is no input for a while.
     stage.answers = false;
     stage.pass(1_600);
     stage.performance.handle(Input::Note(note(1)), stage.now);
@@ -316,7 +316,7 @@ fn a_panic_button_silences_both_until_a_key_is_pressed() {
     assert!(stage.pass(50) > 0);
 }
 
-/// A soft thru: everything comes back, the silence at the start too.
+/// A soft thru: everything is echoed, the silencing messages at the start too.
 #[test]
 fn what_comes_back_changes_nothing() {
     for (mode, echo) in [(Mode::Accompany, false), (Mode::Accompany, true), (Mode::Answer, true)] {
@@ -344,7 +344,7 @@ fn what_comes_back_changes_nothing() {
     }
 }
 
-/// A controller that silences everything comes back in a form that nobody knows again.
+/// A controller that silences everything is echoed in a form that cannot be recognized.
 #[test]
 fn traffic_never_grows() {
     let mut stage = Stage::duet(Mode::Accompany, true);
@@ -431,13 +431,13 @@ fn a_million_messages_leave_nothing_sounding() {
     assert!(heard >= 1_000_000, "{heard}");
 }
 
-/// Messages come in at random times, and things go wrong; returns how many.
+/// Messages at random times, and random faults; returns their number.
 fn torture(stage: &mut Stage, random: &mut impl FnMut(u64) -> u64) -> usize {
     const MESSAGES: usize = 250_001;
     let mut heard = 0;
     while heard < MESSAGES {
         match random(40) {
-            // A flood, of one kind or of all.
+            // A flood of one kind of message or of all.
             0 => {
                 let kind = random(6);
                 for _ in 0..random(2_000) {
@@ -445,19 +445,19 @@ fn torture(stage: &mut Stage, random: &mut impl FnMut(u64) -> u64) -> usize {
                     heard += 1;
                 }
             }
-            // The port takes nothing, or little, or all again.
+            // The port accepts nothing, a few bytes, or everything again.
             1 => stage.room = 0,
             2 => stage.room = random(200) as usize,
             3..6 => stage.room = usize::MAX,
-            // It is lost, and back.
+            // The port is lost, and comes back.
             6 => stage.performance.handle(Input::Lost, stage.now),
             7..10 => stage.performance.handle(Input::Found, stage.now),
             10 => stage.performance.handle(Input::Deaf, stage.now),
-            // What is sent comes back, or no more.
+            // The echo is switched on or off.
             11 => (stage.loops, stage.latency) = (Some(VecDeque::new()), ms(random(1_200))),
             12 => stage.loops = None,
             13 => stage.answers = random(4) > 0,
-            // The process is put aside.
+            // The process is suspended.
             14 => stage.performance.fall_silent(stage.now),
             _ => {
                 let kind = random(6);

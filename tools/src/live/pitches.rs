@@ -1,4 +1,4 @@
-//! Sets of pitches, a bit each.
+//! Sets of pitches as bit masks.
 
 /// The bit of a pitch.
 pub fn bit(pitch: u8) -> u128 {

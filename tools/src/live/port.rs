@@ -1,4 +1,4 @@
-//! MIDI ports, by what people call them.
+//! MIDI ports, by the names that users give them.
 
 use std::fmt;
 use std::io;
@@ -11,36 +11,36 @@ use crate::live::raw_port::{self, RawInput, RawOutput};
 use crate::live::system_port;
 use crate::program;
 
-/// Where messages go.
+/// Destination of messages.
 pub trait Output: Send {
-    /// Sends as many of a message's bytes as there is room for, without waiting. An error means that
+    /// Sends as many of a message's bytes as fit without blocking. An error means that
     /// the port is lost.
     fn send(&mut self, bytes: &[u8]) -> io::Result<usize>;
 }
 
-/// Where messages come from.
+/// Source of messages.
 pub trait Input: Send {
-    /// Waits for some bytes. An error means that the port is lost.
+    /// Blocks until some bytes arrive. An error means that the port is lost.
     fn receive(&mut self) -> io::Result<Vec<u8>>;
 }
 
-/// Which way messages go.
+/// Direction of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     Output,
     Input,
 }
 
-/// A port that can be opened, and opened again when it was lost.
+/// A port that can be opened, and reopened when it was lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Port {
-    /// A serial line or another device that takes plain bytes.
+    /// A serial line or another device that carries raw bytes.
     Device(PathBuf),
-    /// An instrument's device node. Its path may be another each time that it is plugged in.
+    /// An instrument's device node. Its path may change each time that it is plugged in.
     Node { name: String, path: PathBuf },
     /// A port of the system's MIDI service.
     System(String),
-    /// A port of our own, which others connect to.
+    /// A virtual port, to which other programs connect.
     Virtual,
 }
 
@@ -55,7 +55,7 @@ impl fmt::Display for Port {
     }
 }
 
-/// What to say where no MIDI service is built in.
+/// Error where no MIDI service is built in.
 #[cfg(all(target_os = "linux", not(feature = "alsa")))]
 const MORE: &str = "These are device nodes of ALSA. Built with `--features alsa` (which needs libasound2-dev), \
      Pianola has ports of ALSA's sequencer, also virtual ones; with `--features jack` \
@@ -63,7 +63,7 @@ const MORE: &str = "These are device nodes of ALSA. Built with `--features alsa`
 #[cfg(not(all(target_os = "linux", not(feature = "alsa"))))]
 const MORE: &str = "";
 
-/// Prints all ports, as they can be named.
+/// Prints all ports with the names that select them.
 pub fn list() -> String {
     let print = |direction, option: &str| {
         let ports = all(direction);
@@ -100,7 +100,7 @@ fn nodes(_: Direction) -> Vec<Port> {
 }
 
 impl Port {
-    /// The port that someone means: by its number in the list, the path of a device, or a part of its
+    /// Finds a port by its number in the list, the path of a device, or a part of its
     /// name.
     pub fn named(wanted: &str, direction: Direction) -> anyhow::Result<Self> {
         if wanted.contains('/') {
@@ -125,10 +125,10 @@ impl Port {
         }
     }
 
-    /// The port to play on when none is named.
+    /// The default output port.
     pub fn default_output() -> anyhow::Result<Self> {
         let mut ports = all(Direction::Output);
-        // ALSA's own, which leads to nobody.
+        // ALSA's own port, which leads nowhere.
         ports.retain(|port| !port.to_string().starts_with("Midi Through"));
         match &ports[..] {
             [port] => Ok(port.clone()),
@@ -176,7 +176,7 @@ impl Port {
         }
     }
 
-    /// Where a device is by now: of instruments of one name, where it was, or else the first.
+    /// Current path of a device: of instruments with one name, the previous path, or else the first.
     fn path(&self, direction: Direction) -> io::Result<PathBuf> {
         let (wanted, was) = match self {
             Self::Device(path) => return Ok(path.clone()),
@@ -194,7 +194,7 @@ impl Port {
         if paths.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(paths.remove(place)) }
     }
 
-    /// Tells whether the port is there, each time it is asked.
+    /// Returns a function that checks whether the port is present.
     pub fn watch(&self, direction: Direction) -> Box<dyn FnMut() -> bool + Send> {
         match self.clone() {
             Self::System(name) => system_port::watch(direction, &name),
@@ -206,7 +206,7 @@ impl Port {
         }
     }
 
-    /// Whether both are of one instrument.
+    /// Whether both ports belong to one instrument.
     pub fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (

@@ -1,5 +1,5 @@
-//! Queues between the threads of a performance. They are bounded: of more than they hold, the newest
-//! value of each control is kept, and what asks to end is seen first.
+//! Queues between the threads of a performance. They are bounded: when one is full, the newest value of
+//! each control is kept, and requests to end have priority.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender};
@@ -11,24 +11,24 @@ use pianola_runtime::{Event, Instant, Message};
 use crate::live::performance::{Input, ToModel};
 use crate::live::port::Output;
 
-/// Locks what no panic leaves half changed.
+/// Locks a mutex; its data is consistent even after a panic.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Messages that have come in and wait.
+/// Received messages in a queue.
 #[derive(Default)]
 pub struct Incoming {
     messages: VecDeque<(Message, Instant)>,
-    /// Whether keys had to be dropped, and with them, it may be, their releases.
+    /// Whether keys, and possibly their releases, had to be dropped.
     dropped: bool,
 }
 
-/// Messages that wait at most, and the controllers there are.
+/// Maximum number of queued messages, and the number of controllers.
 const MOST: usize = 1024;
 
 impl Incoming {
-    /// Takes a message.
+    /// Queues a message.
     pub fn push(&mut self, message: Message, at: Instant) {
         let again = self.messages.back().is_some_and(|(last, _)| *last == message);
         if again && message.channel().is_none() {
@@ -59,20 +59,20 @@ impl Incoming {
     }
 }
 
-/// What has come for the timing thread since it last looked.
+/// Everything received for the timing thread since its last turn.
 #[derive(Default)]
 pub struct Arrived {
     pub quit: bool,
     pub suspend: Option<(Sender<()>, Receiver<()>)>,
-    /// Whether the port is gone; or it is back.
+    /// Whether the port is lost; or the port that is back.
     pub lost: bool,
     pub found: Option<Box<dyn Output>>,
-    /// What the model has answered.
+    /// The model's answer.
     pub answer: Option<Input>,
-    /// What keys of the computer ask for.
+    /// Events from computer keys.
     pub asked: VecDeque<Event>,
     pub incoming: Incoming,
-    /// Whether the listening port is gone.
+    /// Whether the input port is lost.
     pub deaf: bool,
 }
 
@@ -89,7 +89,7 @@ impl Arrived {
             && !deaf
     }
 
-    /// All but the wish to end or to pause and the port itself, in order.
+    /// All inputs, in order, except requests to end or to suspend and the port itself.
     pub fn inputs(mut self) -> impl Iterator<Item = Input> {
         let lost = self.lost.then_some(Input::Lost);
         let asked = self.asked.into_iter().map(Input::Asked);
@@ -104,7 +104,7 @@ fn take_messages(incoming: &mut Incoming) -> impl Iterator<Item = Input> + use<>
     messages.into_iter().map(|(message, at)| Input::Received(message, at))
 }
 
-/// What is for the timing thread.
+/// Inbox of the timing thread.
 #[derive(Default)]
 pub struct Inbox {
     arrived: Mutex<Arrived>,
@@ -112,18 +112,18 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Puts something in.
+    /// Puts an input in.
     pub fn put(&self, put: impl FnOnce(&mut Arrived)) {
         put(&mut lock(&self.arrived));
         self.some.notify_one();
     }
 
-    /// Asks for the end.
+    /// Requests the end.
     pub fn quit(&self) {
         self.put(|arrived| arrived.quit = true);
     }
 
-    /// Has a key of the computer ask for something.
+    /// Queues an event from a computer key.
     pub fn ask(&self, event: Event) {
         self.put(|arrived| {
             if arrived.asked.len() < MOST {
@@ -132,37 +132,37 @@ impl Inbox {
         });
     }
 
-    /// Waits for something, no longer than told; takes all that there is.
+    /// Waits for input, up to a timeout; takes all that there is.
     pub fn wait(&self, longest: Duration) -> Arrived {
         let waiting = self
             .some
             .wait_timeout_while(lock(&self.arrived), longest, |arrived| arrived.is_empty());
         let (mut arrived, _) = waiting.unwrap_or_else(PoisonError::into_inner);
         let quit = arrived.quit;
-        // The wish to end stays.
+        // The request to end stays.
         std::mem::replace(&mut *arrived, Arrived { quit, ..Arrived::default() })
     }
 }
 
-/// What is for the model.
+/// Queue of messages to the model.
 #[derive(Default)]
 pub struct ModelQueue {
     waiting: Mutex<(VecDeque<ToModel>, bool)>,
     some: Condvar,
 }
 
-/// Keys that wait for the model at most; of more, it does not hear.
+/// Maximum number of keys queued for the model; further ones are dropped.
 const KEYS: usize = 512;
 
 impl ModelQueue {
-    /// Puts something in, unless it changes nothing or there are too many keys.
+    /// Queues a message, unless it is redundant or there are too many keys.
     pub fn push(&self, new: ToModel) {
         let (waiting, _) = &mut *lock(&self.waiting);
         add(waiting, new);
         self.some.notify_one();
     }
 
-    /// Says that there will be nothing more.
+    /// Closes the queue.
     pub fn close(&self) {
         let (waiting, closed) = &mut *lock(&self.waiting);
         waiting.clear();
@@ -170,7 +170,7 @@ impl ModelQueue {
         self.some.notify_one();
     }
 
-    /// Waits for the next; `None` once all is over.
+    /// Waits for the next message; `None` once the queue is closed.
     pub fn next(&self) -> Option<ToModel> {
         let mut waiting = lock(&self.waiting);
         loop {
@@ -187,7 +187,7 @@ impl ModelQueue {
 }
 
 fn add(waiting: &mut VecDeque<ToModel>, new: ToModel) {
-    // Since the last of these, nothing can have been forgotten twice.
+    // Since the last of these, a second `Forgotten` is redundant.
     let bounds = |old: &ToModel| matches!(old, ToModel::Wanted | ToModel::Started(_));
     match new {
         ToModel::Forgotten => {

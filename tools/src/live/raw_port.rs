@@ -1,4 +1,4 @@
-//! MIDI as plain bytes: serial lines, and the device nodes that Linux has of each instrument.
+//! MIDI as raw bytes: serial lines, and the device nodes that Linux has for each instrument.
 
 use std::fs;
 use std::io;
@@ -12,13 +12,13 @@ use rustix::termios::{self, ControlModes, OptionalActions};
 
 use crate::live::port::{Direction, Input, Output};
 
-/// The speed of a MIDI line, in baud.
+/// Baud rate of MIDI.
 const BAUD: u32 = 31_250;
 
-/// Where bytes go to, without waiting.
+/// Non-blocking output of bytes.
 pub struct RawOutput(OwnedFd);
 
-/// Where bytes come from.
+/// Input of bytes.
 pub struct RawInput(OwnedFd);
 
 impl RawOutput {
@@ -71,7 +71,7 @@ impl Input for RawInput {
 
 /// Opens a device; a serial line at MIDI's speed, eight bits without parity.
 fn open(path: &Path, direction: OFlags) -> io::Result<OwnedFd> {
-    // What is at the other end of a terminal cannot end this program.
+    // The device at the other end of a terminal cannot end this program.
     let flags = direction | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let device = rustix::fs::open(path, flags, Mode::empty())?;
     let kind = FileType::from_raw_mode(rustix::fs::fstat(&device)?.st_mode);
@@ -89,13 +89,13 @@ fn open(path: &Path, direction: OFlags) -> io::Result<OwnedFd> {
     Ok(device)
 }
 
-/// Whether a device is one like `/dev/null` or `/dev/zero`: it is always at its end, or never.
+/// Whether a device resembles `/dev/null` or `/dev/zero`: always at its end, or never.
 fn is_memory_device(device: &OwnedFd) -> io::Result<bool> {
     const MEMORY: u32 = 1;
     Ok(cfg!(target_os = "linux") && rustix::fs::major(rustix::fs::fstat(device)?.st_rdev) == MEMORY)
 }
 
-/// The instruments' device nodes, each with a name.
+/// Device nodes of the instruments, with names.
 pub fn nodes(direction: Direction) -> Vec<(String, PathBuf)> {
     nodes_in(Path::new("/"), direction)
 }
@@ -118,11 +118,11 @@ fn nodes_in(root: &Path, direction: Direction) -> Vec<(String, PathBuf)> {
             Direction::Output => "Output ",
             Direction::Input => "Input ",
         };
-        // Where the system does not tell, it may be either.
+        // Where the system does not say, it may be either.
         let fits = about.is_empty() || about.lines().any(|line| line.starts_with(word));
         fits.then(|| (card_name(&cards, card).unwrap_or(format!("card {card}")), device, path))
     });
-    // The devices of a card are told apart by their numbers.
+    // Devices of one card are distinguished by number.
     let numbered = described.map(|(card, device, path)| match device {
         0 => (card, path),
         _ => (format!("{card} {}", device + 1), path),

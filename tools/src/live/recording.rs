@@ -1,4 +1,4 @@
-//! What two players play together, as a MIDI file.
+//! Records a duet as a MIDI file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,15 +11,15 @@ use pianola_runtime::{Instant, Keys, Message, Micros};
 
 use crate::live::queue::lock;
 
-/// Who plays.
+/// Performer of a note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Performer {
-    /// Someone who plays along.
+    /// The other player.
     Person,
     Pianola,
 }
 
-/// A note that was played, or is about to be.
+/// A note that was played, or is queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Played {
     pub performer: Performer,
@@ -30,19 +30,19 @@ pub struct Played {
     pub end: Option<Instant>,
 }
 
-/// All notes of a session.
+/// Notes of a session.
 #[derive(Clone, Debug, Default)]
 pub struct Recording {
     /// By onset.
     notes: Vec<Played>,
-    /// Which of them sound.
+    /// Indices of the notes that sound.
     sounding: Vec<usize>,
 }
 
-/// A note whose end is lost has been released by then.
+/// Maximum duration: a note whose release is lost is ended after it.
 const LONGEST: Micros = Keys::LONGEST;
 
-/// Notes that are kept at most: a day of dense music, but no flood.
+/// Maximum number of notes kept: a day of dense music, but no flood.
 const MOST: usize = 1_000_000;
 
 /// Held while a recording is saved, so that nothing ends the program meanwhile.
@@ -50,21 +50,21 @@ const MOST: usize = 1_000_000;
 pub struct Saving(Arc<Mutex<()>>);
 
 impl Saving {
-    /// Does what saves something.
+    /// Saves under the lock.
     pub fn during<T>(&self, save: impl FnOnce() -> T) -> T {
         let _saving = lock(&self.0);
         save()
     }
 
-    /// Waits until nothing is being saved.
+    /// Waits until no save is in progress.
     pub fn wait(&self) {
         drop(lock(&self.0));
     }
 }
 
 impl Recording {
-    /// Takes in a MIDI message that a performer has sent, whatever its channel; times never go back.
-    /// A pitch that sounds is ended before it starts again.
+    /// Records a MIDI message of a performer, on any channel; times never go back.
+    /// A pitch that still sounds is ended before it starts again.
     pub fn take(&mut self, performer: Performer, message: Message, now: Instant) {
         match message {
             Message::NoteOn { pitch, velocity, .. } => {
@@ -80,14 +80,14 @@ impl Recording {
         }
     }
 
-    /// The notes that start from a moment on, as a recording of their own.
+    /// The notes that start from `moment` on, as a separate recording.
     pub fn since_start(&self, moment: Instant) -> Self {
         let first = self.notes.partition_point(|note| note.start < moment);
         let notes = self.notes.get(first..).unwrap_or_default().to_vec();
         Self { notes, sounding: Vec::new() }
     }
 
-    /// The notes that sound at some time after `moment`, those still sounding among them.
+    /// The notes that sound at some time after `moment`, including those still sounding.
     pub fn since(&self, moment: Instant) -> impl Iterator<Item = &Played> {
         // No note sounds for longer, so earlier ones are over.
         let first = self.notes.partition_point(|note| note.start + LONGEST < moment);
@@ -95,16 +95,16 @@ impl Recording {
         notes.iter().filter(move |note| note.end.is_none_or(|end| end > moment))
     }
 
-    /// Writes the session into a `.mid` file, a track for each performer; it starts with its first note.
-    /// What still sounds ends now. Returns whether there was anything to write.
+    /// Writes the session to a `.mid` file, a track for each performer; it starts with its first note.
+    /// Notes that still sound end now. Returns whether there was anything to write.
     pub fn write(&self, path: &Path, now: Instant) -> anyhow::Result<bool> {
         let Some(bytes) = self.bytes(now) else { return Ok(false) };
         write_whole(path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(true)
     }
 
-    /// As [`write`](Self::write); but where no file can be written beside that one, into it, and where
-    /// that fails too, into the folder for temporary files: a recording is not to be lost.
+    /// As [`write`](Self::write), with fallbacks: a new file beside that one if it cannot be written, and if
+    /// that fails too, a file in the folder for temporary files: a recording must not be lost.
     pub fn keep(&self, path: &Path, now: Instant) -> anyhow::Result<bool> {
         let Some(bytes) = self.bytes(now) else { return Ok(false) };
         let Err(error) = write_whole(path, &bytes).or_else(|_| fs::write(path, &bytes)) else {
@@ -117,7 +117,7 @@ impl Recording {
         anyhow::bail!("{cause}; the recording is in {}", other.display())
     }
 
-    /// The session as a `.mid` file, if there is any note.
+    /// The session as a `.mid` file, if there are notes.
     fn bytes(&self, now: Instant) -> Option<Vec<u8>> {
         let first = self.notes.first()?;
         let instrument = |performer: Performer, name: &str| {
@@ -139,7 +139,7 @@ impl Recording {
         Some(write_score(&Score { instruments, pedal: Vec::new() }))
     }
 
-    /// Ends the notes of a performer that sound, if they are meant.
+    /// Ends the sounding notes of a performer that match.
     fn end(&mut self, performer: Performer, now: Instant, meant: impl Fn(&Played) -> bool) {
         let notes = &mut self.notes;
         self.sounding.retain(|&index| {
@@ -159,7 +159,7 @@ mod tests {
 
     const PERFORMERS: [Performer; 2] = [Performer::Person, Performer::Pianola];
 
-    /// What a recording reads like, written and read again.
+    /// A recording, written and read again.
     fn read_back(recording: &Recording, now: Instant) -> anyhow::Result<Score> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("session.mid");

@@ -1,4 +1,4 @@
-//! Ports that are lost, by a plug pulled or a program that ends, and opened again when they are back.
+//! Reopens ports that are lost, because a plug is pulled or a program ends, when they are back.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -12,14 +12,14 @@ use crate::live::port::{Direction, Input, Port};
 use crate::live::queue::Inbox;
 use crate::live::timing::{Clock, raise_priority};
 
-/// How often it is looked whether a port is there.
+/// Interval between checks for a port.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// The longest wait before a port that is lost again and again is opened once more.
+/// Maximum wait before a port that is lost again and again is reopened.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Looks after the port that is played on until the timing thread ends: tells it when the port is
-/// gone, unless it has found out, and hands it the port that is back.
+/// Monitors the output port until the timing thread ends: reports that the port is gone, unless the
+/// timing thread found out first, and hands it the reopened port.
 pub fn keep(port: &Port, lost: &Receiver<()>, inbox: &Inbox, notices: &Notices) {
     let mut is_there = Some(port.watch(Direction::Output));
     let mut absence = Absence::default();
@@ -56,7 +56,7 @@ pub fn keep(port: &Port, lost: &Receiver<()>, inbox: &Inbox, notices: &Notices) 
     }
 }
 
-/// Passes on what comes in, for as long as the program lasts.
+/// Forwards input, for as long as the program runs.
 pub fn listen(
     port: &Port,
     mut input: Box<dyn Input>,
@@ -71,7 +71,7 @@ pub fn listen(
         if let Ok(bytes) = input.receive() {
             let now = clock.now();
             let messages = bytes.into_iter().filter_map(|byte| parser.feed(byte));
-            // The clock and active sensing come all the time, and say nothing.
+            // Clock and active sensing arrive all the time, and carry no information.
             let asking =
                 |message: &Message| !matches!(message, Message::Clock | Message::ActiveSensing);
             inbox.put(|arrived| {
@@ -98,8 +98,8 @@ pub fn listen(
     }
 }
 
-/// How often a port is lost and back: one that is lost as soon as it is open is tried ever more seldom,
-/// and without a word.
+/// Backoff for a port: one that is lost as soon as it is open is retried less and less often,
+/// and without a notice.
 struct Absence {
     since: Instant,
     opened: Instant,
@@ -115,10 +115,10 @@ impl Default for Absence {
 }
 
 impl Absence {
-    /// Above this a port was there.
+    /// Minimum time that a port must stay open to count as present.
     const THERE: Duration = Duration::from_secs(2);
 
-    /// The port is lost; returns whether that is news.
+    /// The port is lost; returns whether to report that.
     fn begins(&mut self) -> bool {
         let short = self.told && self.opened.elapsed() < Self::THERE;
         self.since = Instant::now();
@@ -131,7 +131,7 @@ impl Absence {
         self.since.elapsed() >= self.wait
     }
 
-    /// The port is back; returns whether that is news.
+    /// The port is back; returns whether to report that.
     fn ends(&mut self) -> bool {
         self.opened = Instant::now();
         self.wait.is_zero()

@@ -1,4 +1,4 @@
-//! What is seen of a performance and kept of it.
+//! The view and the recording of a performance.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -18,21 +18,21 @@ use crate::live::recording::{Performer, Played, Recording};
 use crate::live::timing::Clock;
 use crate::live::view::{MEMORY, Scene, View};
 
-/// What has been played so far, and what is about to be.
+/// The notes played so far, and the queued ones.
 pub struct Session {
-    /// `None` where nobody asks for it.
+    /// `None` if no recording is wanted.
     recording: Option<Recording>,
     ahead: Vec<Played>,
     activity: Activity,
     count: usize,
     late: Micros,
-    /// Seeds of the pieces so far, and when the last one began.
+    /// Seeds of the pieces so far, and the start of the last one.
     seeds: Vec<u64>,
     began: Instant,
 }
 
 impl Session {
-    /// A session that keeps what is played, or not.
+    /// A session, with or without a recording.
     pub fn new(keeps: bool) -> Self {
         Self {
             recording: keeps.then(Recording::default),
@@ -45,25 +45,25 @@ impl Session {
         }
     }
 
-    /// A piece begins.
+    /// Starts a piece.
     pub fn begin(&mut self, seed: u64, now: Instant) {
         self.seeds.push(seed);
         self.began = now;
     }
 
-    /// The seeds of all pieces, as they are printed.
+    /// The seeds of all pieces, for printing.
     pub fn seeds(&self) -> String {
         let seeds: Vec<String> = self.seeds.iter().map(u64::to_string).collect();
         let word = if seeds.len() == 1 { "seed" } else { "seeds" };
         format!("{word} {}", seeds.join(", "))
     }
 
-    /// What both have played.
+    /// The recording of both performers.
     pub fn recording(&self) -> Option<&Recording> {
         self.recording.as_ref()
     }
 
-    /// Takes what has happened.
+    /// Handles an update.
     pub fn take(&mut self, update: Update, notices: &Notices) {
         match update {
             Update::Sent(message, at) => {
@@ -89,7 +89,7 @@ impl Session {
         }
     }
 
-    /// Saves the last piece beside the program's working folder; returns where.
+    /// Saves the last piece in the working folder; returns its path.
     fn save(&self, now: Instant) -> anyhow::Result<PathBuf> {
         let Some(seed) = self.seeds.last() else { bail!("there is nothing to save yet") };
         let names = (1..1000).map(|number| match number {
@@ -106,14 +106,14 @@ impl Session {
     }
 }
 
-/// Takes all updates until the performance ends.
+/// Handles all updates until the performance ends.
 pub fn follow(session: &Mutex<Session>, updates: &Receiver<Update>, notices: &Notices) {
     for update in updates {
         lock(session).take(update, notices);
     }
 }
 
-/// A session, and what it takes to show it in a terminal.
+/// A session, and everything needed to show it in a terminal.
 #[derive(Clone)]
 pub struct Stage {
     pub clock: Clock,
@@ -122,19 +122,19 @@ pub struct Stage {
     pub controls: Arc<Mutex<Controls>>,
     pub inbox: Arc<Inbox>,
     pub notices: Notices,
-    /// Whether the recording is kept by itself.
+    /// Whether the recording is saved without a request.
     pub records: bool,
 }
 
-/// From one picture to the next.
+/// Time between two frames.
 const FRAME: Duration = Duration::from_millis(33);
 
 /// How long a notice is shown.
 const NOTICE: Micros = Micros::from_millis(6_000);
 
 impl Stage {
-    /// Shows it on a thread of its own until the first end is dropped; the second says when the terminal
-    /// has been given back, which a terminal that nobody reads may prevent.
+    /// Shows the session on a separate thread until the sender is dropped; the receiver reports when the
+    /// terminal is restored, which a terminal that nobody reads may prevent.
     pub fn start(self) -> (Sender<()>, Receiver<anyhow::Result<()>>) {
         let (over, is_over) = channel();
         let (result, shown) = channel();
@@ -146,7 +146,7 @@ impl Stage {
         (over, shown)
     }
 
-    /// Shows a performance until `over` has a message or is gone, and does what keys ask for.
+    /// Shows a performance until `over` has a message or is closed, and executes keys' commands.
     fn show(&self, over: &Receiver<()>) -> anyhow::Result<()> {
         let mut view = View::open().context("cannot show anything here: use --no-view")?;
         let keys = watch_keys();
@@ -172,7 +172,7 @@ impl Stage {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                // No keys will come; the picture goes on.
+                // There will be no keys; the view continues.
                 Err(RecvTimeoutError::Disconnected) => thread::sleep(FRAME),
             }
         }
@@ -181,7 +181,7 @@ impl Stage {
     fn draw(&self, view: &mut View, chosen: Control, notice: Option<&str>) -> std::io::Result<()> {
         let now = self.clock.now();
         let controls = *lock(&self.controls);
-        // What is drawn is copied: the terminal may take its time, which nobody is to wait for.
+        // Draws from a copy: the terminal may be slow, and no other thread may wait for it.
         let (notes, activity, count, late, seed, began) = {
             let session = lock(&self.session);
             let past = session.recording.iter().flat_map(|all| all.since(now - MEMORY));
@@ -208,7 +208,7 @@ impl Stage {
         })
     }
 
-    /// Does what a key asks for.
+    /// Executes a key's command.
     fn act(&self, action: Action, chosen: &mut Control, initial: &Controls) {
         let ask = |command| self.inbox.ask(Event::Transport(command));
         match action {

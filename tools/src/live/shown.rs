@@ -1,10 +1,10 @@
-//! How controls stand, in words.
+//! Values of controls as text.
 
 use pianola_runtime::{Control, Controls, polyphony};
 
 use crate::options::named_scale::{NamedScale, PITCH_CLASSES};
 
-/// How a control stands.
+/// The value of a control as text.
 pub fn shown(control: Control, controls: &Controls) -> String {
     let sampling = &controls.sampling;
     let [pitch, time, velocity] =
@@ -29,7 +29,7 @@ pub fn shown(control: Control, controls: &Controls) -> String {
     }
 }
 
-/// A pitch as people write it, such as C4 for 60.
+/// The name of a pitch, such as C4 for 60.
 pub fn pitch_name(pitch: u8) -> String {
     let class = PITCH_CLASSES[usize::from(pitch % 12)].to_uppercase();
     format!("{class}{}", i16::from(pitch) / 12 - 1)

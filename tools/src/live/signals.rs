@@ -1,4 +1,4 @@
-//! Signals: every one that asks a program to end does so within a second; Ctrl-Z silences the port first.
+//! Signals: each that asks a program to end does so within a second; Ctrl-Z silences the port first.
 
 use std::io;
 use std::process;
@@ -15,10 +15,10 @@ use signal_hook::low_level::emulate_default_handler;
 use crate::live::queue::Inbox;
 use crate::live::recording::Saving;
 
-/// How long the threads may take to end by themselves.
+/// Time limit for the threads to end by themselves.
 const PATIENCE: Duration = Duration::from_millis(850);
 
-/// From now on, signals reach the timing thread. What is being saved is saved in any case.
+/// Routes signals to the timing thread from now on. A save in progress is always completed.
 pub fn handle(inbox: Arc<Inbox>, saving: Saving) -> io::Result<()> {
     let ends = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM];
     let mut signals = Signals::new(ends.into_iter().chain([SIGTSTP]))?;
@@ -44,13 +44,13 @@ fn suspend(inbox: &Inbox, signal: i32) {
     let (silenced, silent) = channel();
     let (_goes_on, resumed) = channel();
     inbox.put(|arrived| arrived.suspend = Some((silenced, resumed)));
-    // It answers, or ends; an end that has come before leaves it without an answer.
+    // The timing thread answers, or has ended without an answer.
     let _ = silent.recv_timeout(PATIENCE);
-    // Returns when the process goes on; until the end of this turn, nothing is played.
+    // Returns when the process resumes; until the end of this turn, nothing is played.
     let _ = emulate_default_handler(signal);
 }
 
-/// Ends a process whose other threads wait for something, such as a model file that never comes.
+/// Ends a process whose other threads are blocked, such as on a model file that never arrives.
 fn end_in_time(saving: &Saving, signal: i32) {
     sleep(PATIENCE);
     saving.wait();

@@ -1,4 +1,4 @@
-//! The ports of the system's MIDI service: ALSA's sequencer, JACK, CoreMIDI or Windows.
+//! Ports of the system's MIDI service: ALSA's sequencer, JACK, CoreMIDI or Windows.
 
 use std::fmt::Display;
 use std::io;
@@ -9,23 +9,23 @@ use midir::{MidiIO, MidiInput, MidiInputConnection, MidiOutput, MidiOutputConnec
 
 use crate::live::port::{Direction, Input, Output};
 
-/// What other programs see.
+/// Client name that other programs see.
 const NAME: &str = "Pianola";
 
-/// How often it is looked whether a port is still there.
+/// Interval between checks whether a port is still present.
 const LOOK: Duration = Duration::from_millis(250);
 
 struct SystemOutput {
     connection: MidiOutputConnection,
-    /// When a MIDI line would have sent all that was sent.
+    /// When a MIDI line would have finished sending.
     drained: Instant,
 }
 
-/// What a message takes on a MIDI line, about.
+/// Time of a message on a MIDI line, approximately.
 const MESSAGE: Duration = Duration::from_millis(1);
 
-/// Messages that are sent ahead of such a line. The services take any number at once, but programs behind
-/// them drop what they have no room for.
+/// Maximum messages ahead of such a line. The services accept any number at once, but programs behind
+/// them drop messages when their buffers are full.
 const AHEAD: u32 = 64;
 
 impl SystemOutput {
@@ -47,7 +47,7 @@ impl Output for SystemOutput {
     }
 }
 
-/// JACK takes messages at its own pace, and forgets them with the port.
+/// JACK sends messages at its own pace, and discards them with the port.
 #[cfg(feature = "jack")]
 impl Drop for SystemOutput {
     fn drop(&mut self) {
@@ -73,7 +73,7 @@ impl Input for SystemInput {
     }
 }
 
-/// The names of all ports; without a service there are none.
+/// The names of all ports; none without a service.
 pub fn names(direction: Direction) -> Vec<String> {
     let names = match direction {
         Direction::Output => MidiOutput::new(NAME).map(|client| names_of(&client)),
@@ -82,7 +82,7 @@ pub fn names(direction: Direction) -> Vec<String> {
     names.unwrap_or_default()
 }
 
-/// Tells whether a port is there, each time it is asked.
+/// Returns a function that checks whether a port is present.
 pub fn watch(direction: Direction, name: &str) -> Box<dyn FnMut() -> bool + Send> {
     let name = name.to_string();
     let is_among = move |names: &[String]| names.iter().any(|other| is_same(other, &name));
@@ -110,7 +110,7 @@ pub fn open_input(name: &str) -> io::Result<Box<dyn Input>> {
     let port = find(&client, name)?;
     let (sender, messages) = mpsc::channel();
     let forward = move |_, bytes: &[u8], _: &mut ()| {
-        // The other end goes before the connection does.
+        // The other end is closed before the connection.
         let _ = sender.send(bytes.to_vec());
     };
     let connection = client.connect(&port, "in", forward, ()).map_err(other)?;
@@ -118,12 +118,12 @@ pub fn open_input(name: &str) -> io::Result<Box<dyn Input>> {
     Ok(Box::new(SystemInput { messages, is_there, _connection: connection }))
 }
 
-/// Whether there can be a port that others connect to.
+/// Whether virtual ports are supported.
 pub fn has_virtual() -> bool {
     cfg!(unix) && MidiOutput::new(NAME).is_ok()
 }
 
-/// A port that others connect to.
+/// A virtual port, to which other programs connect.
 #[cfg(unix)]
 pub fn open_virtual() -> io::Result<Box<dyn Output>> {
     use midir::os::unix::VirtualOutput;
@@ -150,7 +150,7 @@ fn find<P: MidiIO>(client: &P, name: &str) -> io::Result<P::Port> {
     found.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-/// Whether two names are those of one port: ALSA appends numbers, which are others each time that an
+/// Whether two names belong to one port: ALSA appends numbers, which change each time that an
 /// instrument is plugged in.
 fn is_same(one: &str, other: &str) -> bool {
     fn plain(name: &str) -> &str {

@@ -1,5 +1,5 @@
-//! The timing thread: owns the port and the clock, and drives a [`Performance`]. It waits for none of the
-//! other threads.
+//! The timing thread: owns the port and the clock, and drives a [`Performance`]. It never waits for
+//! another thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -36,24 +36,24 @@ pub struct Timing {
     pub port: Option<Box<dyn Output>>,
     pub inbox: Arc<Inbox>,
     pub model: Arc<ModelQueue>,
-    /// What opens ports is told that this one is lost.
+    /// Notifies the thread that reopens ports of a lost port.
     pub lost: Sender<()>,
-    /// What records and shows. What it has no room for is left out.
+    /// Updates for the recorder and the view. When it is full, updates are dropped.
     pub updates: SyncSender<Update>,
 }
 
-/// How long it tries to silence a port that takes nothing.
+/// Maximum time for silencing a port that accepts nothing.
 const PATIENCE: Micros = Micros::from_millis(400);
 
-/// How long a port that takes nothing is left alone.
+/// Pause after a port accepted nothing.
 const RETRY: Micros = Micros::from_millis(1);
 
 impl Timing {
-    /// Performs until there are no more notes, or until it is told to quit; then, and if it panics,
+    /// Performs until there are no more notes, or until a request to end; then, and also after a panic,
     /// leaves nothing sounding.
     pub fn perform(mut self) -> thread::Result<JitterHistogram> {
         raise_priority();
-        // What a panic leaves half done is set right by silencing everything.
+        // Silencing everything repairs any state that a panic leaves.
         let performed = catch_unwind(AssertUnwindSafe(|| self.run()));
         let silenced = catch_unwind(AssertUnwindSafe(|| self.silence()));
         self.model.close();
@@ -93,7 +93,7 @@ impl Timing {
         }
     }
 
-    /// Sends what is due; returns whether the port had room for it.
+    /// Sends all due bytes; returns whether the port had room for them.
     fn send(&mut self) -> bool {
         loop {
             let Some(port) = &mut self.port else { return true };
@@ -105,7 +105,7 @@ impl Timing {
                 Ok(0) => return false,
                 Ok(count) => self.performance.sent(count, self.clock.now()),
                 Err(_) => {
-                    // What opens it again has gone only if all ends.
+                    // The thread that reopens ports ends only with the program.
                     let _ = self.lost.send(());
                     self.port = None;
                     self.performance.handle(Input::Lost, self.clock.now());
@@ -123,7 +123,7 @@ impl Timing {
         }
     }
 
-    /// Ends all that sounds, then silences whatever else may, as far as the port takes it in time.
+    /// Ends all sounding notes, then silences all others, as far as the port accepts it in time.
     fn silence(&mut self) {
         let deadline = self.clock.now() + PATIENCE;
         self.performance.fall_silent(self.clock.now());
@@ -140,7 +140,7 @@ impl Timing {
     }
 }
 
-/// Asks the system for real-time priority. Where it does not permit that, timing is what it is.
+/// Requests real-time priority from the system. If that is refused, timing is best effort.
 pub fn raise_priority() {
     #[cfg(unix)]
     {

@@ -1,20 +1,20 @@
-//! From the keys of someone who plays along to the notes that the model hears.
+//! Turns the keys of another player into notes that the model observes.
 
 use pianola_runtime::{Event, Instant, Keys, Micros, Note, TransportCommand};
 
 use crate::live::performance::Mode;
 
-/// Turns keys into notes, which count their steps from the note before, whoever played that.
+/// Transcribes keys to notes. Steps count from the previous note of either player.
 pub struct Transcriber {
     mode: Mode,
     keys: Keys,
-    /// Onset of the last note of both.
+    /// Onset of the last note of either player.
     last: Option<Instant>,
-    /// Mean duration of the other's last notes, in seconds.
+    /// Mean duration of the other player's last notes, in seconds.
     typical: f32,
 }
 
-/// Notes that the mean duration goes over.
+/// Number of notes in the running mean of durations.
 const NOTES: f32 = 8.0;
 
 impl Transcriber {
@@ -22,7 +22,7 @@ impl Transcriber {
         Self { mode, keys: Keys::default(), last: None, typical: 0.3 }
     }
 
-    /// Another piece begins: forgets who has played what, and when.
+    /// Resets the state for another piece.
     pub fn restart(&mut self) {
         *self = Self::new(self.mode);
     }
@@ -33,14 +33,14 @@ impl Transcriber {
         self.keys.count_from(onset);
     }
 
-    /// Takes what a message asks for, and hands each note to `observe`: when its key is released, or if
-    /// Pianola accompanies, when it is pressed. How long it will be is not known then; it is taken to be
-    /// as long as those before.
+    /// Handles a message, and passes each note to `observe`: when its key is released or, in accompany
+    /// mode, when it is pressed. Its duration is unknown then; the mean of the notes before is assumed
+    /// instead.
     pub fn take(&mut self, event: Event, at: Instant, mut observe: impl FnMut(&Note)) {
         match event {
             Event::Press(pitch, velocity) => {
                 if self.keys.is_full() {
-                    // Under a key that is held for long: it is heard as long as it has lasted.
+                    // The note of a key held for long is observed with its duration so far.
                     self.keys.flush(at).iter().for_each(|note| self.end(note, &mut observe));
                 }
                 let step = self.last.map_or(Micros::ZERO, |last| at - last);
@@ -54,14 +54,14 @@ impl Transcriber {
             Event::Release(pitch) => self.keys.release(pitch, at),
             _ => {}
         }
-        // All are released when everything is silenced.
+        // All keys are released when everything is silenced.
         let all = event == Event::Transport(TransportCommand::Panic);
         while let Some(note) = if all { self.keys.flush(at) } else { self.keys.next(at) } {
             self.end(&note, &mut observe);
         }
     }
 
-    /// Takes a note that is over.
+    /// Handles a note that is over.
     fn end(&mut self, note: &Note, observe: &mut impl FnMut(&Note)) {
         match self.mode {
             Mode::Answer => observe(note),
@@ -74,7 +74,7 @@ impl Transcriber {
 mod tests {
     use super::*;
 
-    /// What is heard of two notes half a second apart, the first after one of Pianola's.
+    /// The observed notes for two that start half a second apart, the first after one of Pianola's.
     fn heard(mode: Mode) -> Vec<Note> {
         let mut transcriber = Transcriber::new(mode);
         let mut notes = Vec::new();

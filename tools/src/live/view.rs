@@ -1,4 +1,4 @@
-//! What is seen of a session in a terminal. Only the view's own thread waits for that.
+//! The terminal view of a session. Only the view's own thread waits for the terminal.
 
 use std::io::{self, IsTerminal};
 use std::mem::ManuallyDrop;
@@ -16,42 +16,42 @@ use crate::live::recording::{Performer, Played};
 use crate::live::shown::shown;
 use crate::live::waterfall;
 
-/// How far back notes are seen, on the highest terminals.
+/// How far back notes are shown, on the tallest terminals.
 pub const MEMORY: Micros = Micros::from_millis(30_000);
 
-/// What there is to see.
+/// Content of a frame.
 #[derive(Clone, Debug)]
 pub struct Scene<'a> {
     /// Name of the port.
     pub port: &'a str,
     pub activity: Activity,
     pub now: Instant,
-    /// Those since [`MEMORY`], and what is about to be played.
+    /// Notes since [`MEMORY`] ago, and the queued ones.
     pub notes: &'a [Played],
-    /// How many notes Pianola has played.
+    /// Number of notes that Pianola has played.
     pub count: usize,
-    /// How late the latest of them came.
+    /// Lateness of the latest of them.
     pub late: Micros,
     /// Seed of the piece, once it has begun.
     pub seed: Option<u64>,
-    /// Since the piece began.
+    /// Time since the piece began.
     pub elapsed: Micros,
-    /// Whether it will be recorded in a file.
+    /// Whether the session is recorded to a file.
     pub records: bool,
     pub controls: &'a Controls,
-    /// The control that arrow keys turn.
+    /// The control that the arrow keys change.
     pub chosen: Control,
-    /// What there is to say, in the place of the keys.
+    /// A notice, shown in place of the keys.
     pub notice: Option<&'a str>,
 }
 
-/// A terminal that shows scenes. It is as it was before once this is dropped, or if anything panics.
+/// A terminal that shows scenes. It is restored when this is dropped, or after a panic.
 ///
-/// Dropped by itself, ratatui's terminal would panic where the real one is gone.
+/// `ManuallyDrop`, since dropping ratatui's terminal panics where the real one is gone.
 pub struct View(ManuallyDrop<DefaultTerminal>);
 
 impl View {
-    /// Takes over the terminal.
+    /// Initializes the terminal.
     pub fn open() -> io::Result<Self> {
         if !io::stdout().is_terminal() {
             return Err(io::Error::other("the view needs a terminal, and standard output is none"));
@@ -66,7 +66,7 @@ impl View {
         self.0.draw(|frame| draw(frame, scene)).map(drop)
     }
 
-    /// An error if the terminal is gone: nothing that is drawn there would say so.
+    /// Returns an error if the terminal is gone: drawing there would report none.
     pub fn check(&self) -> io::Result<()> {
         check_input()
     }
@@ -74,9 +74,9 @@ impl View {
 
 impl Drop for View {
     fn drop(&mut self) {
-        // A panic has been there before, and what it says is not to be overwritten.
+        // After a panic the terminal is already restored; the panic's message must stay.
         if !std::thread::panicking() {
-            // A terminal that is gone needs nothing.
+            // A terminal that is gone needs no restoring.
             let _ = self.0.show_cursor();
             let _ = ratatui::try_restore();
         }
@@ -103,14 +103,14 @@ fn check_input() -> io::Result<()> {
     Ok(())
 }
 
-/// Colour of what explains.
+/// Colour of explanatory text.
 const FAINT: Style = Style::new().fg(Color::Indexed(245));
 
-/// Columns of a control's name, and of it all.
+/// Columns of a control's name, and of a control with its value.
 const NAME: usize = 21;
 const CONTROL: u16 = 40;
 
-/// Fewest rows of the roll: with less, controls that are not chosen make room for it.
+/// Minimum rows of the roll: with fewer, controls that are not selected are hidden.
 const LOWEST_ROLL: u16 = 8;
 
 /// Draws a scene.
@@ -121,7 +121,7 @@ pub fn draw(frame: &mut Frame, scene: &Scene) {
     let all = Control::ALL.len().div_ceil(columns.into()) as u16;
     let controls = if area.height >= all + LOWEST_ROLL + 2 { all } else { 1 };
 
-    // From the edges inwards: what there is no room for has no height.
+    // From the edges inwards: parts that do not fit have no height.
     let (status, rest) = split(area, 1);
     let (rest, help) = split(rest, rest.height.saturating_sub(1));
     let (roll, panel) = split(rest, rest.height.saturating_sub(controls));
@@ -135,7 +135,7 @@ pub fn draw(frame: &mut Frame, scene: &Scene) {
     write(buffer, help, &line);
 }
 
-/// The keys that there is room for; the last are the last to go.
+/// The keys that fit; those at the end of the list are dropped first.
 fn hints(width: u16) -> Line<'static> {
     let hints = HINTS.map(|(key, does)| {
         Line::from(vec![format!(" {key} ").into(), Span::styled(does, FAINT), " ".into()])
@@ -151,15 +151,15 @@ fn hints(width: u16) -> Line<'static> {
     Line::from(fitting.into_iter().flat_map(|hint| hint.spans).collect::<Vec<Span>>())
 }
 
-/// So many rows of an area, and those below.
+/// Splits the first `rows` rows off an area.
 fn split(area: Rect, height: u16) -> (Rect, Rect) {
     let height = height.min(area.height);
     let below = Rect { y: area.y + height, height: area.height - height, ..area };
     (Rect { height, ..area }, below)
 }
 
-/// What goes on at the left; at the right, where there is room, the piece, how much was played and how
-/// well.
+/// The activity on the left; on the right, where there is room, the piece, the number of notes and
+/// their lateness.
 fn draw_status(buffer: &mut Buffer, area: Rect, scene: &Scene) {
     let of = |performer| Style::new().fg(waterfall::color(performer, 3));
     let (person, pianola) = (of(Performer::Person), of(Performer::Pianola));
@@ -204,7 +204,7 @@ fn draw_status(buffer: &mut Buffer, area: Rect, scene: &Scene) {
     }
 }
 
-/// The controls in columns, or the chosen one where there is no room for more.
+/// The controls in columns, or only the selected one where there is no room for more.
 fn draw_controls(buffer: &mut Buffer, area: Rect, columns: u16, scene: &Scene) {
     if area.is_empty() {
         return;
@@ -227,7 +227,7 @@ fn draw_controls(buffer: &mut Buffer, area: Rect, columns: u16, scene: &Scene) {
     }
 }
 
-/// Writes a line as far as there is room.
+/// Writes a line, truncated to the area.
 fn write(buffer: &mut Buffer, area: Rect, line: &Line) {
     if !area.is_empty() {
         buffer.set_line(area.x, area.y, line, area.width);
@@ -250,7 +250,7 @@ mod tests {
         Played { performer, pitch, velocity, start: at(start), end: end.map(at) }
     }
 
-    /// A person has played a scale, and Pianola answers with chords.
+    /// A player has played a scale, and Pianola answers with chords.
     fn notes() -> Vec<Played> {
         use Performer::{Person, Pianola};
         let scale = [60, 62, 64, 65, 67].into_iter().zip(0..);
@@ -333,7 +333,7 @@ mod tests {
             let notes = column.filter(|cell| matches!(cell.symbol(), "▀" | "▄" | "█"));
             notes.map(|cell| cell.fg).collect::<Vec<_>>()
         };
-        let column = |pitch: u16| pitch - 25; // the lowest of the 80 keys that there is room for
+        let column = |pitch: u16| pitch - 25; // the lowest of the 80 keys that fit
         let (soft, loud) = (colors(column(60)), colors(column(67)));
         let person = |loudness| waterfall::color(Performer::Person, loudness);
         assert_eq!((soft.last(), loud.last()), (Some(&person(2)), Some(&person(5))));
@@ -357,7 +357,7 @@ mod tests {
         {
             seen(width, height, |_| ());
         }
-        // Notes may last for ever, and lie beyond the keys.
+        // Notes may last for ever, and lie outside the keyboard.
         let endless = [
             note(Performer::Person, 0, 127, 0.0, None),
             Played { end: Some(Instant::MAX), ..note(Performer::Pianola, 60, 127, 0.0, None) },
@@ -369,7 +369,7 @@ mod tests {
             let mut scene = scene(&endless, &controls);
             scene.now = now;
             terminal.draw(|frame| draw(frame, &scene)).unwrap();
-            // As it goes on when the terminal has become smaller.
+            // The terminal has become smaller.
             terminal.backend_mut().resize(20, 10);
             terminal.draw(|frame| draw(frame, &scene)).unwrap();
             assert!(terminal.backend().to_string().contains("density"));

@@ -1,5 +1,5 @@
-//! A moving piano roll for terminals: pitches lie across as on a keyboard, and time flows down. What is
-//! about to be played falls on the keys; what was played leaves below them, as the paper of a pianola.
+//! A moving piano roll for terminals: pitches run across as on a keyboard, and time flows down. Queued
+//! notes fall on the keys; played notes leave below them, as the paper of a pianola.
 
 use pianola_runtime::{Instant, Micros};
 use ratatui::buffer::Buffer;
@@ -9,15 +9,15 @@ use ratatui::style::{Color, Style};
 use crate::live::recording::{Performer, Played};
 use crate::live::shown::pitch_name;
 
-/// Time that half a row takes.
+/// Duration of half a row.
 const SLOT: Micros = Micros::from_millis(100);
-/// Most rows above the keys: notes are made up no more than a second ahead.
+/// Maximum rows above the keys: notes are generated no more than a second ahead.
 const MOST_AHEAD: u16 = 5;
 /// The keys of a piano, from A0 to C8.
 const LOWEST: u8 = 21;
 const KEYS: u16 = 88;
 
-/// From soft to loud; of the 256 colours that terminals know.
+/// From soft to loud, in the terminal's 256-colour palette.
 const PERSON: [u8; 6] = [94, 130, 172, 208, 214, 221];
 const PIANOLA: [u8; 6] = [24, 31, 38, 45, 81, 123];
 const WHITE_KEY: Color = Color::Indexed(253);
@@ -25,7 +25,7 @@ const BLACK_KEY: Color = Color::Indexed(235);
 const KEY_NAME: Color = Color::Indexed(242);
 const OCTAVE_LINE: Color = Color::Indexed(238);
 
-/// A performer's colour of a loudness from 0 to 5.
+/// A performer's colour for a loudness from 0 to 5.
 pub fn color(performer: Performer, loudness: usize) -> Color {
     let colors = match performer {
         Performer::Person => PERSON,
@@ -34,12 +34,12 @@ pub fn color(performer: Performer, loudness: usize) -> Color {
     Color::Indexed(colors[loudness.min(colors.len() - 1)])
 }
 
-/// The loudness of an onset, from 1 to 5: what follows it is one softer.
+/// The loudness of an onset, from 1 to 5; the rest of the note is one softer.
 fn loudness(velocity: u8) -> usize {
     1 + usize::from(velocity.min(127)) * 5 / 128
 }
 
-/// Where everything lies.
+/// Positions in the view.
 struct Layout {
     /// Rows above the keys.
     ahead: u16,
@@ -47,9 +47,9 @@ struct Layout {
     keys: u16,
     /// Columns of a key.
     width: u16,
-    /// The lowest key for which there is room.
+    /// The lowest key that fits.
     lowest: u8,
-    /// How many there are.
+    /// Number of keys.
     count: u16,
     /// Column of the lowest key.
     left: u16,
@@ -61,24 +61,24 @@ impl Layout {
         let ahead = (area.height.saturating_sub(keys) / 4).min(MOST_AHEAD);
         let width = (area.width / KEYS).max(1);
         let count = (area.width / width).min(KEYS);
-        // The middle of the keyboard, where there is no room for all of it.
+        // The middle of the keyboard, where not all of it fits.
         let lowest = LOWEST + ((KEYS - count) / 2) as u8;
         let left = area.x + (area.width - count * width) / 2;
         Self { ahead, keys, width, lowest, count, left }
     }
 
-    /// Which of the keys that there is room for a pitch is.
+    /// Index of a pitch's key, if it is shown.
     fn key(&self, pitch: u8) -> Option<u16> {
         pitch.checked_sub(self.lowest).map(u16::from).filter(|&key| key < self.count)
     }
 
-    /// Pitches and where their keys begin.
+    /// Pitches and the columns where their keys begin.
     fn columns(&self) -> impl Iterator<Item = (u8, u16)> {
         (0..self.count).map(|key| (self.lowest + key as u8, self.left + key * self.width))
     }
 }
 
-/// Draws what was played lately, and what is about to be.
+/// Draws the notes played recently, and the queued ones.
 pub fn draw(buffer: &mut Buffer, area: Rect, notes: &[Played], now: Instant) {
     let area = area.intersection(buffer.area);
     if area.is_empty() {
@@ -88,8 +88,8 @@ pub fn draw(buffer: &mut Buffer, area: Rect, notes: &[Played], now: Instant) {
     // Slots are whole, so that notes keep their length while they move.
     let slot_of = |moment: Instant| moment.as_micros() / SLOT.as_micros();
     let present = slot_of(now);
-    // Colours of half rows, from the top down, and in each from the lowest key up. The present is the
-    // first below the keys.
+    // Colours of half rows from the top down, each from the lowest key up. The present is the first
+    // half row below the keys.
     let halves = 2 * u64::from(area.height - layout.keys);
     let newest = present + 2 * u64::from(layout.ahead);
     let oldest = (newest + 1).saturating_sub(halves);
@@ -138,8 +138,8 @@ pub fn draw(buffer: &mut Buffer, area: Rect, notes: &[Played], now: Instant) {
     draw_keys(buffer, area, &layout, &sounding);
 }
 
-/// Draws the keyboard: behind, the black keys between the white ones, and in front the names of the
-/// octaves.
+/// Draws the keyboard: black keys between the white ones in the back row, and names of octaves in the
+/// front row.
 fn draw_keys(buffer: &mut Buffer, area: Rect, layout: &Layout, sounding: &[Option<Color>]) {
     let top = area.y + layout.ahead;
     for ((pitch, x), sounding) in layout.columns().zip(sounding) {

@@ -1,4 +1,4 @@
-//! How notes are drawn, as options of the command line.
+//! Sampling controls, as options of the command line.
 
 use anyhow::ensure;
 use clap::Args;
@@ -7,7 +7,7 @@ use pianola_runtime::{Sampling, SamplingParams, Scale};
 use crate::options::named_scale::{NamedScale, Spelling};
 
 #[derive(Args)]
-// For a negative number, they say what is allowed.
+// A negative number is parsed, so that the error states the range.
 #[command(next_help_heading = "Sampling", allow_negative_numbers = true)]
 pub struct Controls {
     /// Sampling temperature: below 1 more conservative, above 1 more random, 0 greedy.
@@ -58,7 +58,7 @@ pub struct Controls {
     no_drift_guard: bool,
 }
 
-/// Reads a MIDI pitch, by its number or its name.
+/// Parses a MIDI pitch: a number or a name.
 fn pitch(text: &str) -> Result<u8, String> {
     let named = || {
         let name = text.to_lowercase();

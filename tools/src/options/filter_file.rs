@@ -24,12 +24,12 @@ pub struct Originality {
 }
 
 impl Originality {
-    /// The file, if one is given.
+    /// The path, if a filter is requested.
     pub fn file(&self) -> Option<&PathBuf> {
         self.filter.as_ref()
     }
 
-    /// Opens the filter of a model, if one is asked for.
+    /// Opens the filter for a model, if one is requested.
     pub fn open(&self, model: Option<&Path>) -> anyhow::Result<Option<FilterFile>> {
         let Some(notes) = self.original else { return Ok(None) };
         let bytes = match &self.filter {
@@ -53,7 +53,7 @@ impl Originality {
     }
 }
 
-/// The file of an originality filter, and the length of the passages to block.
+/// An originality filter in memory, and the length of the passages to block.
 pub struct FilterFile {
     bytes: Bytes,
     notes: usize,
@@ -65,7 +65,7 @@ enum Bytes {
 }
 
 impl FilterFile {
-    /// The filter, if it knows passages of that length.
+    /// The filter, if it supports passages of that length.
     pub fn filter(&self) -> anyhow::Result<Filter<'_>> {
         let (bytes, name) = match &self.bytes {
             Bytes::Bundled => (BUNDLED, "the bundled filter"),
@@ -89,5 +89,5 @@ impl FilterFile {
     }
 }
 
-/// Knows the training songs of the bundled model.
+/// The bundled filter, built from the training songs of the bundled model.
 const BUNDLED: &[u8] = include_bytes!("../../../models/expressive.filter");

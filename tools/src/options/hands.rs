@@ -1,4 +1,4 @@
-//! Which hands to compose for, as an option of the command line.
+//! The hands to compose for, as an option of the command line.
 
 use clap::{Args, ValueEnum};
 use pianola_runtime::vocabulary::Hands;
@@ -18,7 +18,7 @@ enum Named {
 }
 
 impl WhichHands {
-    /// What a model is told.
+    /// The hands as a model's condition.
     pub fn told(&self) -> Hands {
         match self.hands {
             Named::Both => Hands::Both,

@@ -9,7 +9,7 @@ use pianola_runtime::{Model, ModelError};
 
 use crate::program;
 
-/// The bundled model, for those who only want to listen; on a boundary of cache lines, where kernels
+/// The bundled model, aligned to cache lines, where kernels
 /// read it fastest.
 static BUNDLED: &Aligned<[u8]> =
     &Aligned(*include_bytes!("../../../models/expressive-int8.safetensors"));
@@ -20,28 +20,28 @@ struct Aligned<T: ?Sized>(T);
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
-/// The largest file that is read: ten times the largest model that fits the buffers.
+/// Maximum file size: ten times the largest model that fits the buffers.
 const MOST: u64 = 1 << 28;
 
-/// The bytes of a model file. They are read, not mapped: nothing that becomes of the file later, such as
-/// another model copied over it, reaches a performance that plays from them.
+/// Contents of a model file. The file is read, not mapped: later changes to it, such as another model
+/// copied over it, do not affect a performance.
 pub enum ModelFile {
     Bundled,
     Read { bytes: AlignedBytes, name: String },
 }
 
-/// Bytes that start on a boundary of cache lines.
+/// Bytes aligned to a cache line.
 pub struct AlignedBytes {
     bytes: Vec<u8>,
     start: usize,
 }
 
 impl AlignedBytes {
-    /// Reads all there is, about `length` bytes.
+    /// Reads to the end, about `length` bytes.
     fn read(mut file: impl Read, length: usize) -> std::io::Result<Self> {
         let mut bytes: Vec<u8> = Vec::with_capacity(length + LINE);
         loop {
-            // Where a file is longer than announced, its bytes move, and with them the boundary.
+            // If a file is longer than announced, its buffer moves, and with it the alignment.
             let start = bytes.as_ptr().align_offset(LINE);
             if bytes.is_empty() {
                 bytes.resize(start, 0);
@@ -81,7 +81,7 @@ impl ModelFile {
         Ok(Self::Read { bytes, name })
     }
 
-    /// What to call it.
+    /// Name for messages.
     pub fn name(&self) -> &str {
         match self {
             Self::Bundled => "expressive-int8 (bundled)",
@@ -89,7 +89,7 @@ impl ModelFile {
         }
     }
 
-    /// The whole file.
+    /// The contents.
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Bundled => &BUNDLED.0,
@@ -102,7 +102,7 @@ impl ModelFile {
         Model::from_bytes(self.bytes()).map_err(|error| self.refused(error))
     }
 
-    /// Says which file was refused and why.
+    /// Adds the file's name to an error.
     pub fn refused(&self, error: ModelError) -> anyhow::Error {
         let export = match error {
             ModelError::NotAModel => {

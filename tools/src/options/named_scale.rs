@@ -1,25 +1,25 @@
-//! Scales as people write them.
+//! Names of scales.
 
 use std::fmt;
 use std::str::FromStr;
 
 use pianola_runtime::Scale;
 
-/// A scale that is read and shown by its name, such as f#-minor.
+/// A scale that is parsed from and printed as its name, such as f#-minor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NamedScale(pub Scale);
 
-/// The pitch classes, from C on.
+/// Names of the pitch classes, from C on.
 pub const PITCH_CLASSES: [&str; 12] =
     ["c", "c#", "d", "d#", "e", "f", "f#", "g", "g#", "a", "a#", "b"];
 
-/// The roots of major scales, from C on, in the spelling with the fewest accidentals.
+/// Roots of major scales, from C on, in the spelling with the fewest accidentals.
 const MAJOR_ROOTS: [&str; 12] = ["c", "db", "d", "eb", "e", "f", "f#", "g", "ab", "a", "bb", "b"];
 
-/// The same of minor scales.
+/// The same for minor scales.
 const MINOR_ROOTS: [&str; 12] = ["c", "c#", "d", "eb", "e", "f", "f#", "g", "g#", "a", "bb", "b"];
 
-/// Kinds of scales by their names, with bit `n` for the pitch class `n` semitones above the root.
+/// Kinds of scales by name, with bit `n` for the pitch class `n` semitones above the root.
 const KINDS: [(&str, u16); 22] = [
     ("major", 0b1010_1011_0101),
     ("minor", 0b0101_1010_1101),
@@ -45,7 +45,7 @@ const KINDS: [(&str, u16); 22] = [
     ("min", 0b0101_1010_1101),
 ];
 
-/// The language that a note is named in.
+/// Language of a note name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spelling {
     /// C, C#, Db, ... A#, Bb, B.
@@ -57,7 +57,7 @@ pub enum Spelling {
 }
 
 impl Spelling {
-    /// Names of notes, longer ones before those that they begin with, and their semitones above C.
+    /// Note names with their semitones above C; a name comes after longer ones that start with it.
     fn naturals(self) -> &'static [(&'static str, i32)] {
         match self {
             Self::English => {
@@ -100,7 +100,7 @@ impl Spelling {
         }
     }
 
-    /// Words and signs after a note that raise or lower it.
+    /// Suffixes that raise or lower a note.
     fn accidentals(self) -> &'static [(&'static str, i32)] {
         match self {
             Self::English => {
@@ -120,7 +120,7 @@ impl Spelling {
         }
     }
 
-    /// Semitones of a note above the C of its octave, from its name in lower case, and what follows the name.
+    /// Parses a note name in lower case: semitones above the C of its octave, and the rest of the text.
     pub fn note(self, name: &str) -> Option<(i32, &str)> {
         let starts = |&(start, above): &(&str, i32)| Some((above, name.strip_prefix(start)?));
         let (natural, rest) = self.naturals().iter().find_map(starts)?;
@@ -129,7 +129,7 @@ impl Spelling {
     }
 }
 
-/// The steps of a kind of scale, and the languages in which its root may be named.
+/// The intervals of a kind of scale, and the languages in which its root may be named.
 fn kind(name: &str) -> Option<(u16, &'static [Spelling])> {
     use Spelling::{English, French, German};
     let spellings: &[Spelling] = match name {
@@ -166,7 +166,7 @@ impl FromStr for NamedScale {
                 Some(rest) => (rest, true),
                 None => (rest, false),
             };
-            // What directly follows a root is an m, or nothing.
+            // Only an m, or nothing, may follow a root directly.
             if !separated && !matches!(rest, "" | "m") || separated && matches!(rest, "" | "m") {
                 continue;
             }
@@ -180,8 +180,8 @@ impl FromStr for NamedScale {
 }
 
 impl fmt::Display for NamedScale {
-    /// A major scale with the minor one that it is as well: which of the two is meant, only the music
-    /// says.
+    /// A major scale and its relative minor have the same notes: the mask alone cannot distinguish
+    /// them.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         if self.0 == Scale::CHROMATIC {
             return f.write_str("every pitch");

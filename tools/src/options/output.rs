@@ -1,4 +1,4 @@
-//! Files to be written: problems with their names are reported before any work is done for them.
+//! Output files: problems with their paths are reported before any work is done for them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use anyhow::{Context, ensure};
 use pianola_host::files::{self, STANDARD_OUTPUT, write_whole};
 use pianola_picture::canvas::Picture;
 
-/// Reads the path of an output, where `-` means standard output.
+/// Parses the path of an output, where `-` means standard output.
 pub fn path(text: &str) -> Result<PathBuf, std::convert::Infallible> {
     Ok(if text == "-" { STANDARD_OUTPUT.into() } else { text.into() })
 }
 
-/// Refuses what cannot be written: a folder, a read-only file, a file in a folder that does not exist, and one
+/// Refuses a path that cannot be written: a folder, a read-only file, a file in a missing folder, and one
 /// whose name has none of the extensions `endings`, if there are any. Returns the extension in lower
-/// case; that of standard output, of a pipe or a device is the first.
+/// case; for standard output, a pipe or a device, it is the first.
 pub fn ensure_writable(out: &Path, endings: &[&str]) -> anyhow::Result<String> {
     if files::is_standard_output(out) {
         STANDARD_OUTPUT_TAKEN.store(true, Ordering::Relaxed);
@@ -42,7 +42,7 @@ pub fn ensure_writable(out: &Path, endings: &[&str]) -> anyhow::Result<String> {
     Ok(ending)
 }
 
-/// Refuses to write over what is being read.
+/// Refuses to overwrite an input file.
 pub fn ensure_apart(out: &Path, input: &Path) -> anyhow::Result<()> {
     let same =
         matches!((out.canonicalize(), input.canonicalize()), (Ok(out), Ok(input)) if out == input);
@@ -57,12 +57,12 @@ pub fn write_picture(out: &Path, picture: &Picture, title: &str) -> anyhow::Resu
     write_whole(out, &bytes).with_context(|| format!("cannot write {}", name(out)))
 }
 
-/// What is about to happen to a file: "wrote", or "replaced" where there is one.
+/// The report's verb for writing a file: "wrote", or "replaced" if it exists.
 pub fn verb(out: &Path) -> &'static str {
     if out.is_file() && !files::is_stream(out) { "replaced" } else { "wrote" }
 }
 
-/// How a report names an output.
+/// The name of an output in a report.
 pub fn name(out: &Path) -> String {
     if files::is_standard_output(out) {
         "standard output".into()
@@ -71,12 +71,12 @@ pub fn name(out: &Path) -> String {
     }
 }
 
-/// Whether a file goes to standard output, so that nothing else may.
+/// Whether a file goes to standard output, so that no other text may go there.
 pub fn takes_standard_output() -> bool {
     STANDARD_OUTPUT_TAKEN.load(Ordering::Relaxed)
 }
 
-/// Standard output belongs to the process, and so does this.
+/// Global, since standard output belongs to the process.
 static STANDARD_OUTPUT_TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// From now on, a signal that ends this program removes its temporary files first.
@@ -87,7 +87,7 @@ pub fn clean_up_at_signals() -> io::Result<()> {
     use signal_hook::low_level::emulate_default_handler;
 
     let ignored = ignored_signals();
-    // What the parent had this program ignore, as `nohup` does, stays ignored.
+    // Signals that the parent made this program ignore, as `nohup` does, stay ignored.
     let handled =
         [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
     let mut signals = Signals::new(handled)?;
@@ -100,8 +100,8 @@ pub fn clean_up_at_signals() -> io::Result<()> {
     Ok(())
 }
 
-/// The signals that this process ignores, as a mask of which bit 0 is signal 1; none where the system does not
-/// tell.
+/// The signals that this process ignores, as a mask whose bit 0 is signal 1; none where the system does not
+/// say.
 #[cfg(unix)]
 fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The notes that open a piece, as options of the command line.
+//! The primer of a piece, as options of the command line.
 
 use std::path::PathBuf;
 
@@ -28,12 +28,12 @@ pub struct Primer {
 }
 
 impl Primer {
-    /// The file, if one is given.
+    /// The path, if a primer is given.
     pub fn file(&self) -> Option<&PathBuf> {
         self.prime.as_ref()
     }
 
-    /// The notes, as the model observes them; none without a file. Says which they are.
+    /// The notes, as the model observes them; none without a file. Prints which notes they are.
     pub fn read(&self, model: &Model, hands: Hands) -> anyhow::Result<Vec<Note>> {
         let Some(path) = &self.prime else { return Ok(Vec::new()) };
         let both = model.is_expressive() && hands == Hands::Both;
@@ -65,7 +65,7 @@ impl Primer {
         Ok(notes)
     }
 
-    /// The notes that are asked for.
+    /// Selects the requested notes.
     fn part<'a>(&self, notes: &'a [Note]) -> &'a [Note] {
         let mut onset = 0.0;
         let before = notes.iter().take_while(|note| {

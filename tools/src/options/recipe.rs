@@ -1,4 +1,4 @@
-//! The options that decide the notes of a piece, as a command line that composes it again.
+//! The options that determine the notes of a piece, as a command line that composes it again.
 
 use std::path::Path;
 
@@ -7,14 +7,14 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 
 use crate::program;
 
-/// Options that say where output goes and which of several pieces is meant, not what it holds.
+/// Options that select the output and one of several pieces, but do not affect its notes.
 const OUTPUT: [&str; 4] = ["out", "wav", "count", "seed"];
 
-/// Options that name input files. The folders are left out: they tell about their owner, and the same file
+/// Options that name input files. The folders are omitted: they are private, and the same file
 /// in another place composes the same piece.
 const FILES: [&str; 3] = ["model", "filter", "prime"];
 
-/// The command `generate` with the options that were given, in the order of its help, and a seed.
+/// The command `generate` with the given options, in the order of its help, and a seed.
 pub fn recipe<T: Args>(given: &ArgMatches, seed: u64) -> String {
     let known = T::augment_args(Command::new("generate"));
     let mut words = vec![program::NAME.to_string(), "generate".into()];
@@ -45,7 +45,7 @@ fn option(argument: &Arg, given: &ArgMatches) -> Vec<String> {
         })
         .collect();
     match &values[..] {
-        // A value with a dash would read as another option.
+        // A value that starts with a dash would be parsed as another option.
         [value] if value.starts_with('-') => vec![format!("{name}={value}")],
         _ => [name].into_iter().chain(values).collect(),
     }

@@ -1,4 +1,4 @@
-//! Songs of a corpus and pieces in files, as the tools are told of them.
+//! Songs of a corpus and pieces in files, as options of the command line.
 
 use std::path::{Path, PathBuf};
 
@@ -27,13 +27,13 @@ pub struct CorpusOptions {
 }
 
 impl CorpusOptions {
-    /// Reads the corpus and its split; says what a user should know of them.
+    /// Reads the corpus and its split; prints warnings.
     pub fn open(&self, tracks: Tracks) -> anyhow::Result<(Corpus, Split)> {
         let (corpus, split, _) = self.open_with(tracks, |_| ())?;
         Ok((corpus, split))
     }
 
-    /// Reads the corpus and its split, and takes another view of each song's file, in the order of
+    /// Reads the corpus and its split, and a second view of each song's file, in the order of
     /// the songs.
     pub fn open_with<T>(
         &self,
@@ -59,16 +59,16 @@ impl CorpusOptions {
     }
 }
 
-/// Where the notes of a file are in time.
+/// Positions of a file's notes in time.
 pub struct Places {
-    /// In seconds, of each note.
+    /// Onset of each note, in seconds.
     pub onsets: Vec<f64>,
-    /// None if the file has none.
+    /// None if the file has no bars.
     pub bars: Option<Bars>,
 }
 
 impl Places {
-    /// Of the notes that a corpus reads.
+    /// Index of each note that a corpus reads.
     pub fn of(file: &MidiFile, tracks: Tracks) -> Self {
         let notes = file.notes(tracks, Endings::NoteOffs).unwrap_or_default();
         let onsets = notes.iter().map(|note| note.start).collect();
@@ -90,7 +90,7 @@ impl Piece {
     }
 }
 
-/// Reads a MIDI file; says what of it had to be repaired.
+/// Reads a MIDI file; reports repairs.
 pub fn read_midi(path: &Path) -> anyhow::Result<MidiFile> {
     let name = || path.display().to_string();
     let file = MidiFile::open(path).map_err(|error| match error {
@@ -101,7 +101,7 @@ pub fn read_midi(path: &Path) -> anyhow::Result<MidiFile> {
     Ok(file)
 }
 
-/// Reads the MIDI files below a folder, each once, and another view of each; says which of them
+/// Reads the MIDI files below a folder, each once, and a second view of each; reports files that
 /// cannot be read.
 fn read_folder<T>(
     path: &Path,
@@ -117,7 +117,7 @@ fn read_folder<T>(
     Ok((corpus, views))
 }
 
-/// A bar for work of so many steps, which shows on a terminal only.
+/// A progress bar, shown on a terminal only.
 pub fn progress(label: &'static str, steps: u64) -> ProgressBar {
     let bar = ProgressBar::new(steps).with_message(label);
     if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}, {eta} left") {
@@ -126,7 +126,7 @@ pub fn progress(label: &'static str, steps: u64) -> ProgressBar {
     bar
 }
 
-/// Reads files, and all files of folders, each once; says which of the latter cannot be read.
+/// Reads files, and all files of folders, each once; reports files in folders that cannot be read.
 pub fn read_pieces(paths: &[PathBuf], tracks: Tracks) -> anyhow::Result<Vec<(Piece, Places)>> {
     let mut pieces = Vec::new();
     for path in paths {

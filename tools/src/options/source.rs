@@ -1,4 +1,4 @@
-//! What music is composed from, as options of the command line.
+//! The source of a composition (model, seed, primer, sampling), as options of the command line.
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// Seconds after the primer in which notes may start, if there is a limit.
+    /// Seconds after the primer in which notes may start, if limited.
     pub fn seconds(&self) -> Option<f64> {
         self.seconds
     }
@@ -49,7 +49,7 @@ impl Source {
         self.hands.told()
     }
 
-    /// The seed, drawn and printed if none is given.
+    /// The seed; drawn and printed if none is given.
     pub fn seed(&self) -> u64 {
         self.seed.unwrap_or_else(|| {
             // 32 bits, so that it is short to type again.
@@ -59,13 +59,13 @@ impl Source {
         })
     }
 
-    /// Refuses to write over what the music is composed from.
+    /// Refuses to overwrite an input of the composition.
     pub fn ensure_apart(&self, out: &Path) -> anyhow::Result<()> {
         let files = [self.model.as_ref(), self.primer.file(), self.originality.file()];
         files.into_iter().flatten().try_for_each(|file| ensure_apart(out, file))
     }
 
-    /// Opens the files and composes from them.
+    /// Opens the files and calls `compose` with them.
     pub fn open<T>(&self, compose: impl FnOnce(&Opened) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let file = ModelFile::open(self.model.as_deref())?;
         let model = file.model()?;
@@ -82,7 +82,7 @@ impl Source {
     }
 }
 
-/// A source whose files are open.
+/// A source with open files.
 pub struct Opened<'a> {
     source: &'a Source,
     /// The model's file.
@@ -90,12 +90,12 @@ pub struct Opened<'a> {
     /// The model.
     pub model: &'a Model<'a>,
     filter: Option<&'a Filter<'a>>,
-    /// Notes that a piece opens with.
+    /// The primer.
     pub primer: Vec<Note>,
 }
 
 impl<'a> Opened<'a> {
-    /// The generator of the piece of a seed; it has not observed the primer.
+    /// A generator for the piece of a seed; it has not observed the primer.
     pub fn generator(&self, seed: u64) -> anyhow::Result<Generator<'a, MAX_LAYERS, MAX_HIDDEN>> {
         let start = Start::new(seed).with_hands(self.source.hands.told());
         let generator = Generator::from_model(self.model, start);

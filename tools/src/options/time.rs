@@ -1,6 +1,6 @@
-//! Times as people read and write them.
+//! Times as text.
 
-/// Reads seconds, such as 90 or 1.5, or minutes and hours too, such as 1:30 or 1:00:00.
+/// Parses seconds, such as 90 or 1.5, or minutes and hours too, such as 1:30 or 1:00:00.
 pub fn seconds(text: &str) -> Result<f64, String> {
     const EXPECTED: &str = "expected seconds, such as 90, or minutes and seconds, such as 1:30";
     let parts: Vec<&str> = text.split(':').collect();
@@ -19,15 +19,15 @@ pub fn seconds(text: &str) -> Result<f64, String> {
     if valid { Ok(seconds + last) } else { Err(EXPECTED.into()) }
 }
 
-/// As [`seconds`], but more than none.
+/// As [`seconds`], but positive.
 pub fn length(text: &str) -> Result<f64, String> {
     seconds(text).and_then(|length| {
         if length > 0.0 { Ok(length) } else { Err("expected more than 0 seconds".into()) }
     })
 }
 
-/// Seconds as text, with a tenth if `step` is below a second: as `4.5 s`, or as `1:30` where times go on
-/// to a minute or more, `end`.
+/// Seconds as text, with a tenth if `step` is below a second: as `4.5 s`, or as `1:30` where times reach
+/// a minute or more, `end`.
 pub fn clock(seconds: f64, step: f64, end: f64) -> String {
     let tenths =
         if step < 1.0 { (seconds * 10.0).round() as u64 } else { 10 * seconds.round() as u64 };

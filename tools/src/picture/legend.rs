@@ -1,12 +1,12 @@
-//! The head of a piano roll: its title, how much there is, and what the colours mean. Nothing in it
-//! runs over anything else, however long its names are.
+//! The head of a piano roll: its title, its extent, and the colour legend. No part overlaps
+//! another, however long the names are.
 
 use pianola_host::midi_file::Score;
 use pianola_picture::canvas::{Align, Area, Picture};
 use pianola_picture::fonts::Fonts;
 use pianola_picture::palette;
 
-/// Sizes, in letters of the legend: the title's, the space between two entries, that between a
+/// Sizes relative to the legend's font: the title, the space between two entries, that between a
 /// colour and its name, the width of a colour, and the height of a line.
 const TITLE: f32 = 1.43;
 const BETWEEN: f32 = 1.2;
@@ -14,34 +14,34 @@ const GAP: f32 = 0.4;
 const COLOR: f32 = 1.2;
 const LINE: f32 = 1.6;
 
-/// Most lines of instruments under the title.
+/// Maximum lines of instruments under the title.
 const MOST_LINES: usize = 3;
 
-/// What the colours mean.
+/// Kind of legend.
 enum Colors {
-    /// From soft to loud.
+    /// A velocity scale, from soft to loud.
     Velocity,
-    /// The instruments, by number; in lines under the title if they do not fit beside it.
+    /// The instruments, by number; on lines under the title if they do not fit beside it.
     Instruments(Vec<Vec<(usize, String)>>),
 }
 
-/// The head of a picture of some width.
+/// Layout of the head.
 pub struct Head {
     title: String,
     amount: String,
     colors: Colors,
-    /// Size of the letters.
+    /// Font size.
     size: f32,
-    /// From where to where it goes.
+    /// Left and right margin.
     left: f32,
     width: f32,
-    /// Whether the colours stand beside the title.
+    /// Whether the legend is beside the title.
     beside: bool,
 }
 
 impl Head {
-    /// Lays out the head between two margins. The colours are those of velocities, or of the
-    /// `instruments` of these names.
+    /// Lays out the head between two margins. The legend shows velocities, or the given
+    /// `instruments`.
     pub fn new(
         title: &str,
         amount: String,
@@ -104,7 +104,7 @@ impl Head {
     }
 }
 
-/// Breaks entries into lines; those that do not fit into the most lines are counted at the end.
+/// Breaks entries into lines; those beyond the maximum are counted at the end.
 fn lines(
     names: Vec<(usize, String)>,
     width: f32,
@@ -114,7 +114,7 @@ fn lines(
     let count = names.len();
     let mut lines: Vec<Vec<(usize, String)>> = vec![Vec::new()];
     let mut used = 0.0;
-    // The last line keeps room for the count of what is left out.
+    // The last line has room for the number of omitted entries.
     let more = |left_out: usize| format!("and {left_out} more");
     let reserve = entry(&more(count)) + BETWEEN * size;
     for (index, name) in names {
@@ -139,10 +139,10 @@ fn lines(
     lines
 }
 
-/// Width of the bar of velocities, in letters.
+/// Width of the velocity scale, relative to the font size.
 const SHADES: f32 = 7.0;
 
-/// The velocities' colours, from soft to loud, up to a point on the right.
+/// Draws the velocity scale, from soft to loud, to the left of a point.
 fn shades(picture: &mut Picture, (right, baseline): (f32, f32), size: f32) {
     picture.text("loud", (right, baseline), Align::Right, size, palette::FAINT_TEXT);
     let right = right - picture.text_width("loud", size) - GAP * size;
@@ -151,7 +151,7 @@ fn shades(picture: &mut Picture, (right, baseline): (f32, f32), size: f32) {
     let left = right - SHADES * size;
     for step in 0..steps {
         let left = left + width * f32::from(step);
-        // A little wider, so that no paper shines through.
+        // A little wider, so that the background does not show between bars.
         let wide = if step + 1 < steps { width + 0.5 } else { width };
         let area = Area { left, top: baseline - 0.75 * size, width: wide, height: 0.8 * size };
         picture.bar(area, 0.0, palette::loudness(palette::SOFTEST + step));
@@ -160,7 +160,7 @@ fn shades(picture: &mut Picture, (right, baseline): (f32, f32), size: f32) {
     picture.text("soft", at, Align::Right, size, palette::FAINT_TEXT);
 }
 
-/// Instruments with their colours, from a point on.
+/// Draws instruments with their colours, to the right of a point.
 fn instruments(
     picture: &mut Picture,
     names: &[(usize, String)],
@@ -179,7 +179,7 @@ fn instruments(
     }
 }
 
-/// What to call the instruments of a score: each its own name.
+/// Unique names for the instruments of a score.
 pub fn names(score: &Score) -> Vec<String> {
     let instruments = &score.instruments;
     let alone = |name: &str| instruments.iter().filter(|other| other.name == name).count() == 1;

@@ -1,4 +1,4 @@
-//! A picture of how notes are distributed: sampled pieces beside real ones.
+//! Histograms of notes: sampled pieces beside real ones.
 
 use pianola_picture::axis::{Axis, Scale, Tick};
 use pianola_picture::canvas::{Area, Picture};
@@ -7,20 +7,20 @@ use pianola_picture::palette;
 use pianola_runtime::Note;
 use pianola_runtime::vocabulary::{TIME_BINS, VELOCITY_BINS, seconds, time_bin, velocity_bin};
 
-/// Size of the picture, of which each panel has a row.
+/// Size of the picture, with one row for each panel.
 const WIDTH: u32 = 900;
 const ROW: u32 = 250;
 const MARGIN: f32 = 20.0;
 
-/// Widest interval with a bar of its own, in semitones: two octaves.
+/// Widest interval with a bin of its own, in semitones: two octaves.
 const WIDEST: i32 = 24;
 
-/// One histogram of both sets.
+/// A histogram of both sets.
 struct Panel {
     title: &'static str,
     unit: &'static str,
     bins: usize,
-    /// Where round values lie among the bins, and their names.
+    /// Ticks at round values, and their labels.
     ticks: fn() -> Vec<Tick>,
     /// The bins of a piece's notes.
     of: fn(&[Note]) -> Vec<usize>,
@@ -68,17 +68,17 @@ const PANELS: [Panel; 5] = [
     },
 ];
 
-/// The middle of a bin, by the name of its value.
+/// The middle of a bin, by the label of its value.
 fn tick(bin: f64, value: i32) -> Tick {
     Tick { at: bin + 0.5, name: value.to_string() }
 }
 
-/// The bin of a time, counted from the first that is not for no time at all.
+/// The bin of a time, counted from the first bin above zero.
 fn positive_bin(time: f32) -> Option<usize> {
     usize::from(time_bin(time)).checked_sub(1)
 }
 
-/// Round times among the bins of times.
+/// Round times as ticks among the bins.
 fn time_ticks() -> Vec<Tick> {
     let place = |time: f32| {
         let bin = time_bin(time);
@@ -116,7 +116,7 @@ pub fn draw(samples: &[&[Note]], real: &[&[Note]]) -> anyhow::Result<Picture> {
     Ok(picture)
 }
 
-/// For each bin a bar of each set, side by side.
+/// A bar of each set per bin, side by side.
 fn chart(panel: &Panel, samples: &[&[Note]], real: &[&[Note]]) -> Chart {
     let sets = [("real", 0, real), ("sampled", 1, samples)];
     let sets = sets.map(|(name, index, pieces)| (name, index, percents(panel, pieces)));
@@ -138,7 +138,7 @@ fn chart(panel: &Panel, samples: &[&[Note]], real: &[&[Note]]) -> Chart {
     }
 }
 
-/// How many of a hundred notes lie in each bin.
+/// Percentage of notes in each bin.
 fn percents(panel: &Panel, pieces: &[&[Note]]) -> Vec<f64> {
     let mut counts = vec![0.0; panel.bins];
     for bin in pieces.iter().flat_map(|piece| (panel.of)(piece)) {
@@ -158,7 +158,7 @@ mod tests {
         let note = |pitch| Note { pitch, velocity: 80, step: 0.25, duration: 0.5 };
         let (low, high) = ([40, 41].map(note), [80, 81, 82].map(note));
         let svg = draw(&[&low], &[&high]).unwrap().svg("measures");
-        // A bar for each pitch, of the other parts one each, and the legends.
+        // A bar for each pitch; the other parts have one bar each, and the legends.
         assert_eq!(svg.matches("fill=\"#d55e00\"").count(), 2 + 4 + 5);
         assert_eq!(svg.matches("fill=\"#0072b2\"").count(), 3 + 4 + 5);
         draw(&[], &[]).unwrap();

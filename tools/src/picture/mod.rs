@@ -1,4 +1,4 @@
-//! Pictures of pieces and of their measures.
+//! Pictures of pieces and of their statistics.
 
 mod legend;
 pub mod measures_picture;

@@ -1,5 +1,5 @@
-//! A piano roll: notes as bars on lanes of pitch, time from left to right, in as many rows as it
-//! takes to be legible.
+//! A piano roll: notes as bars on lanes of pitch, time from left to right, in as many rows as
+//! legibility needs.
 
 use pianola_host::midi_file::{Score, TimedNote};
 use pianola_picture::canvas::{Align, Area, Picture};
@@ -8,74 +8,74 @@ use pianola_picture::palette;
 use crate::options::time::clock;
 use crate::picture::legend::{Head, names};
 
-/// What the colour of a note tells.
+/// Meaning of a note's colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coloring {
     Velocity,
     Instrument,
 }
 
-/// What to draw of a score.
+/// Options of a piano roll.
 pub struct View<'a> {
     pub score: &'a Score,
     pub title: &'a str,
     pub coloring: Coloring,
-    /// In seconds from the start of the file.
+    /// Time range, in seconds from the start of the file.
     pub from: f64,
     pub to: f64,
-    /// In pixels.
+    /// Width in pixels.
     pub width: u32,
-    /// In pixels; as high as it takes if not given.
+    /// Height in pixels; chosen to fit if not given.
     pub height: Option<u32>,
 }
 
-/// Width of a page that pictures are legible on. Letters and the space around them are as large as
-/// it takes when the picture is shown at this width, and sizes below are in its pixels.
+/// Width of a page on which pictures are legible. Text and the space around it have the size
+/// that is legible when the picture is shown at this width; sizes below are in its pixels.
 const PAGE: f32 = 800.0;
 
-/// Space around the picture.
+/// Margin of the picture.
 const MARGIN: f32 = 12.0;
-/// Width of the names of octaves and of the keyboard.
+/// Width of the octave labels and of the keyboard.
 const NAMES: f32 = 20.0;
 const KEYBOARD: f32 = 12.0;
-/// Heights under a roll: the pedal, the names of times, the space before the next row.
+/// Heights under a roll: the pedal, the time labels, the space before the next row.
 const PEDAL: f32 = 11.0;
 const TIMES: f32 = 16.0;
 const BETWEEN: f32 = 7.0;
-/// Size of letters.
+/// Font size.
 const LETTERS: f32 = 10.5;
-/// Between two names of times, at least.
+/// Minimum distance between two time labels.
 const TICK_WIDTH: f32 = 60.0;
 
-/// Pixels that a note and a second take at least: with less, notes are dots and chords are blots.
+/// Minimum pixels for a note and for a second: with fewer, notes are dots and chords are blots.
 const NOTE_WIDTH: f64 = 7.0;
 const SECOND_WIDTH: f64 = 25.0;
-/// Most rows, however long the piece.
+/// Maximum rows, for a piece of any length.
 const MAX_ROWS: usize = 16;
-/// Height of the lane of a pitch.
+/// Height of a pitch's lane.
 const LANE: std::ops::RangeInclusive<f32> = 5.0..=9.0;
-/// The lowest lane that is legible.
+/// Minimum legible lane height.
 const LOW_LANE: f32 = 3.0;
-/// Height that the lanes of all rows should have together, if they may.
+/// Preferred total height of the lanes of all rows.
 const LANES_HEIGHT: f32 = 1000.0;
-/// Fewest pitches: a piece of few pitches should not be drawn as wide stripes.
+/// Minimum number of pitches: a piece of few pitches should not be drawn as wide stripes.
 const FEWEST_PITCHES: u8 = 25;
 
-/// A note to draw, and who plays it.
+/// A note to draw, and its instrument.
 struct Bar<'a> {
     note: &'a TimedNote,
     instrument: usize,
 }
 
-/// Where everything lies.
+/// Layout of the picture.
 struct Layout {
-    /// Pixels for one of a page's.
+    /// Pixels per page pixel.
     scale: f32,
     /// Height of title and legend.
     head: f32,
     rows: usize,
     row_height: f32,
-    /// Seconds in a row.
+    /// Seconds per row.
     span: f64,
     left: f32,
     width: f32,
@@ -89,7 +89,7 @@ impl Layout {
     fn new(view: &View, bars: &[Bar], scale: f32, head: f32) -> Self {
         let lowest = bars.iter().map(|bar| bar.note.pitch).min().unwrap_or(60);
         let highest = bars.iter().map(|bar| bar.note.pitch).max().unwrap_or(60);
-        // A lane more on each side, and then as many as the fewest take.
+        // One more lane on each side, then up to the minimum number.
         let missing = FEWEST_PITCHES.saturating_sub(highest - lowest + 3);
         let lowest = lowest.saturating_sub(1 + missing / 2);
         let highest = (highest + 1 + missing.div_ceil(2)).min(127);
@@ -126,14 +126,14 @@ impl Layout {
         (2.0 * MARGIN - BETWEEN) * self.scale + self.head + rows
     }
 
-    /// The roll of a row.
+    /// The area of a row's roll.
     fn roll(&self, row: usize) -> Area {
         let top = MARGIN * self.scale + self.head + row as f32 * self.row_height;
         let height = self.lane * f32::from(self.highest - self.lowest + 1);
         Area { left: self.left, top, width: self.width, height }
     }
 
-    /// The part of a row's lane between two pixels.
+    /// The rectangle of a lane between two x positions.
     fn lane(&self, row: usize, pitch: u8, left: f32, right: f32) -> Area {
         let top = self.roll(row).top + self.lane * f32::from(self.highest - pitch);
         Area { left, top, width: right - left, height: self.lane }
@@ -147,7 +147,7 @@ pub fn draw(view: &View) -> anyhow::Result<Picture> {
         let seen = |note: &&TimedNote| note.start < view.to && note.end > view.from;
         bars.extend(played.notes.iter().filter(seen).map(|note| Bar { note, instrument }));
     }
-    // Later notes over earlier ones.
+    // Later notes are drawn over earlier ones.
     bars.sort_by(|a, b| a.note.start.total_cmp(&b.note.start));
 
     let scale = (view.width as f32 / PAGE).max(1.0);
@@ -174,7 +174,7 @@ pub fn draw(view: &View) -> anyhow::Result<Picture> {
     Ok(picture)
 }
 
-/// The title, how much there is, and what the colours mean.
+/// Draws the title, the extent of the piece, and the legend.
 fn head(view: &View, bars: &[Bar], scale: f32) -> anyhow::Result<Head> {
     let begun = bars.iter().filter(|bar| bar.note.start >= view.from).count();
     let notes = if begun == 1 { "note" } else { "notes" };
@@ -189,13 +189,13 @@ fn head(view: &View, bars: &[Bar], scale: f32) -> anyhow::Result<Head> {
     Head::new(view.title, amount, instruments, LETTERS * scale, ends)
 }
 
-/// The keyboard and the lanes of its keys.
+/// Draws the keyboard and the lanes of its keys.
 fn lanes(picture: &mut Picture, layout: &Layout, row: usize) {
     let roll = layout.roll(row);
     let (keyboard, letters) = (KEYBOARD * layout.scale, LETTERS * layout.scale);
     let keys = Area { left: roll.left - keyboard, width: keyboard - 4.0, ..roll };
     picture.bar(roll, 0.0, palette::WHITE_LANE);
-    // An edge around the keys, which are as white as the paper.
+    // An outline around the keys, which are as white as the background.
     let edge = Area { left: keys.left - 1.0, width: keys.width + 2.0, ..keys };
     picture.bar(edge, 0.0, palette::LINE);
     picture.bar(keys, 0.0, palette::PAPER);
@@ -214,12 +214,12 @@ fn lanes(picture: &mut Picture, layout: &Layout, row: usize) {
             picture.bar(seam, 0.0, palette::LINE);
         }
     }
-    // Where octaves are lower than letters, only some are named.
+    // Where octaves are lower than the text, only some have labels.
     let apart = (1.2 * letters / (12.0 * layout.lane)).ceil().max(1.0) as u8;
     for pitch in (layout.lowest..=layout.highest).filter(|pitch| pitch % 12 == 0) {
         let lane = layout.lane(row, pitch, roll.left, roll.right());
         picture.bar(Area { top: lane.bottom() - 0.5, height: 1.0, ..lane }, 0.0, palette::LINE);
-        // Names stand beside their keys, and never past the ends of the keyboard.
+        // Labels are beside their keys, and never beyond the ends of the keyboard.
         let lowest = roll.bottom() - 0.04 * letters;
         let baseline = (lane.bottom() - layout.lane / 2.0 + letters * 0.36).min(lowest);
         if pitch / 12 % apart == 0 {
@@ -230,7 +230,7 @@ fn lanes(picture: &mut Picture, layout: &Layout, row: usize) {
     }
 }
 
-/// Lines at round times, with their names.
+/// Draws lines at round times, with labels.
 fn times(
     picture: &mut Picture,
     layout: &Layout,
@@ -247,7 +247,7 @@ fn times(
     let roll = layout.roll(row);
     let pedal = if layout.pedal { PEDAL } else { 0.0 };
     let baseline = roll.bottom() + (pedal + TIMES - 3.5) * layout.scale;
-    // Counted, so that no error of rounding adds up.
+    // Counted, so that rounding errors do not accumulate.
     let mut count = (from / step).ceil();
     while count * step < to || (to == end && count * step <= end) {
         let seconds = count * step;
@@ -260,8 +260,8 @@ fn times(
     }
 }
 
-/// A note, as far as it sounds in this row: its ends are round where it starts and ends, and
-/// straight where the row does.
+/// Draws the part of a note in this row: its ends are round at onset and release, and
+/// straight where the row breaks.
 fn note(
     picture: &mut Picture,
     layout: &Layout,
@@ -277,7 +277,7 @@ fn note(
     };
     let (start, end) = (across(bar.note.start), across(bar.note.end));
     let left = start.max(roll.left);
-    // A gap before the note that follows on the same key.
+    // A gap before the next note on the same key.
     let right = (end - 0.75).max(left + 2.0).min(roll.right());
     let area = layout.lane(row, bar.note.pitch, left, right);
     let radius = (layout.lane * 0.4).min(3.0);
@@ -291,7 +291,7 @@ fn note(
     }
 }
 
-/// When the pedal is down, under the roll.
+/// Draws the pedal under the roll.
 fn pedal(
     picture: &mut Picture,
     layout: &Layout,

@@ -1,4 +1,4 @@
-//! Sound as a file: as loud as every other, and written while it is made.
+//! Audio files: normalized to one loudness, and written while they are rendered.
 
 use std::io::{self, Write};
 #[cfg(feature = "ogg")]
@@ -18,10 +18,10 @@ use crate::sound::strings::Strings;
 use crate::sound::tone::TonePlayer;
 use crate::sound::{BLOCK, RATE, Sample, Source};
 
-/// Samples over which a file's end fades, so that it does not end with a click.
+/// Samples of the fade-out at a file's end, to avoid a click.
 const FADE: usize = RATE as usize / 4;
 
-/// Notes with what plays them. Sound is made when it is written, twice: first to measure it.
+/// Notes and their synthesizer. The audio is rendered twice: first to measure it, then to write it.
 ///
 /// Takes memory for the notes, what sounds at a time, and a SoundFont; none for its length.
 pub struct Performance<'f> {
@@ -30,7 +30,7 @@ pub struct Performance<'f> {
     pub soundfont: Option<&'f LoadedFont>,
     /// Samples until its end.
     pub samples: usize,
-    /// Counts samples, each twice.
+    /// Progress bar; each sample counts twice.
     pub progress: ProgressBar,
 }
 
@@ -40,7 +40,7 @@ impl Performance<'_> {
         self.samples as f64 / f64::from(RATE)
     }
 
-    /// Makes all samples, and hands them over block by block.
+    /// Renders all samples, and passes them on block by block.
     fn play(&self, mut take: impl FnMut(&[Sample]) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let mut source: Box<dyn Source> = match self.soundfont {
             Some(font) => Box::new(SoundFontPlayer::new(font, &self.strings)?),
@@ -64,7 +64,7 @@ impl Performance<'_> {
         Ok(())
     }
 
-    /// The same, as loud as every other file and nowhere too loud for one.
+    /// The same, normalized to the target loudness and limited.
     fn play_levelled(
         &self,
         mut take: impl FnMut(&[Sample]) -> anyhow::Result<()>,
@@ -86,7 +86,7 @@ impl Performance<'_> {
         take(&out)
     }
 
-    /// Writes a WAV file of 16 bits, stereo.
+    /// Writes a WAV file: 16 bits, stereo.
     pub fn write_wav(&self, path: &Path) -> anyhow::Result<()> {
         write_file(path, |file| {
             file.write_all(&wav_header(self.samples)?)?;
@@ -102,7 +102,7 @@ impl Performance<'_> {
         })
     }
 
-    /// Writes an Ogg Vorbis file, less than a tenth of the WAV file.
+    /// Writes an Ogg Vorbis file, less than a tenth of the size of the WAV file.
     #[cfg(feature = "ogg")]
     pub fn write_ogg(&self, path: &Path) -> anyhow::Result<()> {
         write_file(path, |file| {
@@ -126,7 +126,7 @@ fn write_file(
     .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The header of a WAV file of so many samples: of known length, so that it can go to a pipe.
+/// The header of a WAV file of known length in samples, so that it can be written to a pipe.
 fn wav_header(samples: usize) -> anyhow::Result<Vec<u8>> {
     const SIDES: u16 = 2;
     const BYTES: u16 = 2;
@@ -152,13 +152,13 @@ fn wav_header(samples: usize) -> anyhow::Result<Vec<u8>> {
 fn ogg_encoder<W: Write>(file: W) -> anyhow::Result<VorbisEncoder<W>> {
     let rate = NonZeroU32::new(RATE).context("no samples a second")?;
     let sides = NonZeroU8::MIN.saturating_add(1);
-    // The same sound makes the same file, so the stream's number is not random.
+    // The stream's serial number is not random, so that the same audio gives the same file.
     let mut builder = VorbisEncoderBuilder::new_with_serial(rate, sides, file, 1);
     let quality = VorbisBitrateManagementStrategy::QualityVbr { target_quality: 0.6 };
     Ok(builder.bitrate_management_strategy(quality).build()?)
 }
 
-/// Samples that are encoded at a time.
+/// Samples per block of the encoder.
 #[cfg(feature = "ogg")]
 const OGG_BLOCK: usize = 1024;
 
@@ -193,7 +193,7 @@ mod tests {
     fn an_ogg_file_sounds_as_it_should() {
         use std::f32::consts::TAU;
 
-        // Half a second of silence, then one of a tone on the left.
+        // Half a second of silence, then a second of a tone on the left.
         let (silence, tone) = (RATE as usize / 2, RATE as usize);
         let sine = |at: usize| (TAU * 440.0 * at as f32 / RATE as f32).sin();
         let mut samples = vec![[0.0; 2]; silence];

@@ -1,30 +1,29 @@
-//! A look-ahead limiter: what would be too loud for a file is turned down smoothly, a little before
-//! it comes.
+//! A look-ahead limiter: reduces the gain smoothly, a little before a sample that would clip.
 
 use std::collections::VecDeque;
 
 use crate::sound::{RATE, Sample};
 
-/// The loudest sample of a file, 1 dB below the most it holds: players that resample need room.
+/// Peak level of a file, 1 dB below full scale: players that resample need headroom.
 pub const PEAK: f32 = 0.891;
 
-/// Samples that it looks ahead: 5 ms.
+/// Look-ahead in samples: 5 ms.
 const AHEAD: usize = RATE as usize / 200;
 
-/// Seconds in which it lets go, to 1/e.
+/// Release time constant, in seconds.
 const RELEASE: f32 = 0.15;
 
 /// Limits sound to [`PEAK`].
 pub struct Limiter {
-    /// Samples on their way through.
+    /// Samples in the look-ahead delay.
     delayed: VecDeque<Sample>,
-    /// The gains that samples ask for, with their numbers: of those in the window, the lowest, and
-    /// after each the lowest that came later.
+    /// Sliding-window minimum of the gains that samples need, with their numbers: the lowest in the
+    /// window, and after each the lowest that came later.
     lowest: VecDeque<(u64, f32)>,
-    /// Gains of the last samples, to be averaged, and their sum.
+    /// Window of gains to be averaged, and its sum.
     gains: VecDeque<f32>,
     sum: f64,
-    /// The gain before it is averaged.
+    /// The gain before averaging.
     held: f32,
     count: u64,
     release: f32,
@@ -43,7 +42,7 @@ impl Limiter {
         }
     }
 
-    /// Takes a sample, and gives out the one that came [`AHEAD`] - 1 before it, if there is one.
+    /// Takes a sample, and returns the one that came [`AHEAD`] - 1 before it, if there is one.
     fn pass(&mut self, sample: Sample) -> Option<Sample> {
         let loudest = sample[0].abs().max(sample[1].abs());
         let asked = if loudest > PEAK { PEAK / loudest } else { 1.0 };
@@ -58,7 +57,7 @@ impl Limiter {
         let lowest = self.lowest.front().map_or(1.0, |&(_, gain)| gain);
         let released = self.held + self.release * (lowest - self.held);
         self.held = lowest.min(released);
-        // A sample leaves when all gains that are averaged have heeded what it asks for.
+        // By the time a sample leaves, all averaged gains are at or below the one that it needs.
         self.sum += f64::from(self.held) - f64::from(self.gains.pop_front().unwrap_or(1.0));
         self.gains.push_back(self.held);
         self.delayed.push_back(sample);
@@ -66,16 +65,16 @@ impl Limiter {
             return None;
         }
         let gain = (self.sum / AHEAD as f64) as f32;
-        // For the last bit, which rounding may cost.
+        // Clips the last bit, which rounding may exceed.
         self.delayed.pop_front().map(|sides| sides.map(|side| (side * gain).clamp(-PEAK, PEAK)))
     }
 
-    /// Limits a block; what comes out of it is added to `out`.
+    /// Limits a block; appends the output to `out`.
     pub fn limit(&mut self, block: &[Sample], out: &mut Vec<Sample>) {
         out.extend(block.iter().filter_map(|&sample| self.pass(sample)));
     }
 
-    /// What is still on its way through.
+    /// Flushes the look-ahead delay.
     pub fn finish(mut self, out: &mut Vec<Sample>) {
         out.extend((1..AHEAD).filter_map(|_| self.pass([0.0; 2])));
     }

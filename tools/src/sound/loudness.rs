@@ -1,19 +1,19 @@
-//! How loud sound is to the ear, as EBU R 128 measures it.
+//! Perceived loudness, as EBU R 128 measures it.
 
 use anyhow::Context;
 use ebur128::{EbuR128, Mode};
 
 use crate::sound::{RATE, Sample};
 
-/// The loudness of all files, in LUFS: ReplayGain's reference. A piano's attacks stand 15 to 20 dB
-/// above it, so few of them meet the limiter.
+/// Target loudness of all files, in LUFS: ReplayGain's reference. A piano's attacks are 15 to 20 dB
+/// above it, so few of them reach the limiter.
 pub const TARGET: f64 = -18.0;
 
-/// Measures loudness: of what is louder than 10 LU below the rest, so that pauses do not count.
+/// Measures loudness, gated at 10 LU below the ungated loudness, so that pauses do not count.
 pub struct Meter(EbuR128);
 
-/// Sound is made louder by this factor, 60 dB, before it is measured: instruments may be softer
-/// than what EBU R 128 takes for silence, -70 LUFS.
+/// Gain of 60 dB that is applied before the measurement: instruments may be softer
+/// than the absolute gate of EBU R 128, -70 LUFS.
 const BOOST: f32 = 1000.0;
 const BOOST_DECIBELS: f64 = 60.0;
 
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn a_sine_has_the_loudness_that_the_standard_gives_it() {
-        // A sine of 1 kHz on both sides has, in LUFS, the level of its peaks in dBFS.
+        // A sine of 1 kHz on both channels has a loudness in LUFS equal to its peak in dBFS.
         for peak in [0.5f32, 1e-5] {
             let mut meter = Meter::new().unwrap();
             let sine = |at: usize| [peak * (TAU * 997.0 * at as f32 / RATE as f32).sin(); 2];

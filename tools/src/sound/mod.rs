@@ -1,4 +1,4 @@
-//! Sound: notes into samples, and samples into files, block by block: an hour takes as much memory
+//! Audio: notes to samples, and samples to files, block by block: an hour takes as much memory
 //! as a minute.
 
 pub mod audio;
@@ -8,17 +8,17 @@ pub mod soundfont;
 pub mod strings;
 pub mod tone;
 
-/// Samples a second, of each side.
+/// Sample rate of each channel, in Hz.
 pub const RATE: u32 = 44_100;
 
-/// Samples that are made at a time.
+/// Samples per block.
 pub const BLOCK: usize = 4096;
 
 /// Left and right.
 pub type Sample = [f32; 2];
 
-/// What makes sound, from its start on.
+/// A synthesizer, read from its start on.
 pub trait Source {
-    /// Makes the next samples.
+    /// Renders the next samples.
     fn play(&mut self, block: &mut [Sample]) -> anyhow::Result<()>;
 }

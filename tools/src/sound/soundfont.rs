@@ -1,4 +1,4 @@
-//! Playing notes with a SoundFont.
+//! A player for SoundFonts.
 
 use std::cell::Cell;
 use std::fs::{self, File};
@@ -13,7 +13,7 @@ use rustysynth::{SoundFont, Synthesizer, SynthesizerSettings};
 use crate::sound::strings::Strings;
 use crate::sound::{RATE, Sample, Source};
 
-/// Where systems keep SoundFonts.
+/// Folders in which systems keep SoundFonts.
 const FOLDERS: [&str; 5] = [
     "/usr/share/sounds/sf2",
     "/usr/share/soundfonts",
@@ -39,7 +39,7 @@ fn first(folder: &Path) -> Option<PathBuf> {
     files.filter(soundfont).min_by_key(default)
 }
 
-/// A SoundFont in memory, which is as much as its file takes.
+/// A SoundFont in memory, as large as its file.
 pub struct LoadedFont {
     font: Arc<SoundFont>,
     path: PathBuf,
@@ -56,7 +56,7 @@ impl LoadedFont {
         Self::read(BufReader::new(file), there.len(), path)
     }
 
-    /// Reads a SoundFont of a size in bytes; `path` is for messages.
+    /// Reads a SoundFont of known size in bytes; `path` is for messages.
     pub fn read(mut file: impl Read + Seek, size: u64, path: &Path) -> anyhow::Result<Self> {
         let name = || path.display().to_string();
         check_sizes(&mut file, size).with_context(|| format!("cannot play {}", name()))?;
@@ -69,8 +69,8 @@ impl LoadedFont {
 }
 
 /// Refuses a SoundFont with a chunk larger than the rest of the file: `rustysynth` allocates what a
-/// chunk announces before it reads it. Behind the head of 12 bytes come lists, each with chunks in
-/// it; a list or chunk is 4 bytes of type, 4 of little-endian length, and its body.
+/// chunk announces before it reads it. After the header of 12 bytes come lists of chunks; a list or
+/// chunk is 4 bytes of type, 4 of little-endian length, and its body.
 fn check_sizes(file: &mut (impl Read + Seek), end: u64) -> anyhow::Result<()> {
     let mut at = file.seek(SeekFrom::Start(12))?;
     let mut list_end = at;
@@ -80,10 +80,10 @@ fn check_sizes(file: &mut (impl Read + Seek), end: u64) -> anyhow::Result<()> {
         at += 8;
         let length = u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
         ensure!(length <= end - at, "damaged: a part of it is larger than the file");
-        // `rustysynth` takes these two to be of 4 bytes, whatever they announce.
+        // `rustysynth` assumes that these two have 4 bytes, whatever they announce.
         let version = head.starts_with(b"ifil") || head.starts_with(b"iver");
         ensure!(!version || length == 4, "damaged: its version is not 4 bytes long");
-        // Into a list, past its type; over anything else.
+        // Enters a list after its type; skips any other chunk.
         let skipped = if at - 8 >= list_end {
             list_end = at + length;
             length.min(4)
@@ -99,21 +99,21 @@ fn damaged(path: &Path) -> anyhow::Error {
     anyhow!("{} is damaged: use another SoundFont", path.display())
 }
 
-/// A key that goes down or up.
+/// A key press or release.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Event {
     sample: usize,
-    /// Keys that go up come before those that go down.
+    /// Releases come before presses.
     down: bool,
     pitch: u8,
     velocity: u8,
 }
 
-/// Plays notes on the first instrument of a SoundFont: in nearly all, a piano.
+/// Plays notes with the first instrument of a SoundFont: in nearly all, a piano.
 pub struct SoundFontPlayer<'f> {
     font: &'f LoadedFont,
     synthesizer: Synthesizer,
-    /// From the last to the next.
+    /// From last to first.
     events: Vec<Event>,
     /// Samples played.
     now: usize,
@@ -122,7 +122,7 @@ pub struct SoundFontPlayer<'f> {
 impl<'f> SoundFontPlayer<'f> {
     pub fn new(font: &'f LoadedFont, strings: &Strings) -> anyhow::Result<Self> {
         let mut settings = SynthesizerSettings::new(RATE as i32);
-        // With a pedal down, more strings sound than a synthesizer's usual 64.
+        // With the pedal down, more voices sound than a synthesizer's usual 64.
         settings.maximum_polyphony = 256;
         let synthesizer = without_panic(|| Synthesizer::new(&font.font, &settings))
             .ok_or_else(|| damaged(&font.path))?
@@ -169,8 +169,8 @@ impl Source for SoundFontPlayer<'_> {
     }
 }
 
-/// Some damaged SoundFonts make `rustysynth` panic: they are to be refused like any other bad file,
-/// without a word from the panic itself.
+/// Catches panics of `rustysynth` on damaged SoundFonts: they are refused like any other bad file,
+/// without the panic's message.
 fn without_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
     thread_local! {
         static QUIET: Cell<bool> = const { Cell::new(false) };

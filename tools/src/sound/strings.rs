@@ -1,20 +1,20 @@
-//! When the strings of a piano sound: longer than its keys are held while the pedal is down, and
-//! never twice at once.
+//! Sounding times of a piano's strings: longer than its keys are held while the pedal is down, and
+//! never overlapping on one string.
 
 use pianola_host::midi_file::{Score, TimedNote};
 
-/// Notes by onset, no two of which sound on one string at once.
+/// Notes by onset, no two of which overlap on one string.
 pub struct Strings(pub Vec<TimedNote>);
 
-/// The notes of all instruments as one piano sounds them, by onset: a note lasts until its key and
-/// the pedal are up, or until its string is struck again.
+/// The notes of all instruments, merged as one piano plays them, by onset: a note lasts until its
+/// key and the pedal are up, or until its string is struck again.
 pub fn sounding(score: &Score) -> Vec<TimedNote> {
     let played = score.instruments.iter().flat_map(|instrument| &instrument.notes);
     let held = played.map(|note| TimedNote { end: held(note.end, &score.pedal), ..*note });
     one_string_each(held.collect()).0
 }
 
-/// When a note ends whose key is released at a time: later if the pedal is down then.
+/// End of a note whose key is released at a time: later if the pedal is down then.
 fn held(released: f64, pedal: &[(f64, f64)]) -> f64 {
     let after = pedal.partition_point(|&(down, _)| down <= released);
     match pedal[..after].last() {
@@ -24,7 +24,7 @@ fn held(released: f64, pedal: &[(f64, f64)]) -> f64 {
 }
 
 /// Ends each note where the next on its string begins; of notes that strike a string at once, the
-/// loudest counts, and it is held as long as any of them.
+/// loudest is kept, with the longest duration of them.
 pub fn one_string_each(mut notes: Vec<TimedNote>) -> Strings {
     notes.sort_by(|a, b| a.start.total_cmp(&b.start).then(a.pitch.cmp(&b.pitch)));
     let mut strings: Vec<TimedNote> = Vec::with_capacity(notes.len());

@@ -1,9 +1,9 @@
-//! A piano's tone made of sines, for those who have no SoundFont.
+//! A piano tone by additive synthesis, for users without a SoundFont.
 //!
-//! A string's partials lie a little higher than multiples of its frequency, because it is stiff;
-//! the harder the hammer, the more of them sound; and the higher they are, the sooner they fade.
-//! The strings of one note are not quite in tune with each other: one part of the sound fades fast,
-//! the other beats with it and lasts.
+//! A string's partials are a little sharp of the multiples of its frequency, because it is stiff;
+//! a harder hammer excites more of them; and the higher they are, the sooner they decay.
+//! The strings of one note are slightly detuned: one part of the sound decays fast,
+//! the other beats with it and sustains.
 
 use std::f32::consts::{PI, TAU};
 
@@ -13,9 +13,9 @@ use rayon::prelude::*;
 use crate::sound::strings::Strings;
 use crate::sound::{RATE, Sample, Source};
 
-/// Plays notes.
+/// Synthesizer of notes.
 pub struct TonePlayer<'s> {
-    /// Those that are still to start, by onset.
+    /// Notes that have not started yet, by onset.
     notes: &'s [TimedNote],
     voices: Vec<Voice>,
     /// Samples played.
@@ -40,7 +40,7 @@ impl Source for TonePlayer<'_> {
             let held = sample(note.end).saturating_sub(start);
             Voice::new(note.pitch, note.velocity, start.saturating_sub(self.now), held)
         }));
-        // Voices are added up in their order, so that the sums are the same on any number of threads.
+        // Voices are summed in order, so that the sums are the same for any number of threads.
         let length = block.len();
         let tones: Vec<Vec<f32>> =
             self.voices.par_iter_mut().map(|voice| voice.next(length)).collect();
@@ -57,15 +57,15 @@ impl Source for TonePlayer<'_> {
     }
 }
 
-/// A sine that fades.
+/// A decaying sine.
 struct Partial {
     amplitude: f32,
     frequency: f32,
-    /// In which it fades to 1/e.
+    /// Time constant of its decay.
     seconds: f32,
 }
 
-/// Partials that are left out are softer than the first by this factor: 70 dB.
+/// Partials softer than the first by this factor, 70 dB, are omitted.
 const INAUDIBLE: f32 = 3e-4;
 
 /// The partials of a note.
@@ -74,7 +74,7 @@ fn partials(pitch: u8, velocity: u8) -> Vec<Partial> {
     let force = f32::from(velocity.clamp(1, 127)) / 127.0;
     let fundamental = 440.0 * ((pitch - 69.0) / 12.0).exp2();
     let stiffness = (1e-4 * ((pitch - 40.0) / 10.0).exp2()).clamp(6e-5, 0.02);
-    // A soft hammer dampens what vibrates faster than it leaves the string.
+    // A soft hammer damps vibrations faster than its contact time.
     let hardness = 200.0 + 1000.0 * force.powf(1.5) + 0.3 * fundamental;
     let seconds = 4.0 * ((21.0 - pitch) / 20.0).exp2();
     let highest = (0.45 * RATE as f32).min(16_000.0);
@@ -87,7 +87,7 @@ fn partials(pitch: u8, velocity: u8) -> Vec<Partial> {
         if frequency > highest {
             break;
         }
-        // Struck near an eighth of its length, a string hardly moves at its eighth partial.
+        // A string struck near an eighth of its length has almost no eighth partial.
         let struck = (PI * multiple * 0.12).sin() / (PI * 0.12).sin();
         let loudness = (-(frequency - fundamental) / hardness).exp() / multiple.sqrt();
         let amplitude = struck * loudness;
@@ -100,26 +100,26 @@ fn partials(pitch: u8, velocity: u8) -> Vec<Partial> {
             partials.extend([fast, slow]);
         }
     }
-    // Low and high notes as loud as those between.
+    // Normalizes the power, so that low and high notes are as loud as those between.
     let power: f32 = partials.iter().map(|partial| partial.amplitude * partial.amplitude).sum();
     let gain = 0.2 * force.powf(1.7) / power.sqrt().max(1e-6);
     partials.iter_mut().for_each(|partial| partial.amplitude *= gain);
-    // The key and the hammer shake the wood.
+    // Knock of the key and the hammer on the wood.
     for (frequency, seconds) in [(90.0, 0.05), (170.0, 0.04), (260.0, 0.03)] {
         partials.push(Partial { amplitude: 0.08 * gain, frequency, seconds });
     }
-    // Those that fade first last, where they are soon left out.
+    // Partials that decay first come last, where they are soon dropped.
     partials.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
     partials
 }
 
-/// Sines that are computed together.
+/// Number of sines per bank (SIMD lanes).
 const LANES: usize = 8;
 
-/// Samples that a bank of sines computes at a time.
+/// Samples per call of a bank.
 const CHUNK: usize = 128;
 
-/// Some sines, each a complex number that turns and shrinks from sample to sample.
+/// A bank of sines, each a complex number that is rotated and scaled from sample to sample.
 #[derive(Clone, Copy)]
 struct Bank {
     real: [f32; LANES],
@@ -152,14 +152,14 @@ impl Bank {
                 let next = real[lane] * cosine - imaginary[lane] * sine;
                 imaginary[lane] = real[lane] * sine + imaginary[lane] * cosine;
                 real[lane] = next;
-                // Each starts at zero, as a string does.
+                // Each sine starts at zero, as a string does.
                 sums[lane] += imaginary[lane];
             }
         }
         (self.real, self.imaginary) = (real, imaginary);
     }
 
-    /// Lets all fade faster.
+    /// Shortens the decay of all sines.
     fn dampen(&mut self, shrink: f32) {
         let turns = self.turn_real.iter_mut().chain(&mut self.turn_imaginary);
         turns.for_each(|turn| *turn *= shrink);
@@ -171,29 +171,29 @@ impl Bank {
     }
 }
 
-/// From this note on, strings have no dampers.
+/// From this pitch on, strings have no dampers.
 const UNDAMPED: u8 = 89;
 
-/// A string that sounds.
+/// A sounding string.
 struct Voice {
     banks: Vec<Bank>,
     pitch: u8,
-    /// How much of it is heard on the left and on the right.
+    /// Gain on the left and on the right.
     sides: [f32; 2],
-    /// Samples until it starts.
+    /// Samples until its onset.
     wait: usize,
-    /// Samples that it has sounded.
+    /// Samples since its onset.
     age: usize,
-    /// Samples that its key is held.
+    /// Samples until its key is released.
     held: usize,
     damped: bool,
-    /// Samples that the hammer stays on the string: for some milliseconds, a hard one less.
+    /// Contact time of the hammer, in samples: some milliseconds, shorter for a hard one.
     contact: f32,
 }
 
 impl Voice {
     fn new(pitch: u8, velocity: u8, wait: usize, held: usize) -> Self {
-        // As from the player's seat: low notes on the left.
+        // Panning from the player's seat: low notes on the left.
         let angle = PI / 4.0 * (1.0 + 0.6 * (f32::from(pitch) - 64.0) / 64.0);
         let (right, left) = angle.sin_cos();
         Self {
@@ -208,12 +208,12 @@ impl Voice {
         }
     }
 
-    /// Whether it has faded.
+    /// Whether it has decayed.
     fn is_over(&self) -> bool {
         self.banks.is_empty()
     }
 
-    /// The next samples; fewer if it fades before.
+    /// Renders the next samples; fewer if it decays before.
     fn next(&mut self, length: usize) -> Vec<f32> {
         let wait = self.wait.min(length);
         self.wait -= wait;
@@ -243,7 +243,7 @@ impl Voice {
     }
 
     fn dampen(&mut self) {
-        // The long strings resist longer.
+        // Long strings are damped more slowly.
         let seconds = 0.08 * ((60.0 - f32::from(self.pitch)) / 36.0).exp2();
         let shrink = (-1.0 / (seconds * RATE as f32)).exp();
         self.banks.iter_mut().for_each(|bank| bank.dampen(shrink));
@@ -257,7 +257,7 @@ mod tests {
 
     const SECOND: usize = RATE as usize;
 
-    /// A note whose key is held for some samples, until it has faded or for so many samples at most.
+    /// A note whose key is held for some samples, until it has decayed or up to a maximum of samples.
     fn tone(pitch: u8, velocity: u8, held: usize, most: usize) -> Vec<f32> {
         Voice::new(pitch, velocity, 0, held).next(most)
     }
@@ -281,12 +281,12 @@ mod tests {
         assert!(long[start + 200..][..200].iter().any(|sample| sample[0].abs() > 1e-3));
     }
 
-    /// The root of the mean square.
+    /// Root mean square.
     fn loudness(samples: &[f32]) -> f32 {
         (samples.iter().map(|sample| sample * sample).sum::<f32>() / samples.len() as f32).sqrt()
     }
 
-    /// How much of a frequency there is, by a Fourier sum.
+    /// Amplitude at a frequency, by a Fourier sum.
     fn amount(samples: &[f32], frequency: f32) -> f32 {
         let turn = TAU * frequency / RATE as f32;
         let sum = samples.iter().enumerate().fold((0.0, 0.0), |(cosine, sine), (index, sample)| {

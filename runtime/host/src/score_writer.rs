@@ -217,6 +217,7 @@ fn track<'a>(
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::midi_file::{self, Tracks, read, read_score};

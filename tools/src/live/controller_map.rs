@@ -43,7 +43,8 @@ impl ControllerMap {
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let name = path.display();
         let text = read_bounded(path, LARGEST).with_context(|| format!("cannot read {name}"))?;
-        let text = String::from_utf8(text).with_context(|| format!("cannot read {name}"))?;
+        let text = String::from_utf8(text)
+            .with_context(|| format!("cannot read {name}: not UTF-8 text"))?;
         Self::parse(&text).map_err(|(span, cause)| {
             let before = text.get(..span.start).unwrap_or(&text);
             anyhow!("{name}, line {}: {cause:#}", before.matches('\n').count() + 1)

@@ -195,7 +195,11 @@ fn check(line: &str, printed: &str, folder: &Path) {
             assert_eq!(model.precision().name(), precision, "{line}");
         }
         "evaluate" | "compare" => {
-            says(if command == "evaluate" { "nats per note" } else { "mean ratio" });
+            says(match command {
+                "evaluate" => "nats per note",
+                _ if line.contains("--listener") => "AUC",
+                _ => "mean ratio",
+            });
             if let Some(picture) = option(line, "--picture") {
                 check_picture(&bytes(picture));
             }

@@ -117,7 +117,7 @@ fn a_primer_is_heard_to_its_end() {
     };
     let pitches = |notes: &[Note]| notes.iter().map(|note| note.pitch).collect::<Vec<_>>();
     let (whole, said) = generate(&[]);
-    assert!(said.contains("heard all 120 notes, 59 s"), "{said}");
+    assert!(said.contains("heard all 120 notes, 60 s"), "{said}");
     assert_eq!(whole.len(), 140);
     assert_eq!(pitches(&whole[..120]), pitches(&notes(&recording)));
     let (new, _) = generate(&["--only-new"]);

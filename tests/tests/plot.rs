@@ -207,9 +207,13 @@ fn bad_input_is_refused_in_one_line() {
     assert!(said.contains("is a folder"), "{said}");
     let said = refused(&piece, &at("no/such/a.png"), &[]);
     assert!(said.contains("no/such") && said.contains("there is no folder"), "{said}");
-    for part in [["--from=1", "--to=1"], ["--from=nan", "--to=2"], ["--from=-1", "--to=inf"]] {
+    for (part, cause) in [
+        (["--from=1", "--to=1"], "--from must be before --to"),
+        (["--from=nan", "--to=2"], "expected seconds"),
+        (["--from=-1", "--to=inf"], "expected seconds"),
+    ] {
         let said = refused(&piece, &at("a.png"), &part);
-        assert!(said.contains("--from must be before --to"), "{said}");
+        assert!(said.contains(cause), "{said}");
     }
     let said = refused(&piece, &at("a.png"), &["--from", "60", "--to", "70"]);
     assert!(said.contains("no notes between") && said.contains("a piece.mid"), "{said}");

@@ -4,10 +4,15 @@
 //! object that gives each tensor's type, shape and place, and a `__metadata__` object of strings)
 //! and the data. See <https://huggingface.co/docs/safetensors>.
 
+use heapless::Vec;
+
 use crate::ModelError;
 
 /// Longest header read; ours take about 3 KB.
 const MAX_HEADER: usize = 1 << 16;
+
+/// Most tensors of a file; a model of the most layers has fewer than 60.
+const MAX_TENSORS: usize = 128;
 
 /// Most axes of a tensor.
 const MAX_RANK: usize = 4;
@@ -17,6 +22,8 @@ const MAX_RANK: usize = 4;
 pub(crate) struct Header<'a> {
     json: &'a [u8],
     data: &'a [u8],
+    /// Where the data of the last tensor ends.
+    end: usize,
 }
 
 /// One tensor: its description and its bytes.
@@ -48,64 +55,7 @@ impl<'a> Header<'a> {
         if json.first() != Some(&b'{') {
             return Err(ModelError::NotAModel);
         }
-        let header = Self { json, data };
-        header.check()?;
-        Ok(header)
-    }
-
-    /// Checks the whole header.
-    fn check(&self) -> Result<(), ModelError> {
-        core::str::from_utf8(self.json).map_err(|_| ModelError::BadHeader)?;
-        let mut tensors = 0usize;
-        let mut json = Json { rest: self.json };
-        json.object(&mut |key, json| {
-            if key == b"__metadata__" {
-                return json.object(&mut |_, json| json.text().map(|_| ()));
-            }
-            tensors += 1;
-            json.tensor()
-        })?;
-        if !json.rest.trim_ascii_start().is_empty() {
-            return Err(ModelError::BadHeader);
-        }
-        self.check_places(tensors)
-    }
-
-    /// Checks that the tensors, `tensors` in number, follow one another. Most files list them in the
-    /// order of their data and need one pass. Without an allocator, others take repeated passes until
-    /// no tensor follows.
-    fn check_places(&self, tensors: usize) -> Result<(), ModelError> {
-        let (mut end, mut followed) = (0, 0);
-        while followed < tensors {
-            let before = followed;
-            self.each_place(|[begin, behind]| {
-                if begin == end && behind > begin {
-                    end = behind;
-                    followed += 1;
-                }
-            })?;
-            if followed == before {
-                return Err(ModelError::BadHeader); // a gap, a shared byte, or no data at all
-            }
-        }
-        Ok(())
-    }
-
-    /// Calls `place` with where the data of each tensor begins and ends.
-    fn each_place(&self, mut place: impl FnMut([usize; 2])) -> Result<(), ModelError> {
-        let mut json = Json { rest: self.json };
-        json.open(b'{')?;
-        while let Some(key) = json.next_key()? {
-            if key != b"__metadata__" {
-                let mut entry = json;
-                entry.find_member(b"data_offsets")?;
-                let mut offsets = [0; 2];
-                entry.numbers(&mut offsets)?;
-                place(offsets);
-            }
-            json.skip_value()?;
-        }
-        Ok(())
+        Ok(Self { json, data, end: check(json)? })
     }
 
     /// A string of the `__metadata__` object, as written in the JSON (escapes are not decoded).
@@ -140,10 +90,8 @@ impl<'a> Header<'a> {
     }
 
     /// Bytes of data that the tensors take, according to the header.
-    pub fn end(&self) -> Result<usize, ModelError> {
-        let mut end = 0;
-        self.each_place(|[_, behind]| end = end.max(behind))?;
-        Ok(end)
+    pub fn end(&self) -> usize {
+        self.end
     }
 
     fn value_of(&self, key: &[u8]) -> Result<Option<Json<'a>>, ModelError> {
@@ -157,6 +105,33 @@ impl<'a> Header<'a> {
         }
         Ok(None)
     }
+}
+
+/// Checks the whole header; returns where the data of the last tensor ends.
+fn check(json: &[u8]) -> Result<usize, ModelError> {
+    core::str::from_utf8(json).map_err(|_| ModelError::BadHeader)?;
+    // By where they begin.
+    let mut places = Vec::<[usize; 2], MAX_TENSORS>::new();
+    let mut text = Json { rest: json };
+    text.object(&mut |key, json| {
+        if key == b"__metadata__" {
+            return json.object(&mut |_, json| json.text().map(|_| ()));
+        }
+        let place = json.tensor()?;
+        let index = places.iter().filter(|other| **other < place).count();
+        places.insert(index, place).map_err(|_| ModelError::NotAModel)
+    })?;
+    if !text.rest.trim_ascii_start().is_empty() {
+        return Err(ModelError::BadHeader);
+    }
+    let mut end = 0;
+    for [begin, behind] in places {
+        if begin != end || behind <= begin {
+            return Err(ModelError::BadHeader); // a gap, a shared byte, or no data at all
+        }
+        end = behind;
+    }
+    Ok(end)
 }
 
 /// Reads the value of a key of an object.
@@ -229,19 +204,19 @@ impl<'a> Json<'a> {
         Ok(false)
     }
 
-    /// The description of a tensor, strictly: three fields.
-    fn tensor(&mut self) -> Result<(), ModelError> {
-        let mut fields = 0;
+    /// The description of a tensor, strictly: three fields. Returns where its data begins and ends.
+    fn tensor(&mut self) -> Result<[usize; 2], ModelError> {
+        let (mut fields, mut place) = (0, [0; 2]);
         self.object(&mut |key, json| {
             fields += 1;
             match key {
                 b"dtype" => json.text().map(|_| ()),
                 b"shape" => json.numbers(&mut [0; MAX_RANK]).map(|_| ()),
-                b"data_offsets" if json.numbers(&mut [0; 2])? == 2 => Ok(()),
+                b"data_offsets" if json.numbers(&mut place)? == 2 => Ok(()),
                 _ => Err(ModelError::BadHeader),
             }
         })?;
-        if fields == 3 { Ok(()) } else { Err(ModelError::BadHeader) }
+        if fields == 3 { Ok(place) } else { Err(ModelError::BadHeader) }
     }
 
     /// A string, strictly: its escapes are those of JSON, and it has no control characters.

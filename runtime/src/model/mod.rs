@@ -113,7 +113,7 @@ impl<'a> Model<'a> {
         if parse(header.metadata("version")?) != Some(FORMAT_VERSION as usize) {
             return Err(ModelError::Version);
         }
-        match header.end()?.cmp(&header.data_len()) {
+        match header.end().cmp(&header.data_len()) {
             Ordering::Greater => return Err(ModelError::Truncated),
             Ordering::Less => return Err(ModelError::TrailingBytes),
             Ordering::Equal => {}
@@ -190,7 +190,7 @@ impl<'a> Model<'a> {
     /// [`ModelError`] says what is wrong with the file. Erased flash is [`ModelError::NotAModel`].
     pub fn in_region(region: &'a [u8]) -> Result<Self, ModelError> {
         let header = Header::read(region)?;
-        let spare = header.data_len().checked_sub(header.end()?).ok_or(ModelError::Truncated)?;
+        let spare = header.data_len().checked_sub(header.end()).ok_or(ModelError::Truncated)?;
         let file = region.get(..region.len() - spare).ok_or(ModelError::Truncated)?;
         Self::from_bytes(file)
     }

@@ -50,8 +50,8 @@ struct Placed {
 /// when its pitch is struck again is released at that moment. All tracks end a millisecond after the
 /// last release.
 ///
-/// The tempo is that of the piece's [pulse](quarter), or else 120 quarter notes a minute. A piece for both
-/// hands is [split](split_points) at a pitch that follows the music.
+/// The tempo is that of the piece's pulse (its most frequent inter-onset interval), or else 120
+/// quarter notes a minute. A piece for both hands is split at a pitch that follows the music.
 pub fn write(sheet: &Sheet) -> Vec<u8> {
     let quarter = quarter(sheet.notes).unwrap_or(DEFAULT_QUARTER);
     let notes = place(sheet.notes);

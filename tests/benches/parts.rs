@@ -1,6 +1,6 @@
 //! Times the parts of a note, by precision and instruction set: `cargo bench`.
 //!
-//! `tools bench` measures whole notes against the memory bandwidth; this shows where the time goes.
+//! `pianola bench` measures whole notes against the memory bandwidth; this shows where the time goes.
 #![allow(clippy::unwrap_used, reason = "the bundled models open")]
 
 use std::sync::LazyLock;

@@ -1,4 +1,4 @@
-//! Faults of live ports and terminals: `tools play` ends in time, loses nothing and leaves nothing
+//! Faults of live ports and terminals: `pianola play` ends in time, loses nothing and leaves nothing
 //! sounding.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]

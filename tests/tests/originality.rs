@@ -1,4 +1,4 @@
-//! `pianola originality` and `tools filter` on a small corpus, and on the reference corpus.
+//! `pianola originality` and `pianola filter` on a small corpus, and on the reference corpus.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

@@ -311,6 +311,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 256 }))]
+
         #[test]
         fn a_pitch_is_always_left(
             changes in proptest::collection::vec((0..10usize, any::<bool>(), 0..=127u8), 0..40)

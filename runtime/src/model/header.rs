@@ -4,8 +4,6 @@
 //! object that gives each tensor's type, shape and place, and a `__metadata__` object of strings)
 //! and the data. See <https://huggingface.co/docs/safetensors>.
 
-use heapless::Vec;
-
 use crate::ModelError;
 
 /// Longest header read; ours take about 3 KB.
@@ -110,26 +108,25 @@ impl<'a> Header<'a> {
 /// Checks the whole header; returns where the data of the last tensor ends.
 fn check(json: &[u8]) -> Result<usize, ModelError> {
     core::str::from_utf8(json).map_err(|_| ModelError::BadHeader)?;
-    // By where they begin.
-    let mut places = Vec::<[usize; 2], MAX_TENSORS>::new();
+    let (mut places, mut tensors) = ([[0usize; 2]; MAX_TENSORS], 0);
     let mut text = Json { rest: json };
     text.object(&mut |key, json| {
         if key == b"__metadata__" {
             return json.object(&mut |_, json| json.text().map(|_| ()));
         }
-        let place = json.tensor()?;
-        let index = places.iter().filter(|other| **other < place).count();
-        places.insert(index, place).map_err(|_| ModelError::NotAModel)
+        *places.get_mut(tensors).ok_or(ModelError::NotAModel)? = json.tensor()?;
+        tensors += 1;
+        Ok(())
     })?;
     if !text.rest.trim_ascii_start().is_empty() {
         return Err(ModelError::BadHeader);
     }
+    let places = places.get(..tensors).unwrap_or_default();
     let mut end = 0;
-    for [begin, behind] in places {
-        if begin != end || behind <= begin {
-            return Err(ModelError::BadHeader); // a gap, a shared byte, or no data at all
-        }
-        end = behind;
+    for _ in places {
+        // The tensor that follows; none if there is a gap, a shared byte, or no data at all.
+        let next = places.iter().find(|[begin, behind]| *begin == end && behind > begin);
+        [_, end] = *next.ok_or(ModelError::BadHeader)?;
     }
     Ok(end)
 }

@@ -88,7 +88,7 @@ impl fmt::Display for Report {
             writeln!(f, "  {name}: {}, pitches {lowest} to {highest}", count(*notes))?;
         }
         let Some(Composed { by, command }) = &self.composed else {
-            return writeln!(f, "not composed by Pianola, or changed since");
+            return writeln!(f, "not a piece of `generate`, or changed since");
         };
         writeln!(f, "composed by {}", escape(by))?;
         match command {

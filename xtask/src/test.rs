@@ -35,7 +35,7 @@ pub fn run() -> anyhow::Result<()> {
     aarch64::run()?;
     live::run()?;
     miri()?;
-    fuzz::run(FUZZ_SECONDS)?;
+    fuzz::run_fast(FUZZ_SECONDS)?;
 
     let mut lints = cargo();
     libtorch::use_in(&mut lints)?;

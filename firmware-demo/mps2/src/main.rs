@@ -61,7 +61,10 @@ impl Board for Mps2 {
             return false;
         }
         if byte >= 0x80 {
-            (self.now().as_micros() as u32).to_le_bytes().into_iter().for_each(|byte| self.times.write(byte));
+            (self.now().as_micros() as u32)
+                .to_le_bytes()
+                .into_iter()
+                .for_each(|byte| self.times.write(byte));
             self.left = 3;
             self.notes += u32::from(byte & 0xf0 == 0x90);
         }

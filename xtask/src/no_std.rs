@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{bail, ensure};
 
-use crate::shell::{captured, cargo, install, program, run, succeeds};
+use crate::shell::{captured, cargo, install, program, root, run, succeeds};
 
 const TARGET: &str = "thumbv7em-none-eabihf";
 
@@ -81,8 +81,10 @@ pub fn lint() -> anyhow::Result<()> {
             println!("NOT LINTED: {folder}: Debian's compiler comes without clippy");
             continue;
         }
-        clippy.args(["clippy", "--release", "--manifest-path", &manifest, "--target", target]);
-        run(clippy.args(["--target-dir", "target/board", "--", "-D", "warnings"]))?;
+        // In the program's folder, whose configuration names the processor.
+        clippy.current_dir(root().join(folder)).args(["clippy", "--release", "--target", target]);
+        clippy.arg("--target-dir").arg(root().join("target/board"));
+        run(clippy.args(["--", "-D", "warnings"]))?;
     }
     Ok(())
 }

@@ -184,7 +184,7 @@ struct There<'a> {
 /// Position of a note in a file.
 #[derive(Serialize)]
 struct Place {
-    /// Track, from 1.
+    /// Number of the note, from 1.
     note: usize,
     seconds: f64,
     /// Bar, from 1; none if the file has no bars.

@@ -222,11 +222,16 @@ fn check(line: &str, printed: &str, folder: &Path) {
             let script = bytes(line.split("> ~/").nth(1).unwrap());
             assert!(String::from_utf8(script).unwrap().contains("complete -c pianola"), "{line}");
         }
-        "completions" => assert!(printed.is_empty(), "{line}: {printed}"),
+        "completions" if line.starts_with("source") => {
+            assert!(printed.is_empty(), "{line}: {printed}")
+        }
+        "completions" => says("complete -F _pianola"),
         "man" => {
             let page = format!("{}/pianola-generate.1", option(line, "--out").unwrap());
             let page = String::from_utf8(bytes(&page.replace("~/", ""))).unwrap();
-            assert!(page.contains(".TH pianola-generate 1") && page.contains("seed"), "{page}");
+            assert!(page.contains(".TH pianola-generate 1") && page.contains("EXAMPLES"), "{page}");
+            let synopsis = page.split_once("SYNOPSIS\n").unwrap().1.lines().next().unwrap();
+            assert!(synopsis.contains(r"[\-\-seed <N>] [\-\-model <FILE>]"), "{synopsis}");
         }
         "play" => assert!(!printed.is_empty(), "{line}"),
         other => panic!("{other}: nothing is known of what it writes"),
@@ -291,14 +296,96 @@ fn the_examples_of_the_help_run() {
     }
 }
 
+/// One line for each option, in groups, with `-h` and with `--help`.
+#[test]
+fn help_is_compact() {
+    for command in commands() {
+        let help = |flag: &str| succeed(tools().args([&command, flag]));
+        let text = help("--help");
+        assert_eq!(text, help("-h"), "{command}");
+        assert!(!text.contains("Possible values:"), "{text}");
+        let options = text.lines().filter(|line| line.trim_start().starts_with('-'));
+        options
+            .for_each(|line| assert!(line.trim().contains("  "), "{command}: no help on {line}"));
+    }
+    let help = succeed(tools().args(["play", "--help"]));
+    let headings = help.lines().filter(|line| line.ends_with(':') && !line.starts_with(' '));
+    assert_eq!(
+        headings.collect::<Vec<_>>(),
+        [
+            "Options:",
+            "Ports:",
+            "Duet:",
+            "Output:",
+            "Music:",
+            "Reproducibility:",
+            "Sampling:",
+            "Examples:"
+        ]
+    );
+}
+
+/// Commands that start `pianola` through cargo run here, those that start `trainer` in the trainer's tests.
 #[test]
 fn the_commands_of_the_readme_run() {
+    const PIANOLA: &str = "cargo run --release -- ";
     let folder = workplace();
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let lines = readme.lines().filter_map(|line| line.strip_prefix("cargo run --release -- "));
-    let lines: Vec<_> = lines.map(|line| format!("pianola {line}")).collect();
-    assert!(lines.len() > 10, "{lines:?}");
-    lines.iter().for_each(|line| type_in(line, folder.path()));
+    let mut ran = 0;
+    for line in commands_of(&readme) {
+        if let Some(arguments) = line.strip_prefix(PIANOLA) {
+            type_in(&format!("pianola {arguments}"), folder.path());
+            ran += 1;
+        } else if line.starts_with("cargo run") {
+            // The tests of the feature `ogg` write such files.
+            let elsewhere = [
+                "cargo run --release -p pianola-trainer -- ",
+                "cargo run --release --features ogg -- render ",
+            ];
+            assert!(elsewhere.iter().any(|start| line.starts_with(start)), "no test runs {line}");
+        } else if let Some(task) = line.strip_prefix("cargo xtask ") {
+            let task = task.split(' ').next().unwrap();
+            let tasks = fs::read_to_string(root().join("xtask/src/main.rs")).unwrap();
+            assert!(tasks.contains(&format!("Command::{}", capitalized(task))), "no task {task}");
+        } else if line.starts_with("pianola ") {
+            type_in(&line, folder.path());
+            ran += 1;
+        } else {
+            let known = [
+                "cargo xtask",
+                "cargo test",
+                "cargo bench -p pianola-tests --bench parts",
+                "cargo install --locked --path tools",
+                "cargo doc --open -p pianola-runtime",
+                r#"eval "$(cargo xtask libtorch)""#,
+            ];
+            assert!(known.contains(&line.as_str()), "no test runs {line}");
+        }
+    }
+    assert!(ran > 20, "{ran}");
+}
+
+/// The commands in a document: lines of its shell blocks, and inline code that starts a program.
+fn commands_of(text: &str) -> Vec<String> {
+    let mut commands = Vec::new();
+    for (at, block) in text.split("```").enumerate() {
+        if let Some(lines) = block.strip_prefix("sh\n") {
+            let lines = lines.lines().map(|line| line.split(" #").next().unwrap().trim());
+            commands.extend(lines.filter(|line| !line.is_empty()).map(str::to_string));
+        } else if at % 2 == 0 {
+            let inline = block.split('`').skip(1).step_by(2);
+            let inline = inline.map(|code| code.split_whitespace().collect::<Vec<_>>().join(" "));
+            let starts =
+                |code: &String| ["cargo ", "pianola "].iter().any(|start| code.starts_with(start));
+            commands.extend(inline.filter(starts));
+        }
+    }
+    commands
+}
+
+fn capitalized(word: &str) -> String {
+    let (first, rest) = word.split_at(1);
+    first.to_uppercase() + rest
 }
 
 /// Help and hints use the name that the program was started as.

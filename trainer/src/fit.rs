@@ -338,7 +338,7 @@ pub fn sample(weights: &FloatWeights) -> anyhow::Result<Vec<Note>> {
 
 /// A bar over all updates of the run, so that the time left is that of the run.
 fn progress_bar(updates: usize, done: usize) -> ProgressBar {
-    const TEMPLATE: &str = "{prefix} {bar:30} {pos}/{len} updates, {msg} ({eta} left)";
+    const TEMPLATE: &str = "{prefix} {bar:40} {percent:>3} %, {eta} left, {msg}";
     let style =
         ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(updates as u64).with_style(style);

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use pianola_host::corpus::{self, Corpus, Folder, Set, Song, Split};
 use pianola_host::export::weights::{FloatWeights, HeadShapes};
 use pianola_host::midi_file::{Endings, MidiFile, Tracks, to_relative};
@@ -36,8 +36,12 @@ use recipe::{Preset, Recipe};
 
 /// Train Pianola models on a folder of MIDI files.
 #[derive(Parser)]
-#[command(name = "trainer", version)]
+#[command(name = "trainer", version, disable_help_flag = true)]
 struct Cli {
+    // One line for each option.
+    /// Print help.
+    #[arg(short, long, global = true, display_order = 1000, action = ArgAction::HelpShort)]
+    help: Option<bool>,
     #[command(subcommand)]
     command: Command,
 }
@@ -70,18 +74,16 @@ struct Evaluate {
 
 #[derive(Args)]
 struct CorpusOptions {
-    /// Folder of MIDI files, including its subfolders.
+    /// Folder of MIDI files: .mid, .midi, .kar and .rmi, also as .gz.
     corpus: PathBuf,
-    /// Tab-separated file with the columns `split` and `file` [default: a random 60/20/20 split by --split-seed].
+    /// Split file: tab-separated columns `split` and `file` [default: a random 60/20/20 split].
     #[arg(long, value_name = "FILE")]
     split: Option<PathBuf>,
-    /// Random seed of the split.
+    /// Seed of the random split.
     #[arg(long, default_value_t = 0, value_name = "N")]
     split_seed: u64,
-    /// Instruments to read [default: all; report: first].
-    ///
-    /// `first` reads the first instrument of each file, in piano files nearly always the right hand;
-    /// `all` reads both hands.
+    /// Tracks to read from each file: the first instrument, in piano files nearly always the right hand, or all
+    /// [default: all; report: first].
     #[arg(long, value_name = "first|all")]
     tracks: Option<Tracks>,
     /// Device of libtorch.
@@ -113,7 +115,8 @@ struct Fit {
     /// Resume from RUN's checkpoint; takes the same options.
     #[arg(long)]
     resume: bool,
-    /// Architecture and default hyperparameters.
+    /// Architecture and default hyperparameters: expressive (both hands, dynamics), small (the same for boards with
+    /// 2 MB of flash), or report (the student report's network).
     #[arg(long, value_enum, default_value_t = Preset::Expressive)]
     preset: Preset,
     /// Fine-tune the weights of another run: its folder or a .safetensors file.
@@ -140,9 +143,8 @@ struct Fit {
     /// Decoupled weight decay of AdamW [default: 0.1; report: 0.01].
     #[arg(long, value_name = "X")]
     weight_decay: Option<f64>,
-    /// Dropout between LSTM layers and before the heads [default: 0.5; small, report: 0.3].
-    ///
-    /// Unless it is 0, a tenth of the input notes of the expressive network are dropped too.
+    /// Dropout between LSTM layers and before the heads; unless 0, the expressive network also drops a tenth of its
+    /// input notes [default: 0.5; small, report: 0.3].
     #[arg(long, value_name = "X")]
     dropout: Option<f64>,
     /// Dropout of the recurrent weights, DropConnect [default: 0.2; report: 0].
@@ -169,9 +171,7 @@ struct Fit {
     /// LSTM layers [default: 3].
     #[arg(long, value_name = "N")]
     layers: Option<usize>,
-    /// bfloat16 mixed precision.
-    ///
-    /// Three times as fast on processors with AMX, 1.6 times with AVX-512 alone, no faster on a GPU.
+    /// bfloat16 mixed precision: faster on processors with AMX or AVX-512, no faster on a GPU.
     #[arg(long)]
     mixed: bool,
 }

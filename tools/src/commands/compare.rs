@@ -22,7 +22,7 @@ Examples:
   pianola compare piece.mid --corpus songs --picture compare.svg
   pianola compare pieces --corpus songs --listener")]
 pub struct Options {
-    /// Pieces: .mid files or folders of them. 200 or more are also compared in batches of 100.
+    /// Pieces: .mid files or folders of them; 200 or more are also compared in batches of 100.
     #[arg(required = true, value_name = "DIR|FILE.mid")]
     pieces: Vec<PathBuf>,
     #[command(flatten)]
@@ -33,14 +33,19 @@ pub struct Options {
     /// Set to compare with.
     #[arg(long, default_value = "test", value_name = "train|validation|test")]
     set: Set,
-    /// Train a classifier to tell the pieces from the songs, and report how well it does and by what.
-    #[arg(long)]
+    /// Train a classifier to tell the pieces from the songs; report its accuracy (AUC) by groups of measures.
+    #[arg(long, help_heading = "Output")]
     listener: bool,
     /// Print JSON.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
     /// Draw histograms of both into a .png or .svg file.
-    #[arg(long, value_name = "FILE.png|FILE.svg", conflicts_with = "listener")]
+    #[arg(
+        long,
+        value_name = "FILE.png|FILE.svg",
+        help_heading = "Output",
+        conflicts_with = "listener"
+    )]
     picture: Option<PathBuf>,
 }
 

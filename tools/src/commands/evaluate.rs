@@ -23,8 +23,9 @@ use crate::options::controls::Controls;
 use crate::options::json;
 use crate::options::model_file::ModelFile;
 use crate::options::output::{ensure_writable, write_picture};
-use crate::options::songs::{CorpusOptions, progress};
+use crate::options::songs::CorpusOptions;
 use crate::picture::measures_picture;
+use crate::progress;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -43,19 +44,19 @@ pub struct Options {
     /// Set to evaluate on.
     #[arg(long, default_value = "test", value_name = "train|validation|test")]
     set: Set,
-    /// Pieces to sample. 200 or more are also compared in batches of 100.
-    #[arg(long, default_value_t = 100, value_name = "N",
+    /// Pieces to sample; 200 or more are also compared in batches of 100.
+    #[arg(long, default_value_t = 100, value_name = "N", help_heading = "Sampling",
           value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pieces: u64,
     /// Notes in each piece.
-    #[arg(long, default_value_t = 1000, value_name = "N",
+    #[arg(long, default_value_t = 1000, value_name = "N", help_heading = "Sampling",
           value_parser = clap::value_parser!(u64).range(PIECE_NOTES as u64..=1_000_000))]
     notes: u64,
     /// Print JSON.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
     /// Draw histograms of sampled and real notes into a .png or .svg file.
-    #[arg(long, value_name = "FILE.png|FILE.svg")]
+    #[arg(long, value_name = "FILE.png|FILE.svg", help_heading = "Output")]
     picture: Option<PathBuf>,
     #[command(flatten)]
     controls: Controls,
@@ -159,7 +160,7 @@ fn sample(
     file: &ModelFile,
     model: &Model,
 ) -> anyhow::Result<Vec<Vec<Note>>> {
-    let bar = progress("sampling", options.pieces);
+    let bar = progress::bar("sampling", options.pieces);
     let seeds: Vec<u64> = (0..options.pieces).collect();
     let together = seeds.len().div_ceil(rayon::current_num_threads()).clamp(1, TOGETHER);
     let pieces = seeds.par_chunks(together).map(|seeds| {
@@ -287,9 +288,9 @@ impl fmt::Display for RightHandPitch {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         writeln!(f, "pitch of the right hand, {} notes", self.notes)?;
         let rows = [
-            ("model, observing both hands", Some(self.both_hands)),
-            ("model, observing this hand alone", Some(self.right_hand)),
-            ("the report's model, each 64 alone", self.report_model),
+            ("model, on both hands", Some(self.both_hands)),
+            ("model, on the right hand alone", Some(self.right_hand)),
+            ("report's model, 64-note segments", self.report_model),
         ];
         for (name, nats) in rows {
             let nats = nats.map_or("-".into(), |nats| format!("{nats:.4}"));
@@ -352,7 +353,7 @@ fn nll(file: &ModelFile, model: &Model, songs: &[Marked]) -> anyhow::Result<[Nll
         .map(|Marked { notes, hands, marks }| ScoredSong { notes, hands: *hands, marks })
         .collect();
     songs.sort_by_key(|song| std::cmp::Reverse(song.notes.len()));
-    let bar = progress("evaluating", songs.len() as u64);
+    let bar = progress::bar("evaluating", songs.len() as u64);
     let sums = songs
         .par_chunks(TOGETHER)
         .map(|songs| {
@@ -372,7 +373,7 @@ fn segments_loss(
     model: &Model,
     segments: &[&[Note; corpus::SEGMENT]],
 ) -> anyhow::Result<LossSum> {
-    let bar = progress("evaluating", segments.len() as u64);
+    let bar = progress::bar("evaluating", segments.len() as u64);
     let sums = segments
         .par_chunks(TOGETHER)
         .map(|segments| {

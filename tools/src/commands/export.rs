@@ -20,9 +20,9 @@ Examples:
   pianola export runs/mine
   pianola export runs/mine --quantize int4 --out mine.safetensors")]
 pub struct Options {
-    /// Training run, or a .safetensors file of float weights (such as a state dict saved from Python).
+    /// Training run, or a .safetensors file of float weights (such as a PyTorch state dict).
     run: PathBuf,
-    /// Precision of the weights.
+    /// Precision of the weights: int4 takes half the space of int8; none keeps 32-bit floats.
     #[arg(long, value_enum, default_value_t = Quantization::Int8)]
     quantize: Quantization,
     /// Model file to write, - for standard output [default: model-PRECISION.safetensors beside the weights].

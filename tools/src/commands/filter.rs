@@ -28,10 +28,10 @@ pub struct Options {
     #[arg(long, default_value = "all", value_name = "first|all")]
     tracks: Tracks,
     /// Notes in a passage.
-    #[arg(long, default_value_t = 12, value_name = "N", value_parser = notes)]
+    #[arg(long, default_value_t = 12, value_name = "N", value_parser = notes, help_heading = "Output")]
     notes: usize,
     /// Filter file to write, - for standard output.
-    #[arg(long, value_name = "FILE", value_parser = output::path)]
+    #[arg(long, value_name = "FILE", value_parser = output::path, help_heading = "Output")]
     out: PathBuf,
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use object::LittleEndian;
 use object::elf::{EM_ARM, FileHeader32, PT_LOAD, SHT_SYMTAB};
 use object::read::elf::{FileHeader, ProgramHeader, Sym};
@@ -20,6 +20,7 @@ use pianola_runtime::Generator;
 use crate::options::model_file::ModelFile;
 use crate::options::output::{self, ensure_apart, ensure_writable, verb};
 use crate::program::{self, say};
+use crate::progress;
 use crate::uf2::{Image, RP2350_ARM_S};
 
 /// Largest firmware file that is read, in bytes.
@@ -32,10 +33,11 @@ Examples:
   pianola flash --board pico2 --model models/small-int4.safetensors
   pianola flash --board rp2350-16mb --model mine.safetensors --out box.uf2")]
 pub struct Options {
-    /// Target board.
+    /// Target board: Raspberry Pi Pico 2 (4 MB of flash, int4 models), or a board with the same wiring and
+    /// 16 MB (int8 models too).
     #[arg(long, value_enum)]
     board: Board,
-    /// Model file [default: the int4 model of models/].
+    /// Model file [default: models/expressive-int4.safetensors].
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// UF2 file to write, - for standard output [default: the drive of a board in boot mode].
@@ -50,7 +52,7 @@ pub struct Options {
 enum Board {
     /// Raspberry Pi Pico 2: 4 MB of flash, for int4 models.
     Pico2,
-    /// A board wired as the Pico 2, with 16 MB of flash: also for int8 models.
+    /// A board with the wiring of the Pico 2 and 16 MB of flash: also for int8 models.
     #[value(name = "rp2350-16mb")]
     Rp2350Flash16,
 }
@@ -186,10 +188,7 @@ fn build() -> anyhow::Result<PathBuf> {
 
 /// Shows the last line printed by a build, with the elapsed time; returns all lines.
 fn follow_build(lines: impl io::Read) -> String {
-    let style = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}");
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
-    let spinner = ProgressBar::new_spinner().with_style(style);
-    spinner.enable_steady_tick(Duration::from_millis(100));
+    let spinner = progress::spinner();
     let mut said = String::new();
     for line in io::BufReader::new(lines).lines().map_while(Result::ok) {
         spinner.set_message(line.trim().to_string());
@@ -310,11 +309,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Writes a file to the drive of a board.
 fn write_to_drive(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let style = ProgressStyle::with_template(
-        "{bar:40} {bytes}/{total_bytes}, {bytes_per_sec} ({eta} left)",
-    )
-    .unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(bytes.len() as u64).with_style(style);
+    let bar = progress::bar("writing", bytes.len() as u64);
     let is_gone = || {
         let start = Instant::now();
         while path.with_file_name(INFO).exists() && start.elapsed() < PATIENCE {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::{ArgMatches, Args};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use pianola_host::files::write_whole;
 use pianola_host::midi_file;
 use pianola_host::score_writer::{self, PROVENANCE, Sheet};
@@ -24,6 +24,7 @@ use crate::options::recipe::recipe;
 use crate::options::source::{Opened, Source};
 use crate::options::time::clock;
 use crate::program::{self, say};
+use crate::progress;
 use crate::sound::soundfont::{self, LoadedFont};
 
 #[derive(Args)]
@@ -417,11 +418,8 @@ const STEPS: f64 = 1000.0;
 
 impl Progress {
     fn new(pieces: usize, audio: bool) -> Self {
-        let style = ProgressStyle::with_template("{msg:9} {bar:40} {percent:>3}% ({eta} left)");
-        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
         let parts = pieces * if audio { 2 } else { 1 };
-        let bar = ProgressBar::new(parts as u64 * STEPS as u64).with_style(style);
-        bar.set_message("composing");
+        let bar = progress::bar("composing", parts as u64 * STEPS as u64);
         // Ticks while one piece is rendered.
         bar.enable_steady_tick(Duration::from_millis(200));
         Self(bar)

@@ -6,7 +6,8 @@ use pianola_host::statistics::listener::{Verdict, listen, notes_shuffled, parts_
 use pianola_runtime::Note;
 use serde::Serialize;
 
-use crate::options::songs::{Places, progress};
+use crate::options::songs::Places;
+use crate::progress;
 
 /// Classifier results for the pieces, and for the controls.
 #[derive(Serialize)]
@@ -30,7 +31,7 @@ struct Controls {
 impl Report {
     /// Compares pieces with real songs; songs come with the positions of their notes.
     pub fn new(pieces: &[&[Note]], real: &[(&[Note], &Places)], training: &[&[Note]]) -> Self {
-        let bar = progress("listening", 4);
+        let bar = progress::bar("comparing", 4);
         let songs: Vec<&[Note]> = real.iter().map(|(notes, _)| *notes).collect();
         let against = |others: &[&[Note]], real: &[&[Note]]| {
             let verdict = listen(others, real);

@@ -33,10 +33,10 @@ pub struct Options {
     #[arg(long, default_value = "all", value_name = "first|all")]
     tracks: Tracks,
     /// Also score the test set, as a baseline.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     reference: bool,
     /// Print JSON.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
 }
 

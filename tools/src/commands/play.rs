@@ -39,45 +39,52 @@ Examples:
 pub struct Options {
     /// Output port: part of its name, its number in --list, or the path of a device [default: the only
     /// port, or a virtual one].
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", help_heading = "Ports")]
     port: Option<String>,
     /// Serial port for output at 31,250 baud, such as /dev/ttyAMA0.
-    #[arg(long, value_name = "PATH", conflicts_with = "port")]
+    #[arg(long, value_name = "PATH", conflicts_with = "port", help_heading = "Ports")]
     serial: Option<PathBuf>,
-    /// List the MIDI ports.
-    #[arg(long)]
-    list: bool,
-    /// Input port of another player, named as for --port.
-    #[arg(long, value_name = "PORT")]
-    listen: Option<String>,
-    /// How to play with the other player.
-    #[arg(long, value_enum, default_value = "answer", requires = "listen")]
-    mode: Mode,
-    /// Seconds of silence after which Pianola answers.
-    #[arg(long, default_value_t = 1.0, value_name = "S", requires = "listen")]
-    gap: f64,
-    /// Pass the input on to the output [default: on if they are different instruments].
-    #[arg(long, value_enum, requires = "listen")]
-    echo: Option<Switch>,
-    /// Channels to listen to, 1 to 16, such as 1,2 [default: all but 10, which has percussion].
-    #[arg(long, value_name = "N,...", value_delimiter = ',', requires = "listen",
-        value_parser = clap::value_parser!(u8).range(1..=16))]
-    listen_channels: Option<Vec<u8>>,
-    /// MIDI controller map (TOML), as docs/controls.toml [default: that].
-    #[arg(long, value_name = "FILE.toml", requires = "listen")]
-    map: Option<PathBuf>,
-    /// Channel to play on, 1 to 16; or two, such as 1,2: pitches from middle C up go to the first.
-    #[arg(long, value_name = "N[,N]", value_delimiter = ',', default_value = "1",
+    /// Channel to play on, 1 to 16; with two, such as 1,2, pitches from middle C up go to the first.
+    #[arg(long, value_name = "N[,N]", value_delimiter = ',', default_value = "1", help_heading = "Ports",
         value_parser = clap::value_parser!(u8).range(1..=16))]
     channel: Vec<u8>,
+    /// List the MIDI ports.
+    #[arg(long, help_heading = "Ports")]
+    list: bool,
+    /// Input port of another player, named as for --port.
+    #[arg(long, value_name = "PORT", help_heading = "Duet")]
+    listen: Option<String>,
+    /// Answer in the other player's pauses, or accompany their playing.
+    #[arg(long, value_enum, default_value = "answer", requires = "listen", help_heading = "Duet")]
+    mode: Mode,
+    /// Seconds of silence after which Pianola answers.
+    #[arg(
+        long,
+        default_value_t = 1.0,
+        value_name = "S",
+        requires = "listen",
+        help_heading = "Duet"
+    )]
+    gap: f64,
+    /// Pass the input on to the output [default: on if they are different instruments].
+    #[arg(long, value_enum, requires = "listen", help_heading = "Duet")]
+    echo: Option<Switch>,
+    /// Channels to listen to, 1 to 16, such as 1,2 [default: all but 10, the percussion channel].
+    #[arg(long, value_name = "N,...", value_delimiter = ',', requires = "listen", help_heading = "Duet",
+        value_parser = clap::value_parser!(u8).range(1..=16))]
+    listen_channels: Option<Vec<u8>>,
+    /// MIDI controller map (TOML) [default: built-in, as docs/controls.toml].
+    #[arg(long, value_name = "FILE.toml", requires = "listen", help_heading = "Duet")]
+    map: Option<PathBuf>,
     /// Record the session to a .mid file.
-    #[arg(long, value_name = "FILE.mid")]
+    #[arg(long, value_name = "FILE.mid", help_heading = "Output")]
     record: Option<PathBuf>,
     /// Disable the terminal view.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     no_view: bool,
     /// Notes to play [default: until stopped].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", help_heading = "Music",
+        value_parser = clap::value_parser!(u64).range(1..))]
     notes: Option<u64>,
     #[command(flatten)]
     source: Source,

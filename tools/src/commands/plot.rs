@@ -23,7 +23,7 @@ pub struct Options {
     /// Picture to write, - for standard output [default: FILE.png beside the piece].
     #[arg(long, value_name = "FILE.png|FILE.svg", value_parser = output::path)]
     out: Option<PathBuf>,
-    /// Colour notes by velocity or by track.
+    /// Colour notes by velocity, from pale (soft) to dark (loud), or by track.
     #[arg(long, value_enum, default_value_t = Color::Velocity)]
     color: Color,
     /// Start, in seconds [default: the first note].
@@ -49,7 +49,7 @@ const MAX_PIXELS: i64 = 10_000;
 enum Color {
     /// Pale is soft, dark is loud.
     Velocity,
-    /// One colour for each instrument of the file: in piano files, for each hand.
+    /// One colour for each instrument; in piano files, for each hand.
     Tracks,
 }
 

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use pianola_host::midi_file::TimedNote;
 
 use crate::options::output::{self, ensure_apart, ensure_writable, verb};
 use crate::options::songs::read_midi;
+use crate::progress;
 use crate::sound::audio::Performance;
 use crate::sound::soundfont::{self, LoadedFont};
 use crate::sound::{RATE, strings};
@@ -57,7 +58,8 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     }
     let font = soundfont.as_deref().map(LoadedFont::open).transpose()?;
     let mut performance = render(&strings::sounding(&score), font.as_ref()).with_context(name)?;
-    performance.progress = progress_bar(performance.samples);
+    // Each sample is rendered twice.
+    performance.progress = progress::bar("rendering", 2 * performance.samples as u64);
     let verb = verb(&out);
     write(&performance, &out)?;
     performance.progress.finish_and_clear();
@@ -101,11 +103,4 @@ pub fn render<'f>(
     ensure_short_enough(end)?;
     let samples = ((end + TAIL) * f64::from(RATE)).round() as usize;
     Ok(Performance { strings, soundfont, samples, progress: ProgressBar::hidden() })
-}
-
-/// Progress bar with the time left; each sample is rendered twice.
-fn progress_bar(samples: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("rendering {bar:40} {percent:>3} %, {eta} left");
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(2 * samples as u64).with_style(style)
 }

@@ -13,47 +13,47 @@ pub struct Controls {
     /// Sampling temperature: below 1 more conservative, above 1 more random, 0 greedy.
     #[arg(long, default_value_t = 1.0, value_name = "T")]
     temperature: f32,
-    /// --temperature of pitches.
+    /// Temperature of pitches [default: --temperature].
     #[arg(long, value_name = "T")]
     pitch_temperature: Option<f32>,
-    /// --temperature of inter-onset intervals and durations.
+    /// Temperature of inter-onset intervals and durations [default: --temperature].
     #[arg(long, value_name = "T")]
     time_temperature: Option<f32>,
-    /// --temperature of velocities.
+    /// Temperature of velocities [default: --temperature].
     #[arg(long, value_name = "T")]
     velocity_temperature: Option<f32>,
     /// Top-k sampling of pitches; 0 for no limit.
     #[arg(long, default_value_t = 0, value_name = "N")]
     top_k: u16,
-    /// Nucleus (top-p) sampling.
+    /// Nucleus (top-p) sampling: keep the likeliest values up to this probability mass; 1 for all.
     #[arg(long, default_value_t = 1.0, value_name = "P")]
     top_p: f32,
-    /// --top-p of pitches.
+    /// Top-p of pitches [default: --top-p].
     #[arg(long, value_name = "P")]
     pitch_top_p: Option<f32>,
-    /// --top-p of inter-onset intervals and durations.
+    /// Top-p of inter-onset intervals and durations [default: --top-p].
     #[arg(long, value_name = "P")]
     time_top_p: Option<f32>,
-    /// --top-p of velocities.
+    /// Top-p of velocities [default: --top-p].
     #[arg(long, value_name = "P")]
     velocity_top_p: Option<f32>,
-    /// Notes per second to aim at, 0.1 to 100 [default: the model's own].
+    /// Target notes per second, 0.1 to 100 [default: the model's own].
     #[arg(long, value_name = "N", help_heading = "Music")]
     density: Option<f32>,
     /// Lowest and highest pitch, such as 36 84 or C2 C6; middle C is 60 or C4 [default: 21 108, a piano].
     #[arg(long, num_args = 2, help_heading = "Music", value_names = ["LOW", "HIGH"], value_parser = pitch)]
     register: Option<Vec<u8>>,
-    /// Scale: a root and major, minor, harmonic-minor, melodic-minor, dorian and other modes, pentatonic or
-    /// blues, such as f#-minor; German and French names too.
+    /// Scale: a root and a mode, such as dm or f#-minor; modes are major, minor, harmonic-minor,
+    /// melodic-minor, dorian and the other church modes, pentatonic and blues; German and French names too.
     #[arg(long, value_name = "SCALE", help_heading = "Music")]
     scale: Option<NamedScale>,
-    /// Most notes that sound at once; notes are cut where the next one needs their voice.
+    /// Maximum number of notes that sound at once; a note is cut off when the next one needs its voice.
     #[arg(long, value_name = "N", help_heading = "Music", value_parser = clap::value_parser!(u8).range(1..))]
     polyphony: Option<u8>,
-    /// Disable the repetition guard.
-    #[arg(long)]
-    no_loop_guard: bool,
-    /// Disable the drift guard of register, pace and loudness.
+    /// Disable the repetition guard, which breaks loops of repeated pitches.
+    #[arg(long, alias = "no-loop-guard")]
+    no_repetition_guard: bool,
+    /// Disable the drift guard, which keeps register, pace and loudness in their usual range.
     #[arg(long)]
     no_drift_guard: bool,
 }
@@ -98,7 +98,7 @@ impl Controls {
         sampling.velocity = freedom("velocity", self.velocity_temperature, self.velocity_top_p)?;
         sampling.polyphony = self.polyphony;
         sampling.density = self.density;
-        sampling.repetition_guard = !self.no_loop_guard;
+        sampling.repetition_guard = !self.no_repetition_guard;
         sampling.drift_guard = !self.no_drift_guard;
         let some = (lowest..=highest).any(|pitch| sampling.scale.contains(pitch));
         ensure!(some, "--register {lowest} {highest} leaves no pitch of --scale: widen it");

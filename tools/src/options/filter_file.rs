@@ -18,7 +18,7 @@ pub struct Originality {
     /// Never play N notes in a row that occur in the training songs, in any key or tempo.
     #[arg(long, value_name = "N")]
     original: Option<usize>,
-    /// Originality filter file [default: the bundled one].
+    /// Originality filter file [default: that of the bundled models].
     #[arg(long, value_name = "FILE", requires = "original")]
     filter: Option<PathBuf>,
 }

@@ -5,7 +5,7 @@ use pianola_runtime::vocabulary::Hands;
 
 #[derive(Args)]
 pub struct WhichHands {
-    /// Hands to compose for: `right` gives a melody.
+    /// Hands to compose for; right gives a melody.
     #[arg(long, value_enum, default_value_t, help_heading = "Music")]
     hands: Named,
 }

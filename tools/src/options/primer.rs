@@ -15,14 +15,14 @@ use crate::program::say;
 #[derive(Args)]
 #[command(next_help_heading = "Music")]
 pub struct Primer {
-    /// Continue a .mid file from its end; with `--hands right`, its first instrument.
+    /// Continue a .mid file from its end; with --hands right, its first instrument.
     #[arg(long, value_name = "FILE.mid")]
     prime: Option<PathBuf>,
     /// Use only the last N notes of --prime.
     #[arg(long, value_name = "N", requires = "prime",
           value_parser = clap::value_parser!(u64).range(1..))]
     prime_notes: Option<u64>,
-    /// Use only the notes of --prime from this time on, in seconds or as 1:30 after its first note.
+    /// Use only the notes of --prime from this time after its first note on, in seconds or as 1:30.
     #[arg(long, value_name = "TIME", requires = "prime", value_parser = time::seconds)]
     prime_from: Option<f64>,
 }

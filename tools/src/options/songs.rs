@@ -4,21 +4,22 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Error, ensure};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use pianola_host::bars::Bars;
 use pianola_host::corpus::{Corpus, Folder, Set, Song, Split};
 use pianola_host::midi_file::{self, Endings, MidiFile, ReadError, Tracks};
 use pianola_runtime::Note;
 
 use crate::program::say;
+use crate::progress;
 
 /// A corpus and how it is split.
 #[derive(Args)]
+#[command(next_help_heading = "Corpus")]
 pub struct CorpusOptions {
     /// Folder of MIDI files: .mid, .midi, .kar and .rmi, also as .gz.
     #[arg(long, value_name = "DIR")]
     pub corpus: PathBuf,
-    /// Split file: tab-separated columns `split` and `file` [default: a random split].
+    /// Split file: tab-separated columns `split` and `file` [default: a random 60/20/20 split].
     #[arg(long, value_name = "FILE")]
     pub split: Option<PathBuf>,
     /// Seed of the random split.
@@ -109,21 +110,12 @@ fn read_folder<T>(
     view: impl FnMut(&MidiFile) -> T,
 ) -> anyhow::Result<(Corpus, Vec<T>)> {
     let folder = Folder::list(path)?;
-    let bar = progress("reading", folder.files.len() as u64);
+    let bar = progress::bar("reading", folder.files.len() as u64);
     let read = Corpus::read_with(folder, tracks, view, || bar.inc(1));
     bar.finish_and_clear();
     let (corpus, views) = read?;
     say(&corpus.report());
     Ok((corpus, views))
-}
-
-/// A progress bar, shown on a terminal only.
-pub fn progress(label: &'static str, steps: u64) -> ProgressBar {
-    let bar = ProgressBar::new(steps).with_message(label);
-    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}, {eta} left") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 /// Reads files, and all files of folders, each once; reports files in folders that cannot be read.

@@ -36,15 +36,15 @@
 //! |---|---|
 //! | [`Model`] | a checked view of a model file: `&[u8]` in, no copy; [`include_model!`] embeds one |
 //! | [`Generator`] | generates notes: [`notes`](Generator::notes), or one by one [`next_note`](Generator::next_note) and [`observe`](Generator::observe); several pieces [in a batch](Generator::next_notes) |
-//! | [`Start`] | what a piece starts from: its seed, and whether both hands play it or the right alone |
+//! | [`Start`] | how a piece starts: its seed, and whether it is for both hands or for the right alone |
 //! | [`Sampling`] | temperature, top-k and top-p for each part of a note, [`Scale`], register, polyphony, density and guards; may change between two notes |
 //! | [`Note`] | pitch, velocity, step (inter-onset interval) and duration |
 //! | [`guard`] | the originality guard: a filter that holds the passages of some songs, and the guard that blocks them |
 //! | [`Player`] | notes in, MIDI messages out, each at its time |
 //! | [`MidiParser`], [`Keys`] | bytes into MIDI messages, pressed keys into notes |
-//! | [`Event`], [`Transport`] | what an incoming MIDI message means to a performance; whether it plays, waits or is stopped |
+//! | [`Event`], [`Transport`] | what an incoming MIDI message asks of a performance; whether it plays, is paused or stopped |
 //! | [`Controls`], [`Control`] | what can be changed while music plays, and which MIDI controllers change it |
-//! | [`SentMessages`] | recognizes echoes: messages that this program sent and receives back |
+//! | [`SentMessages`] | recognizes echoes: sent messages that come back |
 //! | [`Instant`], [`Micros`] | points in time and durations |
 //! | `Pair` | (feature `std`) a generator on two threads |
 //! | [`Network`] | the forward pass alone: [`predict`](Network::predict), [`observe`](Network::observe), [`state`](Network::state) |

@@ -34,9 +34,9 @@ pub struct Options {
 enum Quantization {
     /// 32-bit floats, as trained.
     None,
-    /// Signed bytes, one scale per row.
+    /// Eight bits, one scale per row.
     Int8,
-    /// Four bits, one scale per row and a sub-scale per group of 32.
+    /// Four bits, one scale per row; the output layers keep eight.
     Int4,
 }
 

@@ -82,6 +82,24 @@ pub fn refuse(command: &mut Command) -> String {
     said[0].to_string()
 }
 
+/// Weights of a small report's model, from PyTorch.
+pub fn golden_weights() -> PathBuf {
+    root().join("tests/golden/report-small.safetensors")
+}
+
+/// The model file that `export` makes of them in a folder.
+///
+/// # Panics
+/// If it fails, or reports no checksum or another file.
+pub fn small_model(folder: &Path, quantize: &str) -> PathBuf {
+    let out = folder.join(format!("{quantize}.safetensors"));
+    let mut command = tools();
+    command.arg("export").arg(golden_weights()).args(["--quantize", quantize]);
+    let printed = succeed(command.arg("--out").arg(&out));
+    assert!(printed.contains("checksum") && printed.contains(&out.display().to_string()));
+    out
+}
+
 /// The folder of the corpora, `$PIANOLA_DATA`.
 ///
 /// # Panics

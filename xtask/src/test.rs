@@ -93,7 +93,16 @@ fn miri() -> anyhow::Result<()> {
 /// `pretty_midi`.
 fn reference(data: &Path) -> anyhow::Result<()> {
     let mut tests = cargo();
-    tests.args(["test", "--release", "-p", "pianola-tests", "--test", "end_to_end"]);
+    tests.args([
+        "test",
+        "--release",
+        "-p",
+        "pianola-tests",
+        "--test",
+        "corpora",
+        "--test",
+        "originality",
+    ]);
     start(tests.env("PIANOLA_DATA", data).args(["--", "--ignored"]))?;
     let mut duet = cargo();
     duet.args(["test", "--release", "-p", "pianola-tests", "--test", "duet"]);

@@ -61,7 +61,7 @@ impl Primer {
         };
         let seconds = length(&notes);
         let length = clock(seconds, 1.0, seconds);
-        say(&format!("continuing {}: heard {count}, {length}", path.display()));
+        say(&format!("continuing {}: {count}, {length}", path.display()));
         Ok(notes)
     }
 

@@ -413,6 +413,18 @@ fn hints_can_be_typed() {
     assert!(said.contains("`pianola export` makes one"), "{said}");
 }
 
+/// The former name of an option is accepted; the command in the piece has today's.
+#[test]
+fn the_former_name_of_the_repetition_guard_is_accepted() {
+    let folder = tempdir().unwrap();
+    let line =
+        "pianola generate --notes 5 --seed 1 --no-loop-guard --out a.mid; pianola inspect a.mid";
+    let printed = succeed(&mut bash(line, folder.path()));
+    assert!(printed.contains("generate --notes 5 --no-repetition-guard --seed 1"), "{printed}");
+    let help = succeed(tools().args(["generate", "--help"]));
+    assert!(help.contains("--no-repetition-guard") && !help.contains("loop-guard"), "{help}");
+}
+
 /// Errors in options are reported in one line, with a suggestion where there is one.
 #[test]
 fn option_errors_take_one_line() {

@@ -88,8 +88,24 @@ fn what_was_repaired_is_said_once() {
         said,
         format!("warning: {}: ignored system messages within a track\n", file.display())
     );
+    let said = errors(tools().arg("inspect").arg(&file));
+    assert_eq!(said.matches("ignored system messages").count(), 1, "{said}");
     let said = refuse(tools().arg("plot").arg(case("16-tempo0.mid")).arg("--out").arg(&out));
     assert!(said.contains("16-tempo0.mid: holds times that no music has"), "{said}");
+}
+
+#[test]
+fn inspect_describes_a_piece_of_another_program() {
+    let file = case("24-last-chord-hanging.mid");
+    let printed = succeed(tools().arg("inspect").arg(&file));
+    assert_eq!(
+        printed,
+        format!(
+            "{}: 43 notes, 11 s\n  unnamed: 43 notes, pitches 48 to 83\nnot composed by `pianola generate`, or \
+             edited since\n",
+            file.display()
+        )
+    );
 }
 
 #[cfg(unix)]

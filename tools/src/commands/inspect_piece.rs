@@ -1,15 +1,16 @@
 //! `pianola inspect` on a `.mid` file: its tracks, and how Pianola composed it.
 
 use std::fmt;
+use std::path::Path;
 
 use anyhow::Context;
-use pianola_host::midi_file::MidiFile;
+use pianola_host::midi_file::{self, Instrument, MidiFile};
 use pianola_host::score_writer::provenance;
 use pianola_host::text::escape;
 use serde::Serialize;
 
 use crate::options::time::clock;
-use crate::program;
+use crate::program::{self, say};
 
 /// Whether bytes begin as a MIDI file does, plain, in a RIFF wrapper or compressed by gzip.
 pub fn is_midi(bytes: &[u8]) -> bool {
@@ -24,7 +25,7 @@ pub struct Report {
     notes: usize,
     seconds: f64,
     tracks: Vec<Track>,
-    /// None if Pianola did not compose the file, or if it was changed since.
+    /// None if `generate` did not write the file, or if it was edited since.
     composed: Option<Composed>,
 }
 
@@ -46,12 +47,13 @@ struct Composed {
 }
 
 impl Report {
-    /// Reads a file.
+    /// Reads a file; prints what was repaired of it.
     pub fn new(name: &str, bytes: &[u8]) -> anyhow::Result<Self> {
         let file = MidiFile::parse(bytes).with_context(|| name.to_string())?;
+        say(&midi_file::warning(Path::new(name), file.repairs()));
         let score = file.score().with_context(|| name.to_string())?;
         let notes = || score.instruments.iter().flat_map(|instrument| &instrument.notes);
-        let track = |instrument: &pianola_host::midi_file::Instrument| {
+        let track = |instrument: &Instrument| {
             let pitches = instrument.notes.iter().map(|note| note.pitch);
             let (lowest, highest) =
                 pitches.fold((127, 0), |(low, high), pitch| (pitch.min(low), pitch.max(high)));
@@ -88,7 +90,7 @@ impl fmt::Display for Report {
             writeln!(f, "  {name}: {}, pitches {lowest} to {highest}", count(*notes))?;
         }
         let Some(Composed { by, command }) = &self.composed else {
-            return writeln!(f, "not a piece of `generate`, or changed since");
+            return writeln!(f, "not composed by `pianola generate`, or edited since");
         };
         writeln!(f, "composed by {}", escape(by))?;
         match command {

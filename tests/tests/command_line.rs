@@ -303,6 +303,7 @@ fn help_is_compact() {
         let help = |flag: &str| succeed(tools().args([&command, flag]));
         let text = help("--help");
         assert_eq!(text, help("-h"), "{command}");
+        assert_eq!(text, succeed(tools().args(["help", &command])), "{command}");
         assert!(!text.contains("Possible values:"), "{text}");
         let options = text.lines().filter(|line| line.trim_start().starts_with('-'));
         options

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::error::ErrorKind;
-use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
     bench, compare, completions, evaluate, export, filter, flash, generate, inspect, man,
@@ -29,12 +29,8 @@ use crate::program::say;
 
 /// A self-playing piano in a few megabytes.
 #[derive(Parser)]
-#[command(name = "pianola", version, subcommand_required = true, disable_help_flag = true)]
+#[command(name = "pianola", version, subcommand_required = true)]
 struct Cli {
-    // One line for each option; manual pages also describe the values.
-    /// Print help.
-    #[arg(short, long, global = true, display_order = 1000, action = ArgAction::HelpShort)]
-    help: Option<bool>,
     #[command(subcommand)]
     command: Command,
 }

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use pianola_host::corpus::{self, Corpus, Folder, Set, Song, Split};
 use pianola_host::export::weights::{FloatWeights, HeadShapes};
 use pianola_host::midi_file::{Endings, MidiFile, Tracks, to_relative};
@@ -36,12 +36,8 @@ use recipe::{Preset, Recipe};
 
 /// Train Pianola models on a folder of MIDI files.
 #[derive(Parser)]
-#[command(name = "trainer", version, disable_help_flag = true)]
+#[command(name = "trainer", version)]
 struct Cli {
-    // One line for each option.
-    /// Print help.
-    #[arg(short, long, global = true, display_order = 1000, action = ArgAction::HelpShort)]
-    help: Option<bool>,
     #[command(subcommand)]
     command: Command,
 }

@@ -57,15 +57,15 @@ pub fn clip(gradient: &mut Tensor, limit: f64) {
 }
 
 /// Learning-rate schedule of a run.
+// The values have no doc comments: with descriptions, clap gives each option a paragraph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Schedule {
-    /// Constant.
     Constant,
-    /// From the peak to zero along a half cosine.
+    // From the peak to zero along a half cosine.
     Cosine,
-    /// From 1/25 of the peak to the peak in 30 % of the run, then to zero, both along half cosines
-    /// (Smith and Topin, 2018; the shape of `torch.optim.lr_scheduler.OneCycleLR`).
+    // From 1/25 of the peak to the peak in 30 % of the run, then to zero, both along half cosines
+    // (Smith and Topin, 2018; the shape of `torch.optim.lr_scheduler.OneCycleLR`).
     OneCycle,
 }
 

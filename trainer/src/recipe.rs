@@ -9,14 +9,15 @@ use crate::network::Dropout;
 use crate::optimizer::Schedule;
 
 /// A network architecture with its default hyperparameters.
+// The values have no doc comments: with descriptions, clap gives each option a paragraph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
-    /// Both hands, dynamics and timing: the parts of a note are predicted in turn.
+    // Both hands, dynamics and timing: the parts of a note are predicted in turn.
     Expressive,
-    /// The same architecture, smaller, for boards with 2 MB of flash.
+    // The same architecture, smaller, for boards with 2 MB of flash.
     Small,
-    /// The student report's network: one hand, times by regression.
+    // The student report's network: one hand, times by regression.
     Report,
 }
 

@@ -154,6 +154,8 @@ fn the_examples_of_the_help_run() {
     let names = list.lines().filter_map(|line| line.split_whitespace().next());
     for name in names.filter(|name| *name != "help") {
         let help = succeed(&format!("trainer {name} --help"), folder.path());
+        // One line for each option.
+        assert_eq!(help, succeed(&format!("trainer {name} -h"), folder.path()));
         let examples = help.split_once("Examples:\n").unwrap().1;
         let examples: Vec<_> = examples.lines().map(str::trim).collect();
         assert!((2..=3).contains(&examples.len()), "{name}: {examples:?}");

@@ -30,13 +30,14 @@ pub struct Options {
     out: Option<PathBuf>,
 }
 
+// The values have no doc comments: with descriptions, clap gives each option a paragraph.
 #[derive(Clone, Copy, ValueEnum)]
 enum Quantization {
-    /// 32-bit floats, as trained.
+    // 32-bit floats, as trained.
     None,
-    /// Eight bits, one scale per row.
+    // Eight bits, one scale per row.
     Int8,
-    /// Four bits, one scale per row; the output layers keep eight.
+    // Four bits, one scale per row; the output layers keep eight.
     Int4,
 }
 

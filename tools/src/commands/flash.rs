@@ -48,11 +48,12 @@ pub struct Options {
     firmware: Option<PathBuf>,
 }
 
+// The values have no doc comments: with descriptions, clap gives each option a paragraph.
 #[derive(Clone, Copy, ValueEnum)]
 enum Board {
-    /// Raspberry Pi Pico 2: 4 MB of flash, for int4 models.
+    // Raspberry Pi Pico 2: 4 MB of flash, for int4 models.
     Pico2,
-    /// A board with the wiring of the Pico 2 and 16 MB of flash: also for int8 models.
+    // A board with the wiring of the Pico 2 and 16 MB of flash: also for int8 models.
     #[value(name = "rp2350-16mb")]
     Rp2350Flash16,
 }

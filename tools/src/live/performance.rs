@@ -80,6 +80,7 @@ pub enum Activity {
 }
 
 /// How Pianola plays with another player.
+// The values have no doc comments: with descriptions, clap gives each option a paragraph.
 #[derive(Clone, Copy, Debug)]
 pub struct Duet {
     pub mode: Mode,
@@ -91,9 +92,9 @@ pub struct Duet {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mode {
-    /// Pianola goes on when the other pauses, and stops when they play.
+    // Pianola goes on when the other pauses, and stops when they play.
     Answer,
-    /// Pianola goes on under what the other plays.
+    // Pianola goes on under what the other plays.
     Accompany,
 }
 

@@ -24,7 +24,7 @@ use rustix::process::{Pid, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::{root, tools};
+use crate::{pianola, root};
 
 /// The model for `pianola play`.
 pub const MODEL: &str = "models/expressive-int4.safetensors";
@@ -233,7 +233,7 @@ impl Playing {
 
     /// The command for a port, with the int4 model.
     pub fn command(port: impl AsRef<OsStr>, seed: u64) -> Command {
-        let mut command = tools();
+        let mut command = pianola();
         command.arg("play").arg("--port").arg(port).args(["--seed", &seed.to_string()]);
         command.arg("--model").arg(root().join(MODEL));
         command
@@ -272,7 +272,7 @@ impl Playing {
     /// Whether it is stopped (job control).
     pub fn is_stopped(&self) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
-        // Such as `123 (tools) T 1 ...`.
+        // Such as `123 (pianola) T 1 ...`.
         stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T'))
     }
 

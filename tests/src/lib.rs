@@ -20,7 +20,7 @@ pub fn root() -> PathBuf {
 ///
 /// # Panics
 /// If the build fails.
-pub fn tools() -> Command {
+pub fn pianola() -> Command {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     Command::new(PATH.get_or_init(|| build("pianola-tools", "pianola")))
 }
@@ -93,7 +93,7 @@ pub fn golden_weights() -> PathBuf {
 /// If it fails, or reports no checksum or another file.
 pub fn small_model(folder: &Path, quantize: &str) -> PathBuf {
     let out = folder.join(format!("{quantize}.safetensors"));
-    let mut command = tools();
+    let mut command = pianola();
     command.arg("export").arg(golden_weights()).args(["--quantize", quantize]);
     let printed = succeed(command.arg("--out").arg(&out));
     assert!(printed.contains("checksum") && printed.contains(&out.display().to_string()));

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use pianola_tests::{golden_weights, refuse, root, run, succeed, tools};
+use pianola_tests::{golden_weights, pianola, refuse, root, run, succeed};
 use tempfile::tempdir;
 
 #[test]
@@ -12,7 +12,7 @@ fn bad_input_is_refused_in_one_line_and_leaves_nothing() {
     let at = |name: &str| folder.path().join(name);
     let out = at("out.mid");
     let generate = |more: &[&str]| {
-        let mut command = tools();
+        let mut command = pianola();
         command.args(["generate", "--notes", "5", "--seed", "1", "--out"]).arg(&out).args(more);
         refuse(&mut command)
     };
@@ -46,38 +46,38 @@ fn bad_input_is_refused_in_one_line_and_leaves_nothing() {
 
     let said = generate(&["--temperature", "-1"]);
     assert!(said.contains("--temperature must be"), "{said}");
-    let said = refuse(tools().args(["generate", "--notes", "5", "--out"]).arg(at("a.wav")));
+    let said = refuse(pianola().args(["generate", "--notes", "5", "--out"]).arg(at("a.wav")));
     assert!(said.contains("a.wav") && said.contains("--wav writes audio"), "{said}");
     let said = generate(&["--wav", at("a.mp3").to_str().unwrap()]);
     assert!(said.contains("a.mp3") && said.contains(".wav"), "{said}");
 
-    let mut command = tools();
+    let mut command = pianola();
     command.args(["generate", "--notes", "5", "--seed", "1", "--out"]).arg(at("no/such/a.mid"));
     let said = refuse(&mut command);
     assert!(said.contains("no/such") && said.contains("there is no folder"), "{said}");
-    let said = refuse(tools().arg("export").arg(at("bad.mid")));
+    let said = refuse(pianola().arg("export").arg(at("bad.mid")));
     assert!(said.contains("bad.mid") && said.contains("safetensors"), "{said}");
-    let said = refuse(tools().arg("inspect").arg(at("bad.mid")));
+    let said = refuse(pianola().arg("inspect").arg(at("bad.mid")));
     assert!(said.contains("bad.mid"), "{said}");
     fs::write(at("bad"), "text").unwrap();
-    let said = refuse(tools().arg("inspect").arg(at("bad")));
+    let said = refuse(pianola().arg("inspect").arg(at("bad")));
     assert!(said.contains("bad") && said.contains("neither a .safetensors"), "{said}");
-    let said = refuse(tools().arg("export").arg(folder.path()));
+    let said = refuse(pianola().arg("export").arg(folder.path()));
     assert!(said.contains("not a training run") && said.contains("trainer fit"), "{said}");
     let said = generate(&["--register", "61", "61", "--scale", "c-major"]);
     assert!(said.contains("--register 61 61 leaves no pitch") && said.contains("widen"), "{said}");
     for (low, high) in [("h4", "c5"), ("0", "128"), ("-1", "60")] {
-        let output = tools().args(["generate", "--register", low, high]).output().unwrap();
+        let output = pianola().args(["generate", "--register", low, high]).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains("middle C is 60 or C4"), "{said}");
     }
-    let said = refuse(tools().arg("evaluate").arg("--corpus").arg(folder.path().join("gone")));
+    let said = refuse(pianola().arg("evaluate").arg("--corpus").arg(folder.path().join("gone")));
     assert!(said.contains("gone"), "{said}");
 
     // Inputs are not overwritten.
     fs::copy(golden_weights(), at("w.safetensors")).unwrap();
-    let mut command = tools();
+    let mut command = pianola();
     command.arg("export").arg(at("w.safetensors")).arg("--out").arg(at("w.safetensors"));
     assert!(refuse(&mut command).contains("would be overwritten"));
     assert!(fs::read(at("w.safetensors")).unwrap() == fs::read(golden_weights()).unwrap());
@@ -96,7 +96,7 @@ fn bad_input_is_refused_in_one_line_and_leaves_nothing() {
 #[cfg(unix)]
 fn a_file_that_cannot_be_finished_is_reported_and_leaves_nothing() {
     let folder = tempdir().unwrap();
-    let binary = tools().get_program().to_owned();
+    let binary = pianola().get_program().to_owned();
     let script = "trap '' XFSZ; ulimit -f 8; \
                   exec \"$1\" generate --notes 4000 --seed 1 --out piece.mid";
     let mut command = std::process::Command::new("sh");
@@ -110,10 +110,10 @@ fn a_file_that_cannot_be_finished_is_reported_and_leaves_nothing() {
 #[cfg(unix)]
 fn devices_and_pipes_stay_what_they_are() {
     use std::os::unix::fs::FileTypeExt;
-    let mut command = tools();
+    let mut command = pianola();
     succeed(command.args(["generate", "--notes", "5", "--seed", "1", "--out", "/dev/null"]));
     assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
-    let binary = tools().get_program().to_owned();
+    let binary = pianola().get_program().to_owned();
     let mut command = std::process::Command::new("sh");
     command.args(["-c", "(sleep 0.1; \"$1\" inspect; echo $? >&2) | true", "sh"]).arg(binary);
     let output = run(&mut command);

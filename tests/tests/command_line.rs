@@ -14,13 +14,13 @@ use pianola_runtime::Model;
 use pianola_runtime::guard::Filter;
 use pianola_tests::elf::{FLASH, elf};
 use pianola_tests::soundfont::soundfont;
-use pianola_tests::{refuse, root, run, succeed, tools};
+use pianola_tests::{pianola, refuse, root, run, succeed};
 use tempfile::tempdir;
 
 /// The script for a shell, in a file.
 fn completions(shell: &str, folder: &Path) -> PathBuf {
     let path = folder.join(format!("pianola.{shell}"));
-    fs::write(&path, succeed(tools().args(["completions", shell]))).unwrap();
+    fs::write(&path, succeed(pianola().args(["completions", shell]))).unwrap();
     path
 }
 
@@ -53,7 +53,7 @@ fn bash_completes_commands_and_options() {
 #[test]
 fn every_shell_has_a_script() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
-        let script = succeed(tools().args(["completions", shell]));
+        let script = succeed(pianola().args(["completions", shell]));
         assert!(script.contains("generate") && script.contains("soundfont"), "{shell}: {script}");
     }
 }
@@ -86,7 +86,7 @@ fn zsh_and_fish_complete_commands() {
 
 /// The commands of `pianola`, as its help lists them.
 fn commands() -> Vec<String> {
-    let help = succeed(tools().arg("--help"));
+    let help = succeed(pianola().arg("--help"));
     let list = help.split_once("Commands:\n").unwrap().1.split("\n\n").next().unwrap();
     let names = list.lines().filter_map(|line| line.split_whitespace().next());
     names.filter(|&name| name != "help").map(str::to_string).collect()
@@ -112,7 +112,7 @@ fn workplace() -> tempfile::TempDir {
     }
     let weights = root().join("tests/golden/expressive-small.safetensors");
     fs::copy(&weights, at("runs/mine/weights.safetensors")).unwrap();
-    succeed(tools().arg("export").arg(&weights).arg("--out").arg(at("mine.safetensors")));
+    succeed(pianola().arg("export").arg(&weights).arg("--out").arg(at("mine.safetensors")));
     fs::write(at("piano.sf2"), soundfont()).unwrap();
     fs::write(at("firmware.elf"), elf(&[(FLASH, b"start")])).unwrap();
     folder
@@ -136,7 +136,7 @@ fn type_in(line: &str, folder: &Path) {
 }
 
 fn bash(line: &str, folder: &Path) -> Command {
-    let program = PathBuf::from(tools().get_program());
+    let program = PathBuf::from(pianola().get_program());
     let mut path = OsString::from(program.parent().unwrap());
     path.push(":");
     path.push(env::var_os("PATH").unwrap_or_default());
@@ -300,16 +300,16 @@ fn the_examples_of_the_help_run() {
 #[test]
 fn help_is_compact() {
     for command in commands() {
-        let help = |flag: &str| succeed(tools().args([&command, flag]));
+        let help = |flag: &str| succeed(pianola().args([&command, flag]));
         let text = help("--help");
         assert_eq!(text, help("-h"), "{command}");
-        assert_eq!(text, succeed(tools().args(["help", &command])), "{command}");
+        assert_eq!(text, succeed(pianola().args(["help", &command])), "{command}");
         assert!(!text.contains("Possible values:"), "{text}");
         let options = text.lines().filter(|line| line.trim_start().starts_with('-'));
         options
             .for_each(|line| assert!(line.trim().contains("  "), "{command}: no help on {line}"));
     }
-    let help = succeed(tools().args(["play", "--help"]));
+    let help = succeed(pianola().args(["play", "--help"]));
     let headings = help.lines().filter(|line| line.ends_with(':') && !line.starts_with(' '));
     assert_eq!(
         headings.collect::<Vec<_>>(),
@@ -398,13 +398,13 @@ fn hints_can_be_typed() {
     let printed = succeed(&mut bash(line, folder.path()));
     assert!(printed.contains("`pianola render 'a b.mid'`"), "{printed}");
     assert!(printed.starts_with("wrote a b.mid: 5 notes, "), "{printed}");
-    let mut through_cargo = tools();
+    let mut through_cargo = pianola();
     through_cargo.args(piece).current_dir(folder.path());
     through_cargo.env("CARGO_MANIFEST_DIR", root().join("tools"));
     let printed = succeed(&mut through_cargo);
     assert!(printed.contains("`cargo run --release -- render 'a b.mid'`"), "{printed}");
     assert!(printed.starts_with("replaced a b.mid: 5 notes, "), "{printed}");
-    let mut through_cargo = tools();
+    let mut through_cargo = pianola();
     through_cargo.args(["plot", "--help"]).env("CARGO_MANIFEST_DIR", root().join("tools"));
     let help = succeed(&mut through_cargo);
     assert!(help.contains("  cargo run --release -- plot piece.mid\n"), "{help}");
@@ -422,7 +422,7 @@ fn the_former_name_of_the_repetition_guard_is_accepted() {
         "pianola generate --notes 5 --seed 1 --no-loop-guard --out a.mid; pianola inspect a.mid";
     let printed = succeed(&mut bash(line, folder.path()));
     assert!(printed.contains("generate --notes 5 --no-repetition-guard --seed 1"), "{printed}");
-    let help = succeed(tools().args(["generate", "--help"]));
+    let help = succeed(pianola().args(["generate", "--help"]));
     assert!(help.contains("--no-repetition-guard") && !help.contains("loop-guard"), "{help}");
 }
 
@@ -447,7 +447,7 @@ fn option_errors_take_one_line() {
 fn the_unit_for_systemd_is_valid() {
     let folder = tempdir().unwrap();
     let unit = fs::read_to_string(root().join("docs/pianola.service")).unwrap();
-    let (installed, here) = ("/usr/local/bin/pianola", tools().get_program().to_owned());
+    let (installed, here) = ("/usr/local/bin/pianola", pianola().get_program().to_owned());
     assert!(unit.contains(&format!("ExecStart={installed} play ")));
     // A missing program would be an error.
     let path = folder.path().join("pianola.service");

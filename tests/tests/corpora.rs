@@ -4,7 +4,7 @@
 use pianola_host::corpus::{Corpus, Set, Split, segments};
 use pianola_host::midi_file::Tracks;
 use pianola_runtime::BOS;
-use pianola_tests::{data, root, succeed, tools};
+use pianola_tests::{data, pianola, root, succeed};
 use serde_json::Value;
 
 /// The report's own statistics of its corpus: 295 files, 381,248 notes of first instruments, and the
@@ -39,7 +39,7 @@ fn evaluated(model: &str) -> Value {
 }
 
 fn evaluated_with(model: &str, more: &[&str]) -> Value {
-    let mut command = tools();
+    let mut command = pianola();
     command.args(["evaluate", "--json", "--corpus"]).arg(data().join("piano-midi")).args(more);
     command.arg("--model").arg(root().join("models").join(model));
     let printed = succeed(command.arg("--split").arg(data().join("reference_split.tsv")));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use pianola_host::midi_file::{Endings, MidiFile, Tracks, read, to_relative, write};
 use pianola_runtime::Note;
-use pianola_tests::{refuse, root, run, succeed, tools};
+use pianola_tests::{pianola, refuse, root, run, succeed};
 use tempfile::tempdir;
 
 fn case(name: &str) -> PathBuf {
@@ -48,19 +48,19 @@ fn pictures_sounds_and_primers_have_the_notes_without_a_release() {
     fs::write(&released, write(&to_relative(&played))).unwrap();
     let out = folder.path().join("out.svg");
     let [as_found, as_released] = [case("24-last-chord-hanging.mid"), released].map(|file| {
-        succeed(tools().arg("plot").arg(file).arg("--out").arg(&out));
+        succeed(pianola().arg("plot").arg(file).arg("--out").arg(&out));
         fs::read_to_string(&out).unwrap().matches("<rect").count()
     });
     assert_eq!(as_found, as_released);
 
     let sound = folder.path().join("out.wav");
-    let mut render = tools();
+    let mut render = pianola();
     render.args(["render", "--plain"]).arg(case("24b-ended-by-cc123.mid")).arg("--out").arg(&sound);
     // Two seconds of music and the fade-out.
     assert!(succeed(&mut render).contains(": 3.5 s"));
 
     let piece = folder.path().join("piece.mid");
-    let mut generate = tools();
+    let mut generate = pianola();
     generate.args(["generate", "--notes", "8", "--seed", "1", "--prime"]);
     succeed(generate.arg(case("24b-ended-by-cc123.mid")).arg("--out").arg(&piece));
     let notes = read(&fs::read(&piece).unwrap(), Tracks::All).unwrap();
@@ -71,7 +71,7 @@ fn pictures_sounds_and_primers_have_the_notes_without_a_release() {
 fn drums_never_open_a_melody() {
     let folder = tempdir().unwrap();
     let piece = folder.path().join("piece.mid");
-    let mut generate = tools();
+    let mut generate = pianola();
     generate.args(["generate", "--notes", "8", "--seed", "1", "--hands", "right", "--prime"]);
     succeed(generate.arg(case("25c-drums-start-first-pitch35.mid")).arg("--out").arg(&piece));
     let notes = read(&fs::read(&piece).unwrap(), Tracks::All).unwrap();
@@ -83,21 +83,21 @@ fn what_was_repaired_is_said_once() {
     let folder = tempdir().unwrap();
     let file = case("30-realtime-f8-inline.mid");
     let out = folder.path().join("out.svg");
-    let said = errors(tools().arg("plot").arg(&file).arg("--out").arg(&out));
+    let said = errors(pianola().arg("plot").arg(&file).arg("--out").arg(&out));
     assert_eq!(
         said,
         format!("warning: {}: ignored system messages within a track\n", file.display())
     );
-    let said = errors(tools().arg("inspect").arg(&file));
+    let said = errors(pianola().arg("inspect").arg(&file));
     assert_eq!(said.matches("ignored system messages").count(), 1, "{said}");
-    let said = refuse(tools().arg("plot").arg(case("16-tempo0.mid")).arg("--out").arg(&out));
+    let said = refuse(pianola().arg("plot").arg(case("16-tempo0.mid")).arg("--out").arg(&out));
     assert!(said.contains("16-tempo0.mid: holds times that no music has"), "{said}");
 }
 
 #[test]
 fn inspect_describes_a_piece_of_another_program() {
     let file = case("24-last-chord-hanging.mid");
-    let printed = succeed(tools().arg("inspect").arg(&file));
+    let printed = succeed(pianola().arg("inspect").arg(&file));
     assert_eq!(
         printed,
         format!(
@@ -111,7 +111,7 @@ fn inspect_describes_a_piece_of_another_program() {
 #[cfg(unix)]
 #[test]
 fn an_endless_primer_is_refused() {
-    let said = refuse(tools().args(["generate", "--prime", "/dev/zero", "--out", "never.mid"]));
+    let said = refuse(pianola().args(["generate", "--prime", "/dev/zero", "--out", "never.mid"]));
     assert!(said.contains("/dev/zero: larger than 32 MiB"), "{said}");
 }
 
@@ -122,7 +122,7 @@ fn a_soundfont_larger_than_its_file_is_refused_before_it_is_read() {
     fs::write(&piece, song(1)).unwrap();
     let out = folder.path().join("out.wav");
     let render = |font: &Path| {
-        let mut render = tools();
+        let mut render = pianola();
         render.arg("render").arg(&piece).arg("--out").arg(&out).arg("--soundfont").arg(font);
         refuse(&mut render)
     };
@@ -165,7 +165,7 @@ fn an_unreadable_folder_is_a_warning() {
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
     // The binary may be in a folder that only its owner can read: `nobody` runs a copy.
     let copy = folder.path().join("tools");
-    fs::copy(tools().get_program(), &copy).unwrap();
+    fs::copy(pianola().get_program(), &copy).unwrap();
     let mut filter = std::process::Command::new(&copy);
     if fs::metadata(folder.path()).unwrap().uid() == 0 {
         filter.uid(65534).gid(65534);
@@ -185,7 +185,7 @@ fn copies_in_a_corpus_are_said() {
     fs::copy(corpus.join("3.mid"), corpus.join("copy.mid")).unwrap();
     let out = folder.path().join("out.filter");
     let filter = |more: &[&Path]| {
-        let mut filter = tools();
+        let mut filter = pianola();
         filter.arg("filter").arg("--corpus").arg(&corpus).arg("--out").arg(&out);
         if let [split] = more {
             filter.arg("--split").arg(split);
@@ -206,7 +206,7 @@ fn what_cannot_be_measured_is_said() {
     let corpus = corpus(folder.path(), 4);
     let split = folder.path().join("split.tsv");
     fs::write(&split, "split\tfile\ntest\t0.mid\ntest\t1.mid\n").unwrap();
-    let mut evaluate = tools();
+    let mut evaluate = pianola();
     evaluate.arg("evaluate").arg("--corpus").arg(&corpus).arg("--split").arg(&split);
     let printed = succeed(evaluate.args(["--pieces", "1", "--notes", "100"]));
     assert!(printed.contains("the baselines cannot be measured"), "{printed}");
@@ -216,7 +216,7 @@ fn what_cannot_be_measured_is_said() {
 
     let piece = folder.path().join("piece.mid");
     fs::write(&piece, song(7)).unwrap();
-    let printed = succeed(tools().arg("compare").arg(&piece).arg("--corpus").arg(&corpus));
+    let printed = succeed(pianola().arg("compare").arg(&piece).arg("--corpus").arg(&corpus));
     assert!(printed.contains("ratios cannot be measured"), "{printed}");
     let ratio = printed.lines().find(|line| line.starts_with("mean ratio")).unwrap();
     assert!(ratio.ends_with('-'), "{ratio}");

@@ -8,7 +8,7 @@ use pianola_host::midi_file::{
     Instrument, Score, TimedNote, Tracks, read, to_relative, write, write_score,
 };
 use pianola_runtime::Note;
-use pianola_tests::{golden_weights, refuse, run, small_model, succeed, tools};
+use pianola_tests::{golden_weights, pianola, refuse, run, small_model, succeed};
 use serde_json::Value;
 use tempfile::tempdir;
 
@@ -21,7 +21,7 @@ fn the_bundled_model_plays_and_the_same_seed_writes_the_same_bytes() {
     let folder = tempdir().unwrap();
     let piece = |name: &str, seed: &str| {
         let out = folder.path().join(name);
-        let mut command = tools();
+        let mut command = pianola();
         command.args(["generate", "--notes", "120", "--seed", seed, "--out"]).arg(&out);
         let printed = succeed(&mut command);
         assert_eq!(printed.lines().count(), 1, "{printed}");
@@ -38,7 +38,7 @@ fn many_pieces_are_those_of_their_seeds() {
     let folder = tempdir().unwrap();
     let model = small_model(folder.path(), "int8");
     let generate = |more: &[&str], out: &Path| {
-        let mut command = tools();
+        let mut command = pianola();
         command.arg("generate").arg("--model").arg(&model).args(["--notes", "50"]).args(more);
         succeed(command.arg("--out").arg(out))
     };
@@ -49,7 +49,7 @@ fn many_pieces_are_those_of_their_seeds() {
     generate(&["--seed", "6"], &one);
     assert!(fs::read(many.join("piece-6.mid")).unwrap() == fs::read(one).unwrap());
     // The report's model samples only pitches.
-    let mut command = tools();
+    let mut command = pianola();
     command.arg("generate").arg("--model").arg(&model).args(["--count", "2", "--seed", "1"]);
     command.args(["--notes", "9", "--pitch-temperature", "0", "--out"]).arg(&many);
     let output = command.output().unwrap();
@@ -66,7 +66,7 @@ fn a_primer_opens_the_piece_and_steers_it() {
     let generate = |primer: &[Note]| {
         let (prime, out) = (folder.path().join("prime.mid"), folder.path().join("out.mid"));
         fs::write(&prime, write(primer)).unwrap();
-        let mut command = tools();
+        let mut command = pianola();
         command.arg("generate").arg("--model").arg(&model).args(["--seed", "1", "--notes", "30"]);
         command.args(["--prime-notes", "4", "--prime"]).arg(prime).arg("--out").arg(&out);
         succeed(&mut command);
@@ -92,7 +92,7 @@ fn a_primer_is_observed_to_its_end() {
     fs::write(&recording, write(&played)).unwrap();
     let generate = |more: &[&str]| {
         let out = folder.path().join("out.mid");
-        let mut command = tools();
+        let mut command = pianola();
         command.args(["generate", "--seed", "1", "--notes", "20"]).args(more);
         command.arg("--prime").arg(&recording).arg("--out").arg(&out);
         let output = run(&mut command);
@@ -121,7 +121,7 @@ fn sampling_options_have_their_effect() {
     let folder = tempdir().unwrap();
     let generate = |more: &[&str]| {
         let out = folder.path().join("out.mid");
-        let mut command = tools();
+        let mut command = pianola();
         command.args(["generate", "--seed", "5", "--out"]).arg(&out).args(more);
         succeed(&mut command);
         read(&fs::read(&out).unwrap(), Tracks::All).unwrap()
@@ -147,7 +147,7 @@ fn sampling_options_have_their_effect() {
 #[test]
 fn many_pieces_have_a_sound_file_each() {
     let folder = tempdir().unwrap();
-    let mut command = tools();
+    let mut command = pianola();
     command.args(["generate", "--count", "2", "--seed", "8", "--notes", "10"]);
     command.args(["--out", "pieces", "--wav", "sound"]).current_dir(folder.path());
     let printed = succeed(&mut command);
@@ -173,7 +173,7 @@ fn the_right_hand_alone_is_primed_by_the_right_hand() {
     let score = Score { instruments: vec![hand(72..76), hand(40..44)], pedal: Vec::new() };
     fs::write(&prime, write_score(&score)).unwrap();
     for (hands, opening) in [("right", [72, 73, 74, 75]), ("both", [42, 74, 43, 75])] {
-        let mut command = tools();
+        let mut command = pianola();
         command.args(["generate", "--seed", "1", "--notes", "1", "--hands", hands]);
         command.args(["--prime-notes", "4", "--prime"]).arg(&prime).arg("--out").arg(&out);
         succeed(&mut command);
@@ -192,7 +192,7 @@ fn timed(at: u32, pitch: u8) -> TimedNote {
 fn seconds_end_a_piece() {
     let folder = tempdir().unwrap();
     let out = folder.path().join("short.mid");
-    let mut command = tools();
+    let mut command = pianola();
     command.args(["generate", "--seconds", "5", "--seed", "1", "--out"]).arg(&out);
     succeed(&mut command);
     let notes = read(&fs::read(&out).unwrap(), Tracks::All).unwrap();
@@ -202,7 +202,7 @@ fn seconds_end_a_piece() {
 
 #[test]
 fn inspect_names_what_a_file_holds() {
-    let printed = succeed(tools().arg("inspect"));
+    let printed = succeed(pianola().arg("inspect"));
     for part in [
         "parameters: 6893010",
         "weights: int8",
@@ -212,7 +212,7 @@ fn inspect_names_what_a_file_holds() {
     ] {
         assert!(printed.contains(part), "{part} in {printed}");
     }
-    let printed = succeed(tools().arg("inspect").arg(golden_weights()));
+    let printed = succeed(pianola().arg("inspect").arg(golden_weights()));
     assert!(printed.contains("rnn.weight_hh_l1") && printed.contains("plays here: no"));
 }
 
@@ -222,13 +222,13 @@ fn bench_compares_a_note_with_reading_its_weights() {
     let model = small_model(folder.path(), "int4");
     for threads in ["1", "2"] {
         let more = ["--notes", "20", "--threads", threads, "--json"];
-        let output = succeed(tools().args(["bench", "--model"]).arg(&model).args(more));
+        let output = succeed(pianola().args(["bench", "--model"]).arg(&model).args(more));
         let report: Value = serde_json::from_str(&output).unwrap();
         let number = |pointer| report.pointer(pointer).and_then(Value::as_f64).unwrap();
         assert!(number("/microseconds/p99") >= number("/microseconds/median"));
         assert!(number("/bandwidth/microseconds") > 0.0 && number("/weight_bytes") > 1000.0);
         assert_eq!(report["precision"], "int4");
     }
-    let refused = refuse(tools().args(["bench", "--isa", "abacus"]));
+    let refused = refuse(pianola().args(["bench", "--isa", "abacus"]));
     assert!(refused.contains("abacus") && refused.contains("portable"), "{refused}");
 }

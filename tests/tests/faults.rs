@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use pianola_host::midi_file::{Tracks, read};
 use pianola_runtime::controller;
 use pianola_tests::instrument::{DENSE, Instrument, MODEL, Playing, Signal, until};
-use pianola_tests::{refuse, root, tools};
+use pianola_tests::{pianola, refuse, root};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -161,7 +161,7 @@ fn another_model_may_be_copied_over_the_one_that_plays() {
     let model = folder.path().join("model.safetensors");
     fs::copy(root().join(MODEL), &model).unwrap();
     let instrument = Instrument::plug_in();
-    let mut command = tools();
+    let mut command = pianola();
     command.args(["play", "--seed", "1", "--notes", "40", "--no-view", "--port"]);
     command.arg(&instrument.path).arg("--model").arg(&model).args(DENSE);
     let mut program = command.stdout(std::process::Stdio::null()).spawn().unwrap();
@@ -176,10 +176,10 @@ fn another_model_may_be_copied_over_the_one_that_plays() {
 fn a_recording_is_checked_before_and_kept_in_any_case() {
     let folder = tempfile::tempdir().unwrap();
     let wrong = folder.path().join("x.wav");
-    let error = refuse(tools().args(["play", "--port", "/x", "--record"]).arg(&wrong));
+    let error = refuse(pianola().args(["play", "--port", "/x", "--record"]).arg(&wrong));
     assert!(error.contains(".mid"), "{error}");
     let missing = folder.path().join("none/x.mid");
-    refuse(tools().args(["play", "--port", "/x", "--record"]).arg(&missing));
+    refuse(pianola().args(["play", "--port", "/x", "--record"]).arg(&missing));
     // A name of the maximum length.
     let long = folder.path().join(format!("{}.mid", "x".repeat(251)));
     let instrument = Instrument::plug_in();
@@ -191,7 +191,7 @@ fn a_recording_is_checked_before_and_kept_in_any_case() {
 #[test]
 fn what_sends_no_midi_is_refused_and_what_takes_all_ends() {
     for endless in ["/dev/null", "/dev/zero"] {
-        let error = refuse(tools().args(["play", "--port", "/dev/null", "--listen", endless]));
+        let error = refuse(pianola().args(["play", "--port", "/dev/null", "--listen", endless]));
         assert!(error.contains(endless), "{error}");
     }
     let mut playing = Playing::on("/dev/null", 1, &[&DENSE[..], &["--notes", "10"]].concat());

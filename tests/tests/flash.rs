@@ -1,4 +1,4 @@
-//! `pianola flash`: output of the real `tools`, read back by an independent UF2 reader.
+//! `pianola flash` through the real binary; its output is read back by an independent UF2 reader.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use pianola_host::export::pack;
 use pianola_host::export::weights::{FloatWeights, Shape};
 use pianola_runtime::Precision;
 use pianola_tests::elf::elf;
-use pianola_tests::{refuse, root, succeed, tools};
+use pianola_tests::{pianola, refuse, root, succeed};
 use tempfile::{TempDir, tempdir};
 
 /// Start addresses of the program and of the model.
@@ -41,7 +41,7 @@ impl Bench {
     }
 
     fn flash(&self, board: &str, model: Option<&Path>) -> Command {
-        let mut command = tools();
+        let mut command = pianola();
         command.args(["flash", "--board", board]).arg("--firmware").arg(self.at("firmware"));
         if let Some(model) = model {
             command.arg("--model").arg(model);
@@ -162,7 +162,7 @@ fn a_model_that_the_board_would_refuse_is_refused() {
 fn firmware_that_is_none_is_refused() {
     let bench = Bench::new();
     let wide = vec![1; (MODEL - FLASH) as usize];
-    let host = tools().get_program().to_owned();
+    let host = pianola().get_program().to_owned();
     for (file, says) in [
         (elf(&[(FLASH, &wide[1..]), (MODEL - 1, &[1, 2])]), "2 bytes at 0x1001ffff"),
         (elf(&[(FLASH, &[wide.clone(), vec![1]].concat())]), "131073 bytes at 0x10000000"),
@@ -197,7 +197,7 @@ fn what_is_read_is_not_written_over() {
     fs::copy(bundled("int4"), bench.at("model")).unwrap();
     for input in ["model", "firmware"] {
         let before = fs::read(bench.at(input)).unwrap();
-        let mut command = tools();
+        let mut command = pianola();
         command.args(["flash", "--board", "pico2", "--firmware"]).arg(bench.at("firmware"));
         command.arg("--model").arg(bench.at("model")).arg("--out").arg(bench.at(input));
         assert!(refuse(&mut command).contains("would be overwritten"));

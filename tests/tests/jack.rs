@@ -173,7 +173,7 @@ fn a_receiver_that_is_killed_is_played_to_again_when_it_is_back() {
 #[ignore = "needs JACK: cargo xtask live"]
 fn one_pianola_answers_another() {
     let _server = Server::start();
-    let mut first = pianola_tests::tools();
+    let mut first = pianola_tests::pianola();
     first.args(["play", "--seed", "1", "--seconds", "8"]).stderr(Stdio::null());
     let mut first = first.stdout(Stdio::null()).spawn().unwrap();
     until("the virtual port is there", || ports().contains("Pianola:Pianola"));

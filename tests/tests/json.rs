@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use pianola_tests::{root, succeed, tools};
+use pianola_tests::{pianola, root, succeed};
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
@@ -104,7 +104,7 @@ fn workplace() -> TempDir {
 
 /// What a command prints with `--json`, as text and parsed, in a folder; with the small bundled model if it takes one.
 fn json_of(folder: &Path, arguments: &[&str]) -> Value {
-    let mut command = tools();
+    let mut command = pianola();
     command.args(arguments).arg("--json").current_dir(folder);
     if ["generate", "bench", "evaluate"].contains(&arguments[0]) && !arguments.contains(&"--model")
     {
@@ -152,11 +152,11 @@ fn commands_print_the_documented_keys_and_no_others() {
         }
     }
     // Each command that takes --json is among them.
-    let help = succeed(tools().arg("--help"));
+    let help = succeed(pianola().arg("--help"));
     let list = help.split_once("Commands:\n").unwrap().1.split("\n\n").next().unwrap();
     for name in list.lines().filter_map(|line| line.split_whitespace().next()) {
         let takes_json =
-            name != "help" && succeed(tools().args([name, "--help"])).contains("--json");
+            name != "help" && succeed(pianola().args([name, "--help"])).contains("--json");
         let runs = commands.iter().any(|(_, arguments)| arguments[0] == name);
         assert_eq!(takes_json, runs, "{name}");
     }
@@ -198,7 +198,7 @@ fn inspect_escapes_what_would_control_a_terminal() {
     .to_string();
     let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0]].concat();
     fs::write(&path, bytes).unwrap();
-    let printed = succeed(tools().arg("inspect").arg(&path));
+    let printed = succeed(pianola().arg("inspect").arg(&path));
     let controls = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
     assert!(!printed.contains(controls), "{printed:?}");
     assert!(printed.contains("\\u{1b}[2J\\u{202e}red\\nplays here: yes"), "{printed}");

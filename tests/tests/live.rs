@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use pianola_host::midi_file::{Tracks, read};
 use pianola_runtime::Message;
 use pianola_tests::instrument::{DENSE, Instrument, Playing, Signal, scheduled, until};
-use pianola_tests::{refuse, root, tools};
+use pianola_tests::{pianola, refuse, root};
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::Rng;
 use rustix::termios::{Winsize, tcsetwinsize};
@@ -172,7 +172,7 @@ fn a_line_that_was_lost_is_opened_again() {
 #[test]
 fn a_model_that_cannot_be_played_leaves_the_line_silenced() {
     let instrument = Instrument::plug_in();
-    let mut command = tools();
+    let mut command = pianola();
     command.arg("play").arg("--serial").arg(&instrument.path);
     let error = refuse(command.arg("--model").arg(root().join("README.md")));
     assert!(error.contains("not a Pianola model"), "{error}");
@@ -191,7 +191,7 @@ fn in_a_terminal_it_shows_itself_and_keys_work() {
         tcsetwinsize(&file, size).unwrap();
         file
     };
-    let mut command = tools();
+    let mut command = pianola();
     command.args(["play", "--seed", "1", "--port"]).arg(&instrument.path);
     let mut program = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
     instrument.wait_for(3);
@@ -222,7 +222,7 @@ fn a_terminal_that_goes_away_ends_it() {
     let folder = tempfile::tempdir().unwrap();
     let record = folder.path().join("kept.mid");
     let (instrument, terminal) = (Instrument::plug_in(), Instrument::plug_in());
-    let mut command = tools();
+    let mut command = pianola();
     command.args(["play", "--seed", "1", "--port"]).arg(&instrument.path);
     command.arg("--record").arg(&record);
     let end = || fs::OpenOptions::new().read(true).write(true).open(&terminal.path).unwrap();
@@ -259,10 +259,10 @@ fn stopped_by_its_terminal_it_is_silent_and_goes_on_later() {
 #[test]
 fn what_cannot_be_a_port_is_refused() {
     for wrong in ["/", "/nowhere/at/all", "no such port", "99"] {
-        let error = refuse(tools().args(["play", "--port", wrong]));
+        let error = refuse(pianola().args(["play", "--port", wrong]));
         assert!(error.contains(wrong), "{error}");
     }
-    let error = refuse(tools().args(["play", "--seconds", "0", "--port", "/x"]));
+    let error = refuse(pianola().args(["play", "--seconds", "0", "--port", "/x"]));
     assert!(error.contains("--seconds"), "{error}");
 }
 

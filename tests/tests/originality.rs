@@ -8,7 +8,7 @@ use pianola_host::corpus::below;
 use pianola_host::midi_file::write;
 use pianola_runtime::Note;
 use pianola_runtime::guard::{Filter, Guard};
-use pianola_tests::{data, refuse, run, succeed, tools};
+use pianola_tests::{data, pianola, refuse, run, succeed};
 use rand_pcg::Pcg32;
 use serde_json::Value;
 use tempfile::tempdir;
@@ -38,7 +38,7 @@ fn corpus(folder: &Path) {
 
 /// A command with the corpus and the split.
 fn on_corpus(command: &str, folder: &Path) -> std::process::Command {
-    let mut tool = tools();
+    let mut tool = pianola();
     tool.arg(command).arg("--corpus").arg(folder.join("corpus"));
     tool.arg("--split").arg(folder.join("split.tsv"));
     tool
@@ -161,7 +161,7 @@ fn bad_input_is_refused_in_one_line() {
 #[test]
 #[ignore = "needs the corpora (PIANOLA_DATA)"]
 fn the_reference_corpus_shares_what_it_did() {
-    let mut command = tools();
+    let mut command = pianola();
     command.args(["originality", "--reference", "--json", "--corpus"]);
     command.arg(data().join("piano-midi"));
     let printed = succeed(command.arg("--split").arg(data().join("reference_split.tsv")));

@@ -8,20 +8,22 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use pianola_host::midi_file::{Tracks, read, read_score};
-use pianola_tests::{refuse, root, run, succeed, tools};
+use pianola_tests::{pianola, refuse, root, run, succeed};
 use tempfile::tempdir;
 
 /// Runs a shell command in a folder, with the program as `$1`.
 fn sh(line: &str, folder: &Path) -> Command {
     let mut sh = Command::new("sh");
-    sh.args(["-c", line, "sh"]).arg(tools().get_program()).current_dir(folder);
+    sh.args(["-c", line, "sh"]).arg(pianola().get_program()).current_dir(folder);
     sh
 }
 
 /// Composes a short piece to a file.
 fn compose(out: &str, folder: &Path) -> String {
     succeed(
-        tools().args(["generate", "--notes", "5", "--seed", "1", "--out", out]).current_dir(folder),
+        pianola()
+            .args(["generate", "--notes", "5", "--seed", "1", "--out", out])
+            .current_dir(folder),
     )
 }
 
@@ -41,7 +43,7 @@ fn names(folder: &Path) -> Vec<String> {
 fn standard_output_takes_the_piece_and_nothing_else() {
     let folder = tempdir().unwrap();
     for out in ["-", "/dev/stdout", "/dev/fd/1"] {
-        let output = run(tools().args(["generate", "--notes", "5", "--seed", "1", "--out", out]));
+        let output = run(pianola().args(["generate", "--notes", "5", "--seed", "1", "--out", out]));
         assert!(output.status.success() && is_piece(&output.stdout), "{out}");
         assert!(String::from_utf8_lossy(&output.stderr).contains("standard output"), "{out}");
     }
@@ -59,7 +61,7 @@ fn standard_output_takes_the_piece_and_nothing_else() {
     ));
     assert!(at("a.png").starts_with(b"\x89PNG"));
     let model = root().join("tests/golden/expressive-small.safetensors");
-    let output = run(tools().arg("export").arg(model).args(["--out", "-"]));
+    let output = run(pianola().arg("export").arg(model).args(["--out", "-"]));
     assert!(output.status.success());
     assert!(pianola_runtime::Model::from_bytes(&output.stdout).is_ok());
 }
@@ -111,7 +113,7 @@ fn links_stay_and_lead_to_the_piece() {
         assert!(is_piece(&fs::read(at(target)).unwrap()), "{target}");
     }
     symlink("round.mid", at("round.mid")).unwrap();
-    let mut command = tools();
+    let mut command = pianola();
     command.args(["generate", "--notes", "5", "--seed", "1", "--out", "round.mid"]);
     assert!(refuse(command.current_dir(folder.path())).contains("round.mid"));
 }
@@ -123,7 +125,7 @@ fn a_read_only_file_is_refused() {
     fs::write(&path, "kept").unwrap();
     fs::set_permissions(&path, Permissions::from_mode(0o444)).unwrap();
     let said =
-        refuse(tools().args(["generate", "--notes", "5", "--seed", "1", "--out"]).arg(&path));
+        refuse(pianola().args(["generate", "--notes", "5", "--seed", "1", "--out"]).arg(&path));
     assert!(said.contains("kept.mid") && said.contains("read-only"), "{said}");
     assert_eq!(fs::read(&path).unwrap(), b"kept");
 }
@@ -141,7 +143,7 @@ fn the_longest_name_works() {
 fn a_signal_leaves_nothing() {
     let folder = tempdir().unwrap();
     for signal in ["INT", "TERM", "HUP"] {
-        let mut child = tools();
+        let mut child = pianola();
         child.args([
             "generate", "--count", "3000", "--notes", "2", "--seed", "1", "--out", "pieces",
         ]);
@@ -181,13 +183,13 @@ fn an_unwritable_standard_error_changes_nothing() {
 fn a_piece_has_hands_a_tempo_and_the_command_that_makes_it_again() {
     let folder = tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    let mut command = tools();
+    let mut command = pianola();
     command.args(["generate", "--notes", "200", "--seed", "7", "--scale", "f#m", "--top-p", "0.9"]);
     succeed(command.args(["--out", "a.mid"]).current_dir(folder.path()));
     let score = read_score(&fs::read(at("a.mid")).unwrap()).unwrap();
     let hands: Vec<&str> = score.instruments.iter().map(|hand| hand.name.as_str()).collect();
     assert_eq!(hands, ["Right hand", "Left hand"]);
-    let report = succeed(tools().args(["inspect", "a.mid"]).current_dir(folder.path()));
+    let report = succeed(pianola().args(["inspect", "a.mid"]).current_dir(folder.path()));
     assert!(report.contains("a.mid: 200 notes") && report.contains("seed 7"), "{report}");
     let again = report.lines().find_map(|line| line.strip_prefix("again: ")).unwrap();
     assert!(again.contains("--scale 'f#m'") && again.contains("--top-p 0.9"), "{again}");
@@ -195,6 +197,6 @@ fn a_piece_has_hands_a_tempo_and_the_command_that_makes_it_again() {
     assert_eq!(fs::read(at("a.mid")).unwrap(), fs::read(at("b.mid")).unwrap());
     // A file of another program has no such command.
     let other = root().join("tests/cases/30-realtime-f8-inline.mid");
-    let report = succeed(tools().arg("inspect").arg(other));
+    let report = succeed(pianola().arg("inspect").arg(other));
     assert!(report.contains(" notes") && !report.contains("again: "), "{report}");
 }

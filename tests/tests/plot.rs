@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use pianola_host::midi_file::{Instrument, Score, TimedNote, write, write_score};
 use pianola_runtime::Note;
-use pianola_tests::{refuse, succeed, tools};
+use pianola_tests::{pianola, refuse, succeed};
 use tempfile::tempdir;
 
 /// The first colour of `--color tracks`.
@@ -25,7 +25,7 @@ fn piece(folder: &Path) -> PathBuf {
 }
 
 fn plot(piece: &Path, out: &Path, more: &[&str]) -> Vec<u8> {
-    let printed = succeed(tools().arg("plot").arg(piece).arg("--out").arg(out).args(more));
+    let printed = succeed(pianola().arg("plot").arg(piece).arg("--out").arg(out).args(more));
     assert!(printed.contains(&out.display().to_string()), "{printed}");
     fs::read(out).unwrap()
 }
@@ -84,7 +84,7 @@ fn the_same_piece_gives_the_same_picture_of_the_size_asked_for() {
     assert_eq!(size(&picture("a.png", &[])).0, 1600);
     let small = picture("small.png", &["--width", "640", "--height", "300"]);
     assert_eq!(size(&small), (640, 300));
-    succeed(tools().arg("plot").arg(&piece));
+    succeed(pianola().arg("plot").arg(&piece));
     assert!(fs::read(folder.path().join("a piece.png")).unwrap() == picture("a.png", &[]));
 }
 
@@ -192,7 +192,7 @@ fn bad_input_is_refused_in_one_line() {
     let at = |name: &str| folder.path().join(name);
     let piece = piece(folder.path());
     let refused = |piece: &Path, out: &Path, more: &[&str]| {
-        refuse(tools().arg("plot").arg(piece).arg("--out").arg(out).args(more))
+        refuse(pianola().arg("plot").arg(piece).arg("--out").arg(out).args(more))
     };
     fs::write(at("text.mid"), "not MIDI").unwrap();
     let said = refused(&at("text.mid"), &at("a.png"), &[]);

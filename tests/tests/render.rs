@@ -10,7 +10,7 @@ use std::process::Command;
 use pianola_host::midi_file::{Tracks, read, write};
 use pianola_runtime::Note;
 use pianola_tests::soundfont::soundfont;
-use pianola_tests::{refuse, succeed, tools};
+use pianola_tests::{pianola, refuse, succeed};
 use tempfile::tempdir;
 
 /// Fade-out after the last release, in seconds.
@@ -31,7 +31,7 @@ fn piece(folder: &Path) -> PathBuf {
 
 /// Renders a piece, and returns its samples.
 fn render(piece: &Path, out: &Path, more: &[&str]) -> Vec<[f64; 2]> {
-    let printed = succeed(tools().arg("render").arg(piece).arg("--out").arg(out).args(more));
+    let printed = succeed(pianola().arg("render").arg(piece).arg("--out").arg(out).args(more));
     assert!(printed.contains(&out.display().to_string()), "{printed}");
     samples(out)
 }
@@ -124,7 +124,7 @@ fn notes_are_heard_where_they_are_without_a_soundfont() {
         fs::read(folder.path().join("a.wav")).unwrap()
             == fs::read(folder.path().join("b.wav")).unwrap()
     );
-    succeed(tools().arg("render").arg(&piece).arg("--plain"));
+    succeed(pianola().arg("render").arg(&piece).arg("--plain"));
     assert!(folder.path().join("piece.wav").exists());
 }
 
@@ -144,7 +144,7 @@ fn notes_are_heard_where_they_are_with_a_soundfont() {
 fn notes_are_heard_where_they_are_with_an_installed_soundfont() {
     let folder = tempdir().unwrap();
     let (piece, out) = (piece(folder.path()), folder.path().join("a.wav"));
-    let printed = succeed(tools().arg("render").arg(&piece).arg("--out").arg(&out));
+    let printed = succeed(pianola().arg("render").arg(&piece).arg("--out").arg(&out));
     assert!(printed.contains(".sf2"), "{printed}");
     // A low string of a real piano, softly struck, takes 12 ms to sound.
     check(&piece, &samples(&out), 0.02);
@@ -197,7 +197,7 @@ fn a_long_piece_takes_little_memory() {
     for instrument in ["--plain", "--soundfont=organ.sf2"] {
         // 200 MB of address space, program and threads included.
         let limited = "ulimit -v 200000; exec \"$@\"";
-        let tools = tools();
+        let tools = pianola();
         let mut command = Command::new("sh");
         command.args(["-c", limited, "sh"]).arg(tools.get_program());
         command.args(["render", "long.mid", instrument, "--out", "long.wav"]);
@@ -238,7 +238,7 @@ fn bad_input_is_refused_in_one_line() {
     let at = |name: &str| folder.path().join(name);
     let piece = piece(folder.path());
     let refused = |piece: &Path, out: &Path, more: &[&str]| {
-        refuse(tools().arg("render").arg(piece).arg("--out").arg(out).args(more))
+        refuse(pianola().arg("render").arg(piece).arg("--out").arg(out).args(more))
     };
     fs::write(at("text.mid"), "not MIDI").unwrap();
     let said = refused(&at("text.mid"), &at("a.wav"), &["--plain"]);

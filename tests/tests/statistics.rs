@@ -6,7 +6,7 @@ use std::path::Path;
 
 use pianola_host::midi_file::write;
 use pianola_runtime::Note;
-use pianola_tests::{refuse, run, small_model, tools};
+use pianola_tests::{pianola, refuse, run, small_model};
 use serde_json::Value;
 use tempfile::tempdir;
 
@@ -26,7 +26,7 @@ fn evaluate_measures_a_corpus() {
         .unwrap();
     }
     fs::write(corpus.join("broken.mid"), "not MIDI").unwrap();
-    let mut command = tools();
+    let mut command = pianola();
     command.arg("evaluate").arg("--model").arg(&model).arg("--corpus").arg(&corpus).arg("--json");
     let output = run(&mut command);
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -64,7 +64,7 @@ fn compare_measures_pieces_against_a_corpus() {
     }
     fs::write(pieces.join("broken.mid"), "not MIDI").unwrap();
     let compare = |what: &[&Path], more: &[&str]| {
-        let mut command = tools();
+        let mut command = pianola();
         command.arg("compare").args(what).arg("--corpus").arg(&corpus).args(more);
         let output = run(&mut command);
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -115,13 +115,13 @@ fn compare_measures_pieces_against_a_corpus() {
     songs.sort();
     assert_eq!(json(&songs, &[]), like);
 
-    let mut command = tools();
+    let mut command = pianola();
     let said = refuse(command.arg("compare").arg(at("gone.mid")).arg("--corpus").arg(&corpus));
     assert!(said.contains("gone.mid") && said.contains("No such file"), "{said}");
     let short = [Note { pitch: 60, velocity: 64, step: 0.5, duration: 0.5 }; 31];
     fs::write(at("short.mid"), write(&short)).unwrap();
     let compare = |piece: &str| {
-        let mut command = tools();
+        let mut command = pianola();
         command.arg("compare").arg(at(piece)).arg("--corpus").arg(&corpus);
         command
     };

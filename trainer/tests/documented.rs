@@ -2,6 +2,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -115,9 +116,10 @@ fn check_run(words: &[&str], printed: &str, folder: &Path) {
 fn check_evaluation(words: &[&str], printed: &str) {
     if words.contains(&"--json") {
         let report: Value = serde_json::from_str(printed).unwrap();
-        let keys: Vec<_> = report.as_object().unwrap().keys().collect();
-        // As docs/json.md says of an expressive model.
-        assert_eq!(keys, ["model", "nats_per_note", "songs"]);
+        let keys =
+            |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+        assert_eq!(keys(&report), documented_keys("## `trainer evaluate`"));
+        assert_eq!(keys(&report["nats_per_note"]), documented_keys("### loss"));
         assert_eq!(report["songs"], 2);
         let nats = |part: &str| report["nats_per_note"][part].as_f64().unwrap();
         let sum: f64 = ["step", "pitch", "duration", "velocity"].into_iter().map(nats).sum();
@@ -132,12 +134,25 @@ fn check_evaluation(words: &[&str], printed: &str) {
     assert!((total - sum).abs() < 3e-4, "{printed}");
 }
 
+/// The keys in the table below a heading of docs/json.md.
+fn documented_keys(heading: &str) -> BTreeSet<String> {
+    let text = fs::read_to_string(repository().join("docs/json.md")).unwrap();
+    let section =
+        text.split_once(&format!("\n{heading}\n")).unwrap().1.split("\n#").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let cells = rows.map(|row| row.split(" | ").next().unwrap());
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2).map(str::to_string)).collect()
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
 /// Every command of the README that starts the trainer: one that this test cannot check fails it.
 #[test]
 fn the_commands_of_the_readme_run() {
     let folder = workplace();
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("README.md");
-    let readme = fs::read_to_string(readme).unwrap();
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
     let commands = commands(&readme);
     // However it is started, the trainer is named once per command.
     let named = readme.matches("pianola-trainer --").count();

@@ -19,7 +19,7 @@ enum Named {
 
 impl WhichHands {
     /// The hands as a model's condition.
-    pub fn told(&self) -> Hands {
+    pub fn get(&self) -> Hands {
         match self.hands {
             Named::Both => Hands::Both,
             Named::Right => Hands::Right,

@@ -46,7 +46,7 @@ impl Source {
 
     /// The hands to compose for.
     pub fn hands(&self) -> Hands {
-        self.hands.told()
+        self.hands.get()
     }
 
     /// The seed; drawn and printed if none is given.
@@ -71,7 +71,7 @@ impl Source {
         let model = file.model()?;
         let filter_file = self.originality.open(self.model.as_deref())?;
         let filter = filter_file.as_ref().map(FilterFile::filter).transpose()?;
-        let primer = self.primer.read(&model, self.hands.told())?;
+        let primer = self.primer.read(&model, self.hands.get())?;
         compose(&Opened {
             source: self,
             file: &file,
@@ -97,7 +97,7 @@ pub struct Opened<'a> {
 impl<'a> Opened<'a> {
     /// A generator for the piece of a seed; it has not observed the primer.
     pub fn generator(&self, seed: u64) -> anyhow::Result<Generator<'a, MAX_LAYERS, MAX_HIDDEN>> {
-        let start = Start::new(seed).with_hands(self.source.hands.told());
+        let start = Start::new(seed).with_hands(self.source.hands.get());
         let generator = Generator::from_model(self.model, start);
         let mut generator = generator.map_err(|error| self.file.refused(error))?;
         generator.set_filter(self.filter);

@@ -70,7 +70,7 @@ impl Performance<'_> {
         mut take: impl FnMut(&[Sample]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let mut meter = Meter::new()?;
-        self.play(|block| meter.hear(block))?;
+        self.play(|block| meter.measure(block))?;
         let gain = meter.gain()?;
         let mut limiter = Limiter::new();
         let (mut louder, mut out) = (Vec::with_capacity(BLOCK), Vec::with_capacity(BLOCK));

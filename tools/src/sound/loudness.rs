@@ -22,7 +22,7 @@ impl Meter {
         Ok(Self(EbuR128::new(2, RATE, Mode::I).context("cannot measure loudness")?))
     }
 
-    pub fn hear(&mut self, block: &[Sample]) -> anyhow::Result<()> {
+    pub fn measure(&mut self, block: &[Sample]) -> anyhow::Result<()> {
         let boosted: Vec<f32> = block.iter().flatten().map(|side| side * BOOST).collect();
         self.0.add_frames_f32(&boosted).context("cannot measure loudness")
     }
@@ -48,7 +48,7 @@ mod tests {
         for peak in [0.5f32, 1e-5] {
             let mut meter = Meter::new().unwrap();
             let sine = |at: usize| [peak * (TAU * 997.0 * at as f32 / RATE as f32).sin(); 2];
-            meter.hear(&(0..3 * RATE as usize).map(sine).collect::<Vec<_>>()).unwrap();
+            meter.measure(&(0..3 * RATE as usize).map(sine).collect::<Vec<_>>()).unwrap();
             let wanted = 10f32.powf(TARGET as f32 / 20.0);
             let reached = meter.gain().unwrap() * peak;
             assert!((reached / wanted - 1.0).abs() < 0.02, "{peak}: {reached} for {wanted}");
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn silence_stays_silence() {
         let mut meter = Meter::new().unwrap();
-        meter.hear(&vec![[0.0; 2]; 2 * RATE as usize]).unwrap();
+        meter.measure(&vec![[0.0; 2]; 2 * RATE as usize]).unwrap();
         assert_eq!(meter.gain().unwrap(), 1.0);
     }
 }

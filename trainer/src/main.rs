@@ -73,20 +73,20 @@ struct CorpusOptions {
     /// Folder of MIDI files: .mid, .midi, .kar and .rmi, also as .gz.
     corpus: PathBuf,
     /// Split file: tab-separated columns `split` and `file` [default: a random 60/20/20 split].
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Corpus")]
     split: Option<PathBuf>,
     /// Seed of the random split.
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Corpus")]
     split_seed: u64,
     /// Tracks to read from each file: the first instrument, in piano files nearly always the right hand, or all
     /// [default: all; report: first].
-    #[arg(long, value_name = "first|all")]
+    #[arg(long, value_name = "first|all", help_heading = "Corpus")]
     tracks: Option<Tracks>,
     /// Device of libtorch.
-    #[arg(long, value_enum, default_value_t = DeviceOption::Cpu)]
+    #[arg(long, value_enum, default_value_t = DeviceOption::Cpu, help_heading = "Machine")]
     device: DeviceOption,
     /// CPU threads of libtorch [default: one per core]. With one thread on a CPU, runs are bit-reproducible.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Machine")]
     threads: Option<i32>,
 }
 
@@ -106,69 +106,69 @@ struct Fit {
     #[command(flatten)]
     corpus: CorpusOptions,
     /// Folder of the run: weights, checkpoint, log and curves.
-    #[arg(long, value_name = "RUN")]
+    #[arg(long, value_name = "RUN", help_heading = "Run")]
     out: PathBuf,
     /// Resume from RUN's checkpoint; takes the same options.
-    #[arg(long)]
+    #[arg(long, help_heading = "Run")]
     resume: bool,
     /// Architecture and default hyperparameters: expressive (both hands, dynamics), small (the same for boards with
     /// 2 MB of flash), or report (the student report's network).
-    #[arg(long, value_enum, default_value_t = Preset::Expressive)]
+    #[arg(long, value_enum, default_value_t = Preset::Expressive, help_heading = "Run")]
     preset: Preset,
     /// Fine-tune the weights of another run: its folder or a .safetensors file.
-    #[arg(long, value_name = "RUN")]
+    #[arg(long, value_name = "RUN", help_heading = "Run")]
     from: Option<PathBuf>,
     /// Number of epochs [default: 68; small: 54; report: 30].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Training")]
     epochs: Option<usize>,
     /// Batch size: songs in parallel; report: segments of 64 notes [default: 64; small: 32].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Training")]
     batch: Option<usize>,
     /// Notes per song and update, the length of truncated backpropagation [default: 32; report: always 64].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Training")]
     length: Option<usize>,
     /// Use only the first N training songs; report: segments.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Training")]
     limit: Option<usize>,
     /// Peak learning rate [default: 0.002; report: 0.0015].
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", help_heading = "Training")]
     learning_rate: Option<f64>,
     /// Learning-rate schedule [default: one-cycle].
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, help_heading = "Training")]
     schedule: Option<Schedule>,
     /// Decoupled weight decay of AdamW [default: 0.1; report: 0.01].
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", help_heading = "Training")]
     weight_decay: Option<f64>,
     /// Dropout between LSTM layers and before the heads; unless 0, the expressive network also drops a tenth of its
     /// input notes [default: 0.5; small, report: 0.3].
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", help_heading = "Training")]
     dropout: Option<f64>,
     /// Dropout of the recurrent weights, DropConnect [default: 0.2; report: 0].
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", help_heading = "Training")]
     weight_dropout: Option<f64>,
     /// Gradient clipping: limit on the norm, 0 for none [default: 1].
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", help_heading = "Training")]
     clip: Option<f64>,
-    /// Augmentation: largest transposition down and up, in semitones [default: 5 6].
-    #[arg(long, num_args = 2, value_names = ["DOWN", "UP"])]
+    /// Largest transposition down and up, in semitones [default: 5 6].
+    #[arg(long, num_args = 2, value_names = ["DOWN", "UP"], help_heading = "Augmentation")]
     transpose: Option<Vec<u8>>,
-    /// Augmentation: largest relative change of tempo [default: 0.1].
-    #[arg(long, value_name = "X")]
+    /// Largest relative change of tempo [default: 0.1].
+    #[arg(long, value_name = "X", help_heading = "Augmentation")]
     tempo: Option<f32>,
     /// Early stopping after N epochs without a lower validation loss [default: off].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Training")]
     patience: Option<usize>,
     /// Random seed of initialization, order, augmentation and dropout.
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Run")]
     seed: u64,
     /// Hidden units of each LSTM layer, a multiple of 16 up to 1024 [default: 512; small: 256].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Network")]
     hidden: Option<usize>,
     /// LSTM layers [default: 3].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Network")]
     layers: Option<usize>,
     /// bfloat16 mixed precision: faster on processors with AMX or AVX-512, no faster on a GPU.
-    #[arg(long)]
+    #[arg(long, help_heading = "Training")]
     mixed: bool,
 }
 

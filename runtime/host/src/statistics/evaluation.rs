@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::corpus::SEGMENT;
 use crate::statistics::histograms::{Binning, NoteHistograms};
+use crate::text::count;
 use pianola_runtime::history::PartialNote;
 use pianola_runtime::vocabulary::{Hands, bins};
 use pianola_runtime::{
@@ -296,7 +297,13 @@ fn with_total<S: Serializer>(loss: &[f64; 3], serializer: S) -> Result<S::Ok, S:
 impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let [pitch, step, duration] = self.loss;
-        writeln!(f, "{}: {} segments, {} notes", self.model, self.segments, self.notes)?;
+        writeln!(
+            f,
+            "{}: {}, {}",
+            self.model,
+            count(self.segments, "segment"),
+            count(self.notes, "note")
+        )?;
         writeln!(f, "{:34}{:>10}{:>10}{:>10}{:>10}", "", "total", "pitch", "step", "duration")?;
         let total = pitch + step + duration;
         writeln!(f, "{:34}{total:>10.4}{pitch:>10.4}{step:>10.4}{duration:>10.4}", "loss")?;

@@ -8,6 +8,7 @@ use clap::Args;
 use clap_mangen::Man;
 use pianola_host::files::write_whole;
 
+use crate::options::output;
 use crate::program;
 
 #[derive(Args)]
@@ -30,7 +31,7 @@ pub fn run(options: &Options, program: clap::Command) -> anyhow::Result<String> 
     program.build();
     let pages: Vec<clap::Command> =
         [program.clone()].into_iter().chain(program.get_subcommands().cloned()).collect();
-    let count = pages.len();
+    let (count, mut replaced) = (pages.len(), 0);
     for page in pages {
         let title = page.get_display_name().unwrap_or(page.get_name()).to_string();
         let mut text = Vec::new();
@@ -38,7 +39,9 @@ pub fn run(options: &Options, program: clap::Command) -> anyhow::Result<String> 
         let source = format!("{} {version}", program::NAME);
         Man::new(page.version(version)).source(source).render(&mut text)?;
         let path = options.out.join(format!("{title}.1"));
+        replaced += usize::from(output::verb(&path) == "replaced");
         write_whole(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Ok(format!("wrote {count} pages to {out}\n"))
+    let replaced = if replaced > 0 { format!(" ({replaced} replaced)") } else { String::new() };
+    Ok(format!("wrote {count} pages to {out}{replaced}\n"))
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 use pianola_host::midi_file::Score;
 
-use crate::options::output::{self, ensure_apart, ensure_writable, verb, write_picture};
+use crate::options::output::{self, ensure_apart, ensure_writable, write_picture};
 use crate::options::songs::read_midi;
 use crate::options::time;
 use crate::picture::roll::{self, Coloring, View};
@@ -78,8 +78,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let (width, height) = (options.width, options.height);
     let view = View { score: &score, title: &title, coloring, from, to, width, height };
     let picture = roll::draw(&view)?;
-    let verb = verb(&out);
-    write_picture(&out, &picture, &title)?;
+    let verb = write_picture(&out, &picture, &title)?;
     Ok(format!("{verb} {}\n", output::name(&out)))
 }
 

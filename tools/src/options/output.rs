@@ -50,11 +50,13 @@ pub fn ensure_apart(out: &Path, input: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes a picture as PNG or, if its name ends in `.svg`, as SVG with a title.
-pub fn write_picture(out: &Path, picture: &Picture, title: &str) -> anyhow::Result<()> {
+/// Writes a picture as PNG or, if its name ends in `.svg`, as SVG with a title. Returns the report's verb.
+pub fn write_picture(out: &Path, picture: &Picture, title: &str) -> anyhow::Result<&'static str> {
+    let verb = verb(out);
     let svg = out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("svg"));
     let bytes = picture.encode(if svg { "svg" } else { "png" }, title)?;
-    write_whole(out, &bytes).with_context(|| format!("cannot write {}", name(out)))
+    write_whole(out, &bytes).with_context(|| format!("cannot write {}", name(out)))?;
+    Ok(verb)
 }
 
 /// The report's verb for writing a file: "wrote", or "replaced" if it exists.

@@ -42,7 +42,7 @@ pub struct Options {
     #[arg(long)]
     json: bool,
     /// Draw histograms of both into a .png or .svg file.
-    #[arg(long, value_name = "FILE.png|FILE.svg", value_parser = output::path,
+    #[arg(long, value_name = "FILE.png|FILE.svg", value_parser = output::path(),
           conflicts_with = "listener")]
     picture: Option<PathBuf>,
 }

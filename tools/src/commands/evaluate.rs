@@ -58,7 +58,7 @@ pub struct Options {
     #[arg(long)]
     json: bool,
     /// Draw histograms of sampled and real notes into a .png or .svg file.
-    #[arg(long, value_name = "FILE.png|FILE.svg", value_parser = output::path)]
+    #[arg(long, value_name = "FILE.png|FILE.svg", value_parser = output::path())]
     picture: Option<PathBuf>,
     #[command(flatten)]
     controls: Controls,

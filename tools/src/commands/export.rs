@@ -27,7 +27,7 @@ pub struct Options {
     #[arg(long, value_enum, default_value_t = Quantization::Int8)]
     quantize: Quantization,
     /// Model file to write, - for standard output [default: model-PRECISION.safetensors beside the weights].
-    #[arg(long, value_name = "FILE", value_parser = output::path)]
+    #[arg(long, value_name = "FILE", value_parser = output::path())]
     out: Option<PathBuf>,
 }
 

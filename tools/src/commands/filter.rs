@@ -32,7 +32,7 @@ pub struct Options {
     #[arg(long, default_value_t = 12, value_name = "N", value_parser = notes)]
     notes: usize,
     /// Filter file to write, - for standard output.
-    #[arg(long, value_name = "FILE", value_parser = output::path)]
+    #[arg(long, value_name = "FILE", value_parser = output::path())]
     out: PathBuf,
 }
 

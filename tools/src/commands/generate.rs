@@ -35,10 +35,10 @@ Examples:
   pianola generate --prime piece.mid --only-new --original 12 --out more.mid")]
 pub struct Options {
     /// File to write, - for standard output; with --count, a folder [default: piece-SEED.mid].
-    #[arg(long, value_name = "FILE.mid|DIR", value_parser = output::path, help_heading = "Output")]
+    #[arg(long, value_name = "FILE.mid|DIR", value_parser = output::path(), help_heading = "Output")]
     out: Option<PathBuf>,
     /// Also render to an audio file; with --count, to a folder.
-    #[arg(long, value_name = "FILE.wav|FILE.ogg|DIR", value_parser = output::path,
+    #[arg(long, value_name = "FILE.wav|FILE.ogg|DIR", value_parser = output::path(),
           help_heading = "Output")]
     wav: Option<PathBuf>,
     /// Number of pieces, with the seeds SEED, SEED + 1 and so on.

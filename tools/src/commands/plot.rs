@@ -21,7 +21,7 @@ pub struct Options {
     #[arg(value_name = "FILE.mid")]
     file: PathBuf,
     /// Picture to write, - for standard output [default: FILE.png beside the piece].
-    #[arg(long, value_name = "FILE.png|FILE.svg", value_parser = output::path)]
+    #[arg(long, value_name = "FILE.png|FILE.svg", value_parser = output::path())]
     out: Option<PathBuf>,
     /// Colour notes by velocity or by track.
     #[arg(long, value_enum, default_value_t = Color::Velocity)]

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, ensure};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use pianola_host::files::{self, STANDARD_OUTPUT, write_whole};
 use pianola_picture::canvas::Picture;
 
-/// Parses the path of an output, where `-` means standard output.
-pub fn path(text: &str) -> Result<PathBuf, std::convert::Infallible> {
-    Ok(if text == "-" { STANDARD_OUTPUT.into() } else { text.into() })
+/// Parser for the path of an output, where `-` means standard output.
+pub fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new()
+        .map(|path| PathBuf::from(if path == "-" { STANDARD_OUTPUT.into() } else { path }))
 }
 
 /// Refuses a path that cannot be written: a folder, a read-only file, a file in a missing folder, and one

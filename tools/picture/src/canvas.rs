@@ -318,4 +318,11 @@ mod tests {
         let svg = picture.svg("");
         assert!(svg.contains("<path d=\"M2 5L18 5\" fill=\"none\" stroke=\"#000000\""), "{svg}");
     }
+
+    #[test]
+    fn a_title_holds_no_character_that_xml_forbids() {
+        let picture = Picture::new(8, 4, WHITE).unwrap();
+        let svg = picture.svg("a\u{fffe}b\u{ffff}c\u{1}<d>");
+        assert!(svg.contains("<title>a b c &lt;d&gt;</title>"), "{svg}");
+    }
 }

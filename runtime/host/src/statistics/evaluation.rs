@@ -66,7 +66,7 @@ impl LossSum {
     /// weight is fetched once for all.
     ///
     /// # Errors
-    /// None: every model that can be read fits.
+    /// As [`Network::from_model`].
     pub fn of_segments(
         model: &Model,
         segments: &[&[Note; SEGMENT]],
@@ -119,7 +119,7 @@ impl Nll {
     /// all. Returns the sums over all notes of all songs, and over those that are marked.
     ///
     /// # Errors
-    /// None: every model that can be read fits.
+    /// As [`Network::from_model`].
     pub fn of_songs(model: &Model, songs: &[ScoredSong]) -> Result<[Self; 2], ModelError> {
         let mut songs = songs.to_vec();
         let start = Network::<MAX_LAYERS, MAX_HIDDEN>::from_model(model, Hands::Both)?;
@@ -185,7 +185,7 @@ impl LossByPart {
 /// at its [`TEMPERATURE`]. Their seeds are their numbers.
 ///
 /// # Errors
-/// None: every model that can be read fits.
+/// As [`Network::from_model`].
 pub fn sample_pieces(model: &Model, pieces: Range<u64>) -> Result<Vec<Note>, ModelError> {
     let seeds: Vec<u64> = pieces.collect();
     let pieces = compose(model, &seeds, PIECE_NOTES, &Sampling::with_temperature(TEMPERATURE))?;
@@ -195,7 +195,7 @@ pub fn sample_pieces(model: &Model, pieces: Range<u64>) -> Result<Vec<Note>, Mod
 /// Pieces from scratch, one for each seed, generated as a batch.
 ///
 /// # Errors
-/// None: every model that can be read fits.
+/// As [`Network::from_model`].
 pub fn compose(
     model: &Model,
     seeds: &[u64],

@@ -1,7 +1,28 @@
 //! A SoundFont for tests.
 
+/// Zones of the preset and of the instrument: where the generators of each begin, and the generators. A generator is a
+/// number and its value: 41 is the instrument, 53 the sample, 54 the loop mode. The last of each is a terminator.
+pub struct Zones {
+    /// Of the preset.
+    pub preset: (Vec<u16>, Vec<[u16; 2]>),
+    /// Of the instrument.
+    pub instrument: (Vec<u16>, Vec<[u16; 2]>),
+}
+
+/// One zone each.
+pub fn one_zone() -> Zones {
+    let preset = (vec![0, 1], vec![[41, 0], [0, 0]]);
+    let instrument = (vec![0, 2], vec![[54, 1], [53, 0], [0, 0]]);
+    Zones { preset, instrument }
+}
+
 /// The smallest SoundFont: one preset of one instrument of one sample, a looped sine.
 pub fn soundfont() -> Vec<u8> {
+    soundfont_of(&one_zone())
+}
+
+/// As [`soundfont`], with other zones.
+pub fn soundfont_of(zones: &Zones) -> Vec<u8> {
     fn chunk(id: &[u8; 4], body: &[u8]) -> Vec<u8> {
         let length = (body.len() as u32).to_le_bytes();
         [id, &length[..], body].concat()
@@ -23,7 +44,10 @@ pub fn soundfont() -> Vec<u8> {
         .map(|at| (20_000.0 * (f64::from(at) * std::f64::consts::TAU / 100.0).sin()) as i16 as u16);
     let sine: Vec<u16> = sine.chain([0; 46]).collect();
 
-    // A generator is a number and its value: 41 is the instrument, 53 the sample, 54 the loop mode.
+    let bags = |starts: &[u16]| words(&starts.iter().flat_map(|&at| [at, 0]).collect::<Vec<_>>());
+    let last_bag = |starts: &[u16]| (starts.len() - 1) as u16;
+    let (preset_bags, preset_generators) = &zones.preset;
+    let (instrument_bags, instrument_generators) = &zones.instrument;
     let preset = |text, bag| [name(text), words(&[0, 0, bag]), longs(&[0, 0, 0])].concat();
     let instrument = |text, bag| [name(text), words(&[bag])].concat();
     let sample = [name("sine"), longs(&[0, 2000, 100, 1900, 44_100]), vec![69, 0], words(&[0, 1])];
@@ -31,14 +55,17 @@ pub fn soundfont() -> Vec<u8> {
     let presets = list(
         b"pdta",
         &[
-            chunk(b"phdr", &[preset("organ", 0), preset("EOP", 1)].concat()),
-            chunk(b"pbag", &words(&[0, 0, 1, 0])),
+            chunk(b"phdr", &[preset("organ", 0), preset("EOP", last_bag(preset_bags))].concat()),
+            chunk(b"pbag", &bags(preset_bags)),
             chunk(b"pmod", &[0; 10]),
-            chunk(b"pgen", &words(&[41, 0, 0, 0])),
-            chunk(b"inst", &[instrument("organ", 0), instrument("EOI", 1)].concat()),
-            chunk(b"ibag", &words(&[0, 0, 2, 0])),
+            chunk(b"pgen", &words(preset_generators.as_flattened())),
+            chunk(
+                b"inst",
+                &[instrument("organ", 0), instrument("EOI", last_bag(instrument_bags))].concat(),
+            ),
+            chunk(b"ibag", &bags(instrument_bags)),
             chunk(b"imod", &[0; 10]),
-            chunk(b"igen", &words(&[54, 1, 53, 0, 0, 0])),
+            chunk(b"igen", &words(instrument_generators.as_flattened())),
             chunk(b"shdr", &[sample.concat(), last.concat()].concat()),
         ],
     );

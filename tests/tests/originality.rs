@@ -96,7 +96,7 @@ fn a_copied_passage_is_found_with_its_place() {
     let printed = succeed(command.arg(pieces.join("copy.mid")).arg("--reference"));
     assert_eq!(printed.lines().count(), 8, "{printed}");
     for part in
-        ["16 notes from note 11: a.mid, note 41, 0:10, bar 6", "test set: 1 files", "39.13 %"]
+        ["16 notes from note 11: a.mid, note 41, 0:10, bar 6", "test set: 1 file", "39.13 %"]
     {
         assert!(printed.contains(part), "{part} in {printed}");
     }

@@ -5,11 +5,13 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
-use pianola_host::midi_file::{Tracks, read, read_score};
+use pianola_host::midi_file::{Tracks, read, read_score, write};
+use pianola_runtime::Note;
 use pianola_tests::{pianola, refuse, root, run, succeed};
-use tempfile::tempdir;
+use tempfile::{TempDir, tempdir};
 
 /// Runs a shell command in a folder, with the program as `$1`.
 fn sh(line: &str, folder: &Path) -> Command {
@@ -66,13 +68,104 @@ fn standard_output_takes_the_piece_and_nothing_else() {
     assert!(pianola_runtime::Model::from_bytes(&output.stdout).is_ok());
 }
 
-#[test]
-fn a_pipe_with_a_name_is_written_to() {
+/// Every writer, with the ending of its file.
+const WRITERS: [(&str, &str); 7] = [
+    ("generate --notes 5 --seed 1 --out", "mid"),
+    ("plot piece.mid --out", "png"),
+    ("plot piece.mid --out", "svg"),
+    ("render piece.mid --plain --out", "wav"),
+    ("export weights.safetensors --out", "safetensors"),
+    ("filter --corpus songs --out", "filter"),
+    ("compare songs --corpus songs --picture", "png"),
+];
+
+/// A folder with what the writers read.
+fn inputs() -> TempDir {
     let folder = tempdir().unwrap();
-    let line = "mkfifo pipe.mid && (cat pipe.mid > got &) && \
-                \"$1\" generate --notes 5 --seed 1 --out pipe.mid && test -p pipe.mid && sleep 0.3";
-    succeed(&mut sh(line, folder.path()));
-    assert!(is_piece(&fs::read(folder.path().join("got")).unwrap()));
+    let weights = root().join("tests/golden/expressive-small.safetensors");
+    fs::copy(weights, folder.path().join("weights.safetensors")).unwrap();
+    compose("piece.mid", folder.path());
+    let songs = "\"$1\" generate --count 5 --notes 40 --seed 1 --out songs";
+    succeed(&mut sh(songs, folder.path()));
+    folder
+}
+
+#[test]
+fn every_writer_treats_every_output_alike() {
+    let folder = inputs();
+    let at = |name: &str| folder.path().join(name);
+    let shell = |line: String| {
+        let output = run(&mut sh(&line, folder.path()));
+        assert!(output.status.success(), "{line}: {output:?}");
+        output
+    };
+    let said = |output: &Output| {
+        let both = [output.stdout.as_slice(), &output.stderr].concat();
+        String::from_utf8(both).unwrap()
+    };
+    for (writer, ending) in WRITERS {
+        let writer = format!("\"$1\" {writer}");
+        let new = format!("new.{ending}");
+        assert!(said(&shell(format!("{writer} {new}"))).contains(&format!("wrote {new}")));
+        let bytes = fs::read(at(&new)).unwrap();
+
+        fs::set_permissions(at(&new), Permissions::from_mode(0o640)).unwrap();
+        assert!(said(&shell(format!("{writer} {new}"))).contains(&format!("replaced {new}")));
+        assert!(fs::read(at(&new)).unwrap() == bytes, "{writer}: other bytes");
+        assert_eq!(fs::metadata(at(&new)).unwrap().mode() & 0o777, 0o640, "{writer}");
+
+        // Standard output has no ending: it takes a PNG.
+        if ending != "svg" {
+            assert!(shell(format!("{writer} -")).stdout == bytes, "{writer} -");
+            shell(format!("echo old > log; {writer} /dev/stdout >> log"));
+            let log = fs::read(at("log")).unwrap();
+            assert!(log.strip_prefix(b"old\n") == Some(&bytes), "{writer}");
+        }
+
+        let pipe = format!("pipe.{ending}");
+        let through =
+            shell(format!("mkfifo {pipe}; {writer} {pipe} > said 2>&1 & cat {pipe}; wait"));
+        assert!(through.stdout == bytes, "{writer} {pipe}");
+
+        let link = format!("link.{ending}");
+        symlink(format!("there.{ending}"), at(&link)).unwrap();
+        shell(format!("{writer} {link}"));
+        assert!(fs::symlink_metadata(at(&link)).unwrap().is_symlink(), "{writer}");
+        assert!(fs::read(at(&format!("there.{ending}"))).unwrap() == bytes, "{writer}");
+
+        fs::set_permissions(at(&new), Permissions::from_mode(0o444)).unwrap();
+        let refused = refuse(&mut sh(&format!("exec {writer} {new}"), folder.path()));
+        assert!(refused.contains(&new) && refused.contains("read-only"), "{refused}");
+        assert!(fs::read(at(&new)).unwrap() == bytes, "{writer}");
+        for name in [new, pipe, link, format!("there.{ending}"), "said".into()] {
+            fs::remove_file(at(&name)).unwrap();
+        }
+    }
+    assert_eq!(names(folder.path()), ["log", "piece.mid", "songs", "weights.safetensors"]);
+}
+
+#[test]
+fn manual_pages_are_replaced_with_a_notice() {
+    let folder = tempdir().unwrap();
+    let pages = || succeed(&mut sh("\"$1\" man --out man1", folder.path()));
+    assert!(!pages().contains("replaced"));
+    let count = names(&folder.path().join("man1")).len();
+    assert_eq!(pages(), format!("wrote {count} pages to man1 ({count} replaced)\n"));
+}
+
+#[test]
+fn what_cannot_be_done_draws_no_seed_and_writes_nothing() {
+    let folder = tempdir().unwrap();
+    for line in ["--out gone/a.mid", "--prime gone.mid", "--out a.mid --wav a.xyz", "--model gone"]
+    {
+        let said = refuse(&mut sh(&format!("exec \"$1\" generate {line}"), folder.path()));
+        assert!(!said.contains("seed"), "{said}");
+    }
+    // JSON holds no bytes that are not Unicode.
+    let line = "exec \"$1\" generate --notes 5 --json --out \"$(printf 'a\\377.mid')\"";
+    let said = refuse(&mut sh(line, folder.path()));
+    assert!(said.contains("--json cannot name"), "{said}");
+    assert!(names(folder.path()).is_empty());
 }
 
 #[test]
@@ -138,6 +231,33 @@ fn the_longest_name_works() {
     assert_eq!(names(folder.path()), [name]);
 }
 
+/// Waits for a condition, but no longer than a minute.
+fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what} takes longer than a minute");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A signal while a long file is written leaves the old one.
+#[test]
+fn a_signal_leaves_the_old_file() {
+    let folder = tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let rest = Note { pitch: 60, velocity: 80, step: 10.0, duration: 0.1 };
+    fs::write(at("long.mid"), write(&vec![rest; 1000])).unwrap();
+    fs::write(at("long.wav"), "old").unwrap();
+    let mut child = pianola();
+    child.args(["render", "long.mid", "--plain"]).current_dir(folder.path());
+    let mut child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("rendering", || names(folder.path()).iter().any(|name| name.ends_with(".part")));
+    succeed(Command::new("kill").args(["-s", "TERM", &child.id().to_string()]));
+    assert!(!child.wait().unwrap().success(), "it ended before the signal");
+    assert_eq!(names(folder.path()), ["long.mid", "long.wav"]);
+    assert_eq!(fs::read(at("long.wav")).unwrap(), b"old");
+}
+
 /// A signal between two pieces of a series leaves no temporary file.
 #[test]
 fn a_signal_leaves_nothing() {
@@ -151,9 +271,7 @@ fn a_signal_leaves_nothing() {
         let mut child = child.spawn().unwrap();
         // The program is writing now.
         let pieces = folder.path().join("pieces");
-        while !pieces.exists() || names(&pieces).len() < 20 {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
+        wait_until("a piece", || pieces.exists() && names(&pieces).len() >= 20);
         succeed(Command::new("kill").args(["-s", signal, &child.id().to_string()]));
         let status = child.wait().unwrap();
         assert!(!status.success(), "it ended before the signal");

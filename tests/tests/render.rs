@@ -9,7 +9,7 @@ use std::process::Command;
 
 use pianola_host::midi_file::{Tracks, read, write};
 use pianola_runtime::Note;
-use pianola_tests::soundfont::soundfont;
+use pianola_tests::soundfont::{Zones, one_zone, soundfont, soundfont_of};
 use pianola_tests::{pianola, refuse, succeed};
 use tempfile::tempdir;
 
@@ -259,8 +259,28 @@ fn bad_input_is_refused_in_one_line() {
     let mut astray = whole.clone();
     let bag = astray.windows(4).position(|id| id == b"inst").unwrap() + 8 + 22 + 20;
     astray[bag] = 100;
+    let (many, one) = (20_000u16, one_zone());
+    // Every other zone of the instrument covers all its generators: gigabytes, if each got a copy.
+    let back_and_forth = (0..many).map(|zone| if zone % 2 == 0 { 0 } else { many }).collect();
+    let generators = vec![[53, 0]; usize::from(many) + 1];
+    let overlapping = Zones { instrument: (back_and_forth, generators), ..one_zone() };
+    // A key press starts a million voices.
+    let bags = |(_, generators): &(Vec<u16>, Vec<[u16; 2]>)| -> Vec<u16> {
+        (0..=1000).map(|zone| zone * (generators.len() as u16 - 1)).collect()
+    };
+    let repeated = |zone: &(Vec<u16>, Vec<[u16; 2]>)| {
+        let (_, generators) = zone;
+        (
+            bags(zone),
+            generators[..generators.len() - 1].repeat(1000).into_iter().chain([[0, 0]]).collect(),
+        )
+    };
+    let crowded = Zones { preset: repeated(&one.preset), instrument: repeated(&one.instrument) };
+    let [overlapping, crowded] = [overlapping, crowded].map(|zones| soundfont_of(&zones));
     for (name, cause, bytes) in [
-        ("empty.sf2", "no SoundFont", &[][..]),
+        ("overlapping.sf2", "its zones overlap", overlapping.as_slice()),
+        ("crowded.sf2", "1000000 zones", &crowded),
+        ("empty.sf2", "no SoundFont", &[]),
         ("text.sf2", "no SoundFont", b"not a SoundFont"),
         ("short.sf2", "larger than the file", &whole[..whole.len() / 2]),
         ("astray.sf2", "is damaged", &astray),

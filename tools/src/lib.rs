@@ -80,7 +80,7 @@ pub fn main() -> ExitCode {
     match printed {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("error: {error:#}"));
+            say(&format!("error: {}", causes(&error)));
             ExitCode::FAILURE
         }
     }
@@ -110,6 +110,17 @@ fn run(command: Command, matches: &ArgMatches) -> anyhow::Result<String> {
         Command::Completions(options) => completions::run(&options, &mut Cli::command()),
         Command::Man(options) => man::run(&options, Cli::command()),
     }
+}
+
+/// An error and its causes in one line. The text of many errors ends with that of their cause, which is then not repeated.
+fn causes(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| {
+        match (said.is_empty(), said.ends_with(&cause)) {
+            (true, _) => cause,
+            (false, true) => said,
+            (false, false) => said + ": " + &cause,
+        }
+    })
 }
 
 /// The command line, with the name this program was started as in usage lines and examples.
@@ -160,4 +171,23 @@ fn usage_error(error: &clap::Error) -> ExitCode {
     }
     say(&format!("{said}; --help lists the options"));
     ExitCode::from(error.exit_code() as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::causes;
+
+    #[test]
+    fn no_cause_is_printed_twice() {
+        let cause = || anyhow!("failed to fill whole buffer");
+        let kind = || cause().context("invalid header: failed to fill whole buffer");
+        assert_eq!(causes(&cause()), "failed to fill whole buffer");
+        assert_eq!(causes(&kind()), "invalid header: failed to fill whole buffer");
+        let named = kind().context("a.sf2");
+        assert_eq!(causes(&named), "a.sf2: invalid header: failed to fill whole buffer");
+        let apart = cause().context("cannot read a.sf2");
+        assert_eq!(causes(&apart), "cannot read a.sf2: failed to fill whole buffer");
+    }
 }

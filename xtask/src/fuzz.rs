@@ -10,39 +10,53 @@ use crate::shell::{cache, install_crate, program, root, run as start, succeeds};
 /// The version of `cargo-fuzz` to install if none is there.
 const CARGO_FUZZ: &str = "0.13.2";
 
-/// Targets, each with the seed files from the repository.
-const TARGETS: [(&str, &[&str]); 8] = [
-    ("model", &["runtime/tests/models"]),
-    ("filter", &["fuzz/seeds/filter"]),
-    ("midi_file", &["docs/examples", "tests/cases"]),
-    ("midi_stream", &["fuzz/seeds/midi_stream"]),
-    ("player", &[]),
-    ("controller_map", &["docs/controls.toml"]),
-    ("soundfont", &["fuzz/seeds/soundfont"]),
-    ("svg_text", &["fuzz/seeds/svg_text"]),
-];
+/// A fuzz target.
+struct Target {
+    name: &'static str,
+    /// Seed files and folders of the repository.
+    seeds: &'static [&'static str],
+    /// Whether an input takes microseconds, so that a short run says something.
+    is_fast: bool,
+}
 
-/// Number of the first targets that are fast.
-const FAST: usize = 6;
+impl Target {
+    const fn fast(name: &'static str, seeds: &'static [&'static str]) -> Self {
+        Self { name, seeds, is_fast: true }
+    }
+
+    const fn slow(name: &'static str, seeds: &'static [&'static str]) -> Self {
+        Self { name, seeds, is_fast: false }
+    }
+}
+
+const TARGETS: [Target; 8] = [
+    Target::fast("model", &["runtime/tests/models"]),
+    Target::fast("filter", &["fuzz/seeds/filter"]),
+    Target::fast("midi_file", &["docs/examples", "tests/cases"]),
+    Target::fast("midi_stream", &["fuzz/seeds/midi_stream"]),
+    Target::fast("player", &[]),
+    Target::fast("controller_map", &["docs/controls.toml"]),
+    Target::slow("soundfont", &["fuzz/seeds/soundfont"]),
+    Target::slow("svg_text", &["fuzz/seeds/svg_text"]),
+];
 
 /// Maximum seed size: mutations of long files find no more than those of short ones, but are slower.
 const LARGEST_SEED: u64 = 64 << 10;
 
 /// Fuzzes each target for `seconds`, and prints the number of inputs.
 pub fn run(seconds: u32) -> anyhow::Result<()> {
-    run_targets(&TARGETS, seconds)
+    run_targets(TARGETS.iter(), seconds)
 }
 
-/// As [`run`], for the targets that take microseconds an input. Loading a SoundFont and drawing a picture take too
-/// long for a short run to say anything.
+/// As [`run`], for the fast targets.
 pub fn run_fast(seconds: u32) -> anyhow::Result<()> {
-    run_targets(&TARGETS[..FAST], seconds)
+    run_targets(TARGETS.iter().filter(|target| target.is_fast), seconds)
 }
 
-fn run_targets(targets: &[(&str, &[&str])], seconds: u32) -> anyhow::Result<()> {
+fn run_targets(targets: impl Iterator<Item = &'static Target>, seconds: u32) -> anyhow::Result<()> {
     let fuzz = cargo_fuzz()?;
     let mut all = 0;
-    for &(target, seeds) in targets {
+    for &Target { name: target, seeds, .. } in targets {
         // The corpus stays in the cache, for the next run to start from.
         let corpus = cache()?.join("fuzz").join(target);
         fs::create_dir_all(&corpus)?;

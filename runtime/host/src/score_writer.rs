@@ -3,15 +3,16 @@
 //! A piece is a format 1 file: a track with title, tempo and provenance, then a track for each hand, on
 //! channels 1 and 2. A tick is a millisecond whatever the tempo, so that times do not depend on it.
 
-use midly::{Format, Header, MetaMessage, MidiMessage, Smf, Timing, TrackEvent, TrackEventKind};
+use midly::{Format, Header, MetaMessage, Smf, Timing, TrackEvent, TrackEventKind};
 use pianola_runtime::Note;
 use pianola_runtime::vocabulary::Hands;
 
+use crate::midi_file::strokes::{TickNote, messages, place};
 use crate::midi_file::{MidiFile, to_absolute};
 
 /// A composed piece, with the metadata of its file.
 #[derive(Clone, Copy, Debug)]
-pub struct Sheet<'a> {
+pub struct ComposedPiece<'a> {
     /// The notes, each relative to the one before it.
     pub notes: &'a [Note],
     /// The hands that play them.
@@ -35,15 +36,6 @@ const QUARTERS: std::ops::Range<f64> = 500.0..1000.0;
 /// Most ticks between two events, in 28 bits: three days. A longer rest is cut.
 const MAX_DELTA: u64 = (1 << 28) - 1;
 
-/// A note in milliseconds from the start of the piece.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Placed {
-    start: u64,
-    end: u64,
-    pitch: u8,
-    velocity: u8,
-}
-
 /// Writes a piece.
 ///
 /// Every note sounds for at least a millisecond and every note-on has its note-off; a note still sounding
@@ -52,26 +44,27 @@ struct Placed {
 ///
 /// The tempo is that of the piece's pulse (its most frequent inter-onset interval), or else 120
 /// quarter notes a minute. A piece for both hands is split at a pitch that follows the music.
-pub fn write(sheet: &Sheet) -> Vec<u8> {
-    let quarter = quarter(sheet.notes).unwrap_or(DEFAULT_QUARTER);
-    let notes = place(sheet.notes);
+pub fn write(piece: &ComposedPiece) -> Vec<u8> {
+    let quarter = quarter(piece.notes).unwrap_or(DEFAULT_QUARTER);
+    let playable: Vec<Note> = piece.notes.iter().map(|note| note.playable()).collect();
+    let notes = place(&to_absolute(&playable));
     let end = notes.iter().map(|note| note.end).max().map_or(0, |end| end + 1);
     let tempo = u32::from(quarter) * 1000;
     let mut tracks = vec![track(
-        sheet.title,
+        piece.title,
         end,
         vec![
             (0, TrackEventKind::Meta(MetaMessage::Tempo(tempo.into()))),
-            (0, TrackEventKind::Meta(MetaMessage::Text(sheet.provenance.as_bytes()))),
+            (0, TrackEventKind::Meta(MetaMessage::Text(piece.provenance.as_bytes()))),
         ],
     )];
-    if sheet.hands == Hands::Right {
+    if piece.hands == Hands::Right {
         tracks.push(track("Right hand", end, events(&notes, 0)));
     } else {
         let split = notes.iter().zip(split_points(&notes));
         let (right, left): (Vec<_>, Vec<_>) = split.partition(|(note, split)| note.pitch >= *split);
         for (channel, (name, hand)) in (0..).zip([("Right hand", right), ("Left hand", left)]) {
-            let hand: Vec<Placed> = hand.into_iter().map(|(note, _)| *note).collect();
+            let hand: Vec<TickNote> = hand.into_iter().map(|(note, _)| *note).collect();
             tracks.push(track(name, end, events(&hand, channel)));
         }
     }
@@ -122,32 +115,6 @@ fn quarter(notes: &[Note]) -> Option<u16> {
     Some(quarter.round() as u16)
 }
 
-/// Converts notes to milliseconds, without overlaps at one pitch.
-fn place(notes: &[Note]) -> Vec<Placed> {
-    let playable: Vec<Note> = notes.iter().map(|note| note.playable()).collect();
-    let tick = |seconds: f64| (seconds * 1e3).round() as u64;
-    let mut placed: Vec<Placed> = Vec::with_capacity(notes.len());
-    let mut last_of_pitch = [None; 128];
-    for note in to_absolute(&playable) {
-        let (start, pitch) = (tick(note.start), note.pitch.min(127));
-        let end = tick(note.end).max(start.saturating_add(1));
-        let velocity = note.velocity.clamp(1, 127);
-        let slot = &mut last_of_pitch[usize::from(pitch)];
-        if let Some(last) = slot.and_then(|last: usize| placed.get_mut(last)) {
-            if last.start == start {
-                // Struck twice at once: one key press, the longer of the two.
-                last.end = last.end.max(end);
-                last.velocity = last.velocity.max(velocity);
-                continue;
-            }
-            last.end = last.end.min(start);
-        }
-        *slot = Some(placed.len());
-        placed.push(Placed { start, end, pitch, velocity });
-    }
-    placed
-}
-
 /// Window of the split point before and after a note, in milliseconds.
 const AROUND: u64 = 2000;
 
@@ -156,7 +123,7 @@ const SPLITS: std::ops::RangeInclusive<u8> = 52..=68;
 
 /// For each note, the lowest pitch of the right hand: the middle between the lowest and the highest pitch
 /// that start within two seconds of it, but within [`SPLITS`]. Notes are sorted by onset.
-fn split_points(notes: &[Placed]) -> Vec<u8> {
+fn split_points(notes: &[TickNote]) -> Vec<u8> {
     let (mut first, mut after) = (0, 0);
     notes
         .iter()
@@ -176,23 +143,10 @@ fn split_points(notes: &[Placed]) -> Vec<u8> {
         .collect()
 }
 
-/// The messages of a hand, each at its tick; ends come before starts.
-fn events(notes: &[Placed], channel: u8) -> Vec<(u64, TrackEventKind<'static>)> {
+/// The events of a hand on a channel, each at its tick.
+fn events(notes: &[TickNote], channel: u8) -> Vec<(u64, TrackEventKind<'static>)> {
     let midi = |message| TrackEventKind::Midi { channel: channel.into(), message };
-    let mut strokes: Vec<(u64, bool, u8, u8)> = notes
-        .iter()
-        .flat_map(|note| {
-            [(note.start, true, note.pitch, note.velocity), (note.end, false, note.pitch, 0)]
-        })
-        .collect();
-    strokes.sort_unstable();
-    let strokes = strokes.into_iter().map(|(tick, on, pitch, velocity)| {
-        let (key, vel) = (pitch.into(), velocity.into());
-        let off = MidiMessage::NoteOff { key, vel };
-        (tick, midi(if on { MidiMessage::NoteOn { key, vel } } else { off }))
-    });
-    let piano = (0, midi(MidiMessage::ProgramChange { program: 0.into() }));
-    [piano].into_iter().chain(strokes).collect()
+    messages(notes).map(|(tick, message)| (tick, midi(message))).collect()
 }
 
 /// A track with a name that ends at a tick.
@@ -223,8 +177,8 @@ mod tests {
     use crate::midi_file::{self, Tracks, read, read_score};
     use proptest::prelude::*;
 
-    fn sheet(notes: &[Note], hands: Hands) -> Vec<u8> {
-        write(&Sheet { notes, hands, title: "a title", provenance: "Pianola 1; seed 2" })
+    fn written(notes: &[Note], hands: Hands) -> Vec<u8> {
+        write(&ComposedPiece { notes, hands, title: "a title", provenance: "Pianola 1; seed 2" })
     }
 
     fn note() -> impl Strategy<Value = Note> {
@@ -246,7 +200,7 @@ mod tests {
         fn hands_and_tempo_change_no_note(notes in proptest::collection::vec(note(), 1..60)) {
             let expected = milliseconds(&midi_file::write(&notes));
             for hands in [Hands::Both, Hands::Right] {
-                prop_assert_eq!(&milliseconds(&sheet(&notes, hands)), &expected);
+                prop_assert_eq!(&milliseconds(&written(&notes, hands)), &expected);
             }
         }
     }
@@ -271,7 +225,7 @@ mod tests {
     fn each_hand_has_a_track_and_all_end_after_the_last_release() {
         let at = |pitch, step| Note { pitch, velocity: 80, step, duration: 1.0 };
         let notes = [at(40, 0.0), at(76, 0.0), at(47, 0.5), at(72, 0.0)];
-        let bytes = sheet(&notes, Hands::Both);
+        let bytes = written(&notes, Hands::Both);
         let Ok(score) = read_score(&bytes) else { panic!("no score") };
         let hands: Vec<(&str, Vec<u8>)> = score
             .instruments
@@ -296,9 +250,8 @@ mod tests {
     /// High and low melodies stay in one hand.
     #[test]
     fn the_split_follows_the_music_between_limits() {
-        let placed = |pitches: [u8; 3]| {
-            place(&pitches.map(|pitch| Note { pitch, velocity: 80, step: 0.3, duration: 0.2 }))
-        };
+        let note = |pitch| Note { pitch, velocity: 80, step: 0.3, duration: 0.2 };
+        let placed = |pitches: [u8; 3]| place(&to_absolute(&pitches.map(note)));
         assert_eq!(split_points(&placed([90, 95, 92])), [68; 3]);
         assert_eq!(split_points(&placed([30, 35, 32])), [52; 3]);
         assert_eq!(split_points(&placed([40, 80, 60])), [60; 3]);

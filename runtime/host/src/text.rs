@@ -47,6 +47,16 @@ fn encoding(bytes: &[u8]) -> Option<&'static Encoding> {
     Some(detector.guess(None, Utf8Detection::Deny))
 }
 
+/// A number of things, with the plural if it is not 1.
+///
+/// ```
+/// use pianola_host::text::count;
+/// assert_eq!([0, 1, 2].map(|songs| count(songs, "song")), ["0 songs", "1 song", "2 songs"]);
+/// ```
+pub fn count(number: usize, singular: &str) -> String {
+    if number == 1 { format!("1 {singular}") } else { format!("{number} {singular}s") }
+}
+
 /// A text with its control and bidirectional formatting characters escaped: a file can neither move
 /// the cursor of a terminal nor disguise its text.
 ///

@@ -171,6 +171,20 @@ fn leaks_of_a_given_split_are_listed() {
     );
 }
 
+#[test]
+fn exact_and_near_copies_of_one_song_are_counted_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    put(folder.path(), "a.mid", &song(1));
+    put(folder.path(), "b.mid", &song(1));
+    let softer: Vec<Note> = song(1).into_iter().map(|note| Note { velocity: 50, ..note }).collect();
+    for name in ["c.mid", "d.mid"] {
+        put(folder.path(), name, &softer);
+    }
+    let corpus = Corpus::read(folder.path(), Tracks::All).unwrap();
+    let report = corpus.split(None, 0).unwrap().1;
+    assert!(report.contains("2 exact, 1 with the same pitches only"), "{report}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -197,13 +211,16 @@ proptest! {
             let number = name.split_once('/').unwrap().1;
             prop_assert_eq!(*sets.entry(number).or_insert(*set), *set);
         }
+        let is_near: Vec<bool> = copies.iter().map(|&(_, near)| near).collect();
         let repeated = copies.iter().filter(|&&(count, _)| count > 1).count();
         prop_assert_eq!(corpus.duplicates.len(), repeated);
         prop_assert_eq!(report.lines().count(), usize::from(repeated > 0));
         for group in &corpus.duplicates {
             let number: usize = corpus.songs[group.songs[0]].name[2..]
                 .strip_suffix(".mid").unwrap().parse().unwrap();
-            prop_assert_eq!(group.exact, !copies[number].1);
+            let (exact, near) = (group.exact_copies, group.near_copies());
+            let copies = group.songs.len() - 1;
+            prop_assert_eq!((exact, near), if is_near[number] { (0, copies) } else { (copies, 0) });
         }
     }
 }

@@ -1,13 +1,15 @@
 //! Bit-exactness: every instruction set, for one network or a batch, computes the portable bits.
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/agreement.rs"]
+mod agreement;
 mod common;
 
+use agreement::{bits, every_instruction_set_agrees, scripted};
 use common::{EXPRESSIVE, random_weights};
 use pianola_host::export::pack;
 use pianola_host::export::weights::Shape;
-use pianola_runtime::history::PartialNote;
-use pianola_runtime::{Generator, Hands, Isa, Model, Network, Note, Pair, Precision, Sampling};
+use pianola_runtime::{Generator, Hands, Model, Network, Note, Pair, Precision, Sampling};
 
 const PRECISIONS: [Precision; 3] = [Precision::Float, Precision::Int8, Precision::Int4];
 
@@ -19,43 +21,6 @@ const SHAPES: [(Shape, u32); 5] = [
     (EXPRESSIVE, 1000),
     (Shape { layers: 3, hidden: 304, ..EXPRESSIVE }, 20),
 ];
-
-fn scripted(index: u32) -> Note {
-    Note {
-        pitch: 30 + (index * 31 % 60) as u8,
-        velocity: 80,
-        step: (index % 7) as f32 * 0.083,
-        duration: (index % 11) as f32 * 0.071,
-    }
-}
-
-/// All states and predictions, bit for bit.
-fn bits(network: &Network) -> Vec<u32> {
-    let states = (0..).map_while(|layer| network.state(layer));
-    let mut floats: Vec<f32> = states.flat_map(|(hidden, cell)| [hidden, cell].concat()).collect();
-    for known in PartialNote::of(&scripted(9)) {
-        floats.extend(network.predict(known).values());
-    }
-    floats.into_iter().map(f32::to_bits).collect()
-}
-
-fn every_instruction_set_agrees(file: &[u8], notes: u32) {
-    let model = Model::from_bytes(file).unwrap();
-    let mut portable: Network = Network::on(Isa::PORTABLE, &model, Hands::Both).unwrap();
-    let others = Isa::available().filter(|isa| isa.name() != Isa::PORTABLE.name());
-    let isas: Vec<Isa> = others.collect();
-    let mut networks: Vec<Network> =
-        isas.iter().map(|&isa| Network::on(isa, &model, Hands::Both).unwrap()).collect();
-    for index in 0..notes {
-        let expected = bits(&portable);
-        for (isa, network) in isas.iter().zip(&networks) {
-            assert!(bits(network) == expected, "{} differs at note {index}", isa.name());
-        }
-        let note = scripted(index);
-        networks.iter_mut().for_each(|network| network.observe(&note));
-        portable.observe(&note);
-    }
-}
 
 #[test]
 #[cfg_attr(miri, ignore = "takes thousands of notes")]

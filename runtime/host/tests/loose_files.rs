@@ -203,6 +203,18 @@ fn gzip_is_unpacked_and_bounded() {
         let cut = MidiFile::parse(&packed[..length]);
         assert!(matches!(cut, Err(MidiError::BrokenGzip)), "cut to {length}: {cut:?}");
     }
+    // Several members, as `cat` of packed parts and `bgzip` write them, and padding after the last.
+    let (start, end) = plain.split_at(20);
+    let members = [pack(start), pack(&[]), pack(end)].concat();
+    assert_eq!(written(&MidiFile::parse(&members).unwrap()), [(60, 0, 500)]);
+    let padded = [&members[..], &[0; 512]].concat();
+    assert_eq!(written(&MidiFile::parse(&padded).unwrap()), [(60, 0, 500)]);
+    let cut = MidiFile::parse(&members[..members.len() - 9]);
+    assert!(matches!(cut, Err(MidiError::BrokenGzip)), "{cut:?}");
+    let half = pack(&vec![0; MAX_BYTES as usize / 2 + 1]);
+    assert!(matches!(MidiFile::parse(&[&half[..], &half].concat()), Err(MidiError::TooLarge)));
+    let empty = MidiFile::parse(&pack(&[]).repeat(100_000));
+    assert!(matches!(empty, Err(MidiError::BrokenGzip)), "{empty:?}");
     let bomb = pack(&vec![0; MAX_BYTES as usize + 1]);
     assert!(bomb.len() < 1 << 20);
     assert!(matches!(MidiFile::parse(&bomb), Err(MidiError::TooLarge)));

@@ -264,7 +264,9 @@ fn escaped(text: &str) -> String {
             '&' => escaped += "&amp;",
             '<' => escaped += "&lt;",
             '>' => escaped += "&gt;",
-            letter if letter.is_control() => escaped.push(' '),
+            letter if letter.is_control() || matches!(letter, '\u{fffe}' | '\u{ffff}') => {
+                escaped.push(' ');
+            }
             letter => escaped.push(letter),
         }
     }
@@ -315,5 +317,12 @@ mod tests {
         assert_eq!(pixels.pixel(10, 8).unwrap().red(), 255);
         let svg = picture.svg("");
         assert!(svg.contains("<path d=\"M2 5L18 5\" fill=\"none\" stroke=\"#000000\""), "{svg}");
+    }
+
+    #[test]
+    fn a_title_holds_no_character_that_xml_forbids() {
+        let picture = Picture::new(8, 4, WHITE).unwrap();
+        let svg = picture.svg("a\u{fffe}b\u{ffff}c\u{1}<d>");
+        assert!(svg.contains("<title>a b c &lt;d&gt;</title>"), "{svg}");
     }
 }

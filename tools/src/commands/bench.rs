@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use clap::Args;
+use pianola_host::text::count;
 use pianola_runtime::{
     Generator, Hands, Isa, MAX_HIDDEN, MAX_LAYERS, Model, ModelError, Network, Pair, Sampling,
 };
@@ -84,13 +85,13 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         });
     }
     Ok(format!(
-        "{}: {} on {}, {threads}, {} notes\n\
+        "{}: {} on {}, {threads}, {}\n\
              a note takes          {median:9.1} µs (median; p99 {p99:.1} µs), {:.0} a second\n\
              reading its weights   {limit:9.1} µs ({} bytes, {:.1} GB/s): {:.0} % of that speed\n",
         file.name(),
         model.precision(),
         isa.name(),
-        notes.len(),
+        count(notes.len(), "note"),
         1e6 / median,
         bytes.len(),
         bytes.len() as f64 / limit / 1e3,

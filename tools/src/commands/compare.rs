@@ -4,16 +4,19 @@ use std::path::PathBuf;
 
 use anyhow::ensure;
 use clap::Args;
-use pianola_host::corpus::Set;
+use pianola_host::corpus::{Set, Song};
 use pianola_host::midi_file::Tracks;
-use pianola_host::statistics::comparison::Report;
+use pianola_host::statistics::report::Report;
+use pianola_host::text::count;
 use pianola_runtime::Note;
 
 use crate::commands::listener;
 use crate::options::json;
-use crate::options::output::{ensure_apart, ensure_writable, write_picture};
+use crate::options::output::{self, ensure_apart, ensure_writable, write_picture};
 use crate::options::songs::{CorpusOptions, Piece, Places, read_pieces};
 use crate::picture::measures_picture;
+use crate::program::say;
+use crate::progress;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -40,17 +43,12 @@ pub struct Options {
     #[arg(long, help_heading = "Output")]
     json: bool,
     /// Draw histograms of both into a .png or .svg file.
-    #[arg(
-        long,
-        value_name = "FILE.png|FILE.svg",
-        help_heading = "Output",
-        conflicts_with = "listener"
-    )]
+    #[arg(long, value_name = "FILE.png|FILE.svg", value_parser = output::path(), help_heading = "Output",
+          conflicts_with = "listener")]
     picture: Option<PathBuf>,
 }
 
-/// Minimum notes in a piece. Excerpts are as long as the shortest piece: excerpts of a few notes say nothing, and
-/// comparing all of them takes too long.
+/// Minimum notes in a piece. Excerpts are as long as the longest piece: excerpts of a few notes say nothing.
 const LEAST: usize = 32;
 
 pub fn run(options: &Options) -> anyhow::Result<String> {
@@ -60,8 +58,8 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     }
     let pieces = read_pieces(&options.pieces, options.tracks)?;
     for (Piece { name, notes, .. }, _) in &pieces {
-        let notes = notes.len();
-        ensure!(notes >= LEAST, "{name} has {notes} notes: give pieces of at least {LEAST}");
+        let (enough, notes) = (notes.len() >= LEAST, count(notes.len(), "note"));
+        ensure!(enough, "{name} has {notes}: give pieces of at least {LEAST}");
     }
     let (corpus, split, places) =
         options.songs.open_with(options.tracks, |file| Places::of(file, options.tracks))?;
@@ -77,10 +75,20 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         return if options.json { json::print(&report) } else { Ok(report.to_string()) };
     }
     let whole: Vec<_> = corpus.songs.iter().collect();
-    let report = Report::of(&samples, &real, &training, &whole);
+    let report = report(&samples, [&real, &training, &whole]);
     if let Some(path) = &options.picture {
         let real: Vec<&[Note]> = real.iter().map(|song| song.notes.as_slice()).collect();
-        write_picture(path, &measures_picture::draw(&samples, &real)?, "Sampled and real notes")?;
+        let picture = measures_picture::draw(&samples, &real)?;
+        let verb = write_picture(path, &picture, "Sampled and real notes")?;
+        say(&format!("{verb} {}", output::name(path)));
     }
     if options.json { json::print(&report) } else { Ok(report.to_string()) }
+}
+
+/// Compares sampled pieces with the songs of a set, of the training set and of the whole corpus; shows the progress.
+pub fn report(samples: &[&[Note]], songs: [&[&Song]; 3]) -> Report {
+    let bar = progress::bar("comparing", Report::steps(samples, songs) as u64);
+    let report = Report::of(samples, songs, &mut || bar.inc(1));
+    bar.finish_and_clear();
+    report
 }

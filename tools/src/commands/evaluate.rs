@@ -9,22 +9,25 @@ use clap::Args;
 use pianola_host::corpus::{self, Corpus, Set, Song, Split};
 use pianola_host::midi_file::{self, Endings, MidiFile, TimedNote, Tracks};
 use pianola_host::statistics::baselines::Baseline;
-use pianola_host::statistics::comparison::Report;
 use pianola_host::statistics::evaluation::{
     self, Divergences, Evaluation, LossByPart, LossSum, Nll, PIECE_NOTES, PIECES, ScoredSong,
 };
+use pianola_host::statistics::report::Report;
+use pianola_host::text::count;
 use pianola_runtime::vocabulary::{Hands, PARTS};
 use pianola_runtime::{Model, Note, Sampling};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::commands::compare;
 use crate::commands::flash::root;
 use crate::options::controls::Controls;
 use crate::options::json;
 use crate::options::model_file::ModelFile;
-use crate::options::output::{ensure_writable, write_picture};
+use crate::options::output::{self, ensure_writable, write_picture};
 use crate::options::songs::CorpusOptions;
 use crate::picture::measures_picture;
+use crate::program::say;
 use crate::progress;
 
 #[derive(Args)]
@@ -56,7 +59,7 @@ pub struct Options {
     #[arg(long, help_heading = "Output")]
     json: bool,
     /// Draw histograms of sampled and real notes into a .png or .svg file.
-    #[arg(long, value_name = "FILE.png|FILE.svg", help_heading = "Output")]
+    #[arg(long, value_name = "FILE.png|FILE.svg", value_parser = output::path(), help_heading = "Output")]
     picture: Option<PathBuf>,
     #[command(flatten)]
     controls: Controls,
@@ -79,7 +82,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         options.songs.open_with(tracks, |file| expressive.then(|| Melody::of(file)))?;
     let melodies: Vec<Melody> = melodies.into_iter().flatten().collect();
     if options.model.is_none() && options.songs.split.is_none() {
-        crate::program::say(
+        say(
             "note: the bundled model may have been trained on these songs: for its own corpus, give --split",
         );
     }
@@ -144,11 +147,13 @@ fn expressive_model(
             .then(|| Divergences::between(&notes(&training), &held_out)),
         pieces: pieces.len(),
         piece_notes: options.notes as usize,
-        samples: Report::of(&samples, &real, &training, &whole),
+        samples: compare::report(&samples, [&real, &training, &whole]),
     };
     if let Some(path) = &options.picture {
         let real: Vec<&[Note]> = real.iter().map(|song| song.notes.as_slice()).collect();
-        write_picture(path, &measures_picture::draw(&samples, &real)?, "Sampled and real notes")?;
+        let picture = measures_picture::draw(&samples, &real)?;
+        let verb = write_picture(path, &picture, "Sampled and real notes")?;
+        say(&format!("{verb} {}", output::name(path)));
     }
     if options.json { json::print(&report) } else { Ok(report.to_string()) }
 }
@@ -251,7 +256,8 @@ struct RightHandPitch {
 
 impl fmt::Display for ExpressiveReport<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        writeln!(f, "{}: {} songs, {} notes\n", self.model, self.songs, self.notes)?;
+        let (songs, notes) = (count(self.songs, "song"), count(self.notes, "note"));
+        writeln!(f, "{}: {songs}, {notes}\n", self.model)?;
         write!(f, "{:34}{:>10}", "nats per note", "total")?;
         writeln!(f, "{}", PARTS.map(|part| format!("{part:>10}")).concat())?;
         let NatsPerNote { model, back_off_ngram, unigram } = &self.nats_per_note;
@@ -278,15 +284,17 @@ impl fmt::Display for ExpressiveReport<'_> {
         }
         writeln!(
             f,
-            "{} sampled pieces of {} notes\n{}",
-            self.pieces, self.piece_notes, self.samples
+            "{} of {}\n{}",
+            count(self.pieces, "sampled piece"),
+            count(self.piece_notes, "note"),
+            self.samples
         )
     }
 }
 
 impl fmt::Display for RightHandPitch {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        writeln!(f, "pitch of the right hand, {} notes", self.notes)?;
+        writeln!(f, "pitch of the right hand, {}", count(self.notes, "note"))?;
         let rows = [
             ("model, on both hands", Some(self.both_hands)),
             ("model, on the right hand alone", Some(self.right_hand)),

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use pianola_host::export::weights::FloatWeights;
 use pianola_host::export::{TensorError, pack};
 use pianola_host::files::{read_bounded, write_whole};
+use pianola_host::text::count;
 use pianola_runtime::Precision;
 
 use crate::options::output::{self, ensure_apart, ensure_writable, verb};
@@ -26,7 +27,7 @@ pub struct Options {
     #[arg(long, value_enum, default_value_t = Quantization::Int8)]
     quantize: Quantization,
     /// Model file to write, - for standard output [default: model-PRECISION.safetensors beside the weights].
-    #[arg(long, value_name = "FILE", value_parser = output::path)]
+    #[arg(long, value_name = "FILE", value_parser = output::path())]
     out: Option<PathBuf>,
 }
 
@@ -49,23 +50,24 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         "{} is not a training run: there are no weights in it; `trainer fit` writes them",
         options.run.display()
     );
-    let bytes =
-        read_bounded(&source, LARGEST).with_context(|| format!("cannot read {}", name()))?;
-    let weights = FloatWeights::read(&bytes).with_context(name)?;
     let precision = match options.quantize {
         Quantization::None => Precision::Float,
         Quantization::Int8 => Precision::Int8,
         Quantization::Int4 => Precision::Int4,
     };
-    let packed = pack(&weights, precision).with_context(name)?;
     let out = options.out.clone().unwrap_or_else(|| {
         let folder = source.parent().unwrap_or(Path::new(""));
         folder.join(format!("model-{precision}.safetensors"))
     });
     ensure_writable(&out, &[])?;
     ensure_apart(&out, &source)?;
+    let bytes =
+        read_bounded(&source, LARGEST).with_context(|| format!("cannot read {}", name()))?;
+    let weights = FloatWeights::read(&bytes).with_context(name)?;
+    let packed = pack(&weights, precision).with_context(name)?;
     let verb = verb(&out);
-    write_whole(&out, &packed.bytes).with_context(|| format!("cannot write {}", out.display()))?;
+    write_whole(&out, &packed.bytes)
+        .with_context(|| format!("cannot write {}", output::name(&out)))?;
 
     let mut report = String::new();
     if !packed.errors.is_empty() {
@@ -77,9 +79,9 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         report += &format!("{name:32}{percent:>15.3}%{largest:>16.6}\n");
     }
     report += &format!(
-        "{verb} {}: {precision}, {} parameters, {} bytes, checksum {:08x}\n",
+        "{verb} {}: {precision}, {}, {} bytes, checksum {:08x}\n",
         output::name(&out),
-        weights.shape.parameters(),
+        count(weights.shape.parameters(), "parameter"),
         packed.bytes.len(),
         packed.checksum
     );

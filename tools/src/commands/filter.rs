@@ -8,6 +8,7 @@ use pianola_host::corpus::Set;
 use pianola_host::files::write_whole;
 use pianola_host::midi_file::Tracks;
 use pianola_host::originality::filter;
+use pianola_host::text::count;
 use pianola_runtime::guard::{Filter, LENGTHS};
 
 use crate::options::output::{self, ensure_apart, ensure_writable, verb};
@@ -31,7 +32,7 @@ pub struct Options {
     #[arg(long, default_value_t = 12, value_name = "N", value_parser = notes, help_heading = "Output")]
     notes: usize,
     /// Filter file to write, - for standard output.
-    #[arg(long, value_name = "FILE", value_parser = output::path, help_heading = "Output")]
+    #[arg(long, value_name = "FILE", value_parser = output::path(), help_heading = "Output")]
     out: PathBuf,
 }
 
@@ -49,6 +50,9 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         ensure_apart(&options.out, split)?;
     }
     let (corpus, split) = options.songs.open(options.tracks)?;
+    for song in &corpus.songs {
+        ensure_apart(&options.out, &options.songs.corpus.join(&song.name))?;
+    }
     let songs = options.songs.set((&corpus, &split), options.set)?;
     let name = || options.songs.corpus.display().to_string();
     let bytes = filter::build(songs.iter().copied(), options.notes).with_context(name)?;
@@ -56,13 +60,13 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let wrong = filter::false_positives(&filter, &filter::keys(songs, options.notes), DRAWN);
     let verb = verb(&options.out);
     write_whole(&options.out, &bytes)
-        .with_context(|| format!("cannot write {}", options.out.display()))?;
+        .with_context(|| format!("cannot write {}", output::name(&options.out)))?;
     Ok(format!(
-        "{verb} {}: {} passages of {} notes, {} bytes, {:.2} bits each; \
+        "{verb} {}: {} of {}, {} bytes, {:.2} bits each; \
          of others it claims {:.3} %\n",
         output::name(&options.out),
-        filter.windows(),
-        filter.notes(),
+        count(filter.windows() as usize, "passage"),
+        count(filter.notes(), "note"),
         bytes.len(),
         8.0 * bytes.len() as f64 / f64::from(filter.windows()),
         100.0 * wrong

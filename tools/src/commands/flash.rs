@@ -41,7 +41,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// UF2 file to write, - for standard output [default: the drive of a board in boot mode].
-    #[arg(long, value_name = "FILE.uf2", value_parser = output::path)]
+    #[arg(long, value_name = "FILE.uf2", value_parser = output::path())]
     out: Option<PathBuf>,
     /// Firmware ELF file [default: build it, which takes minutes the first time].
     #[arg(long, value_name = "ELF")]

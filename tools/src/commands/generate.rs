@@ -10,7 +10,8 @@ use clap::{ArgMatches, Args};
 use indicatif::ProgressBar;
 use pianola_host::files::write_whole;
 use pianola_host::midi_file;
-use pianola_host::score_writer::{self, PROVENANCE, Sheet};
+use pianola_host::score_writer::{self, ComposedPiece, PROVENANCE};
+use pianola_host::text::count;
 use pianola_runtime::vocabulary::Hands;
 use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Note, Pair, Sampling, SamplingParams};
 use rayon::prelude::*;
@@ -35,10 +36,10 @@ Examples:
   pianola generate --prime piece.mid --only-new --original 12 --out more.mid")]
 pub struct Options {
     /// File to write, - for standard output; with --count, a folder [default: piece-SEED.mid].
-    #[arg(long, value_name = "FILE.mid|DIR", value_parser = output::path, help_heading = "Output")]
+    #[arg(long, value_name = "FILE.mid|DIR", value_parser = output::path(), help_heading = "Output")]
     out: Option<PathBuf>,
     /// Also render to an audio file; with --count, to a folder.
-    #[arg(long, value_name = "FILE.wav|FILE.ogg|DIR", value_parser = output::path,
+    #[arg(long, value_name = "FILE.wav|FILE.ogg|DIR", value_parser = output::path(),
           help_heading = "Output")]
     wav: Option<PathBuf>,
     /// Number of pieces, with the seeds SEED, SEED + 1 and so on.
@@ -100,6 +101,7 @@ pub fn run(options: &Options, given: &ArgMatches) -> anyhow::Result<String> {
             recipe: &|seed| recipe::<Options>(given, seed),
         };
         job.prepare_outputs()?;
+        options.source.say_seed(seed);
         job.warn_if_greedy();
         job.run()
     })
@@ -140,6 +142,18 @@ struct Written {
     seconds: f64,
     #[serde(skip)]
     verb: &'static str,
+    #[serde(skip)]
+    audio_verb: Option<&'static str>,
+}
+
+impl Written {
+    /// Number of files that were there before.
+    fn replaced(&self) -> usize {
+        [Some(self.verb), self.audio_verb]
+            .into_iter()
+            .filter(|verb| *verb == Some("replaced"))
+            .count()
+    }
 }
 
 impl Job<'_> {
@@ -192,6 +206,12 @@ impl Job<'_> {
                 out.display()
             );
             let wav = self.wav(seed);
+            if options.json {
+                [Some(&out), wav.as_ref()]
+                    .into_iter()
+                    .flatten()
+                    .try_for_each(|path| json::ensure_text(path))?;
+            }
             if let Some(wav) = &wav {
                 render::writer(wav)?;
                 ensure!(*wav != out, "--wav and --out name the same file");
@@ -331,7 +351,7 @@ impl Job<'_> {
             (self.recipe)(seed)
         );
         let expressive = self.source.model.is_expressive();
-        let sheet = Sheet {
+        let composed = ComposedPiece {
             notes: &piece,
             // The report's model was trained on right hands.
             hands: if expressive { self.options.source.hands() } else { Hands::Right },
@@ -339,9 +359,11 @@ impl Job<'_> {
             provenance: &provenance,
         };
         let verb = verb(&path);
-        write_whole(&path, &score_writer::write(&sheet))
+        write_whole(&path, &score_writer::write(&composed))
             .with_context(|| format!("cannot write {}", output::name(&path)))?;
-        if let Some(wav) = self.wav(seed) {
+        let wav = self.wav(seed);
+        let audio_verb = wav.as_deref().map(output::verb);
+        if let Some(wav) = wav {
             progress.renders();
             let timed = midi_file::to_absolute(&piece);
             let write = render::writer(&wav)?;
@@ -349,18 +371,21 @@ impl Job<'_> {
             progress.rendered();
         }
         let (notes, seconds) = (piece.len(), length(&piece));
-        Ok(Written { seed, path, audio: self.wav(seed), notes, seconds, verb })
+        Ok(Written { seed, path, audio: self.wav(seed), notes, seconds, verb, audio_verb })
     }
 
     fn report(&self, written: &[Written]) -> String {
         let Some(&seed) = self.seeds.first() else { return String::new() };
         let first = self.path(seed);
-        if let [Written { verb, notes, seconds, .. }] = written {
+        if let [Written { verb, audio_verb, notes, seconds, .. }] = written {
             let name = output::name(&first);
             let file = first.display().to_string();
             let file = shlex::try_quote(&file).unwrap_or_default();
             let hear = match self.wav(seed) {
-                Some(wav) => format!("hear it in {}", output::name(&wav)),
+                Some(wav) => {
+                    let replaced = if *audio_verb == Some("replaced") { " (replaced)" } else { "" };
+                    format!("hear it in {}{replaced}", output::name(&wav))
+                }
                 None if output::takes_standard_output() => "play it with any MIDI player".into(),
                 None => format!(
                     "hear it with any MIDI player, or `{} render {file}`",
@@ -368,14 +393,13 @@ impl Job<'_> {
                 ),
             };
             let length = clock(*seconds, 1.0, *seconds);
-            let count = if *notes == 1 { "note" } else { "notes" };
-            return format!("{verb} {name}: {notes} {count}, {length}; {hear}\n");
+            return format!("{verb} {name}: {}, {length}; {hear}\n", count(*notes, "note"));
         }
         let folder = |path: Option<&Path>| match path.filter(|path| !path.as_os_str().is_empty()) {
             Some(folder) => folder.display().to_string(),
             None => "this folder".into(),
         };
-        let replaced = written.iter().filter(|piece| piece.verb == "replaced").count();
+        let replaced: usize = written.iter().map(Written::replaced).sum();
         let replaced = if replaced > 0 { format!(" ({replaced} replaced)") } else { String::new() };
         let audio = self.options.wav.as_deref();
         let audio =

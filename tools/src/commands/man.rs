@@ -10,6 +10,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 use pianola_host::files::write_whole;
 
+use crate::options::output;
 use crate::program;
 
 #[derive(Args)]
@@ -32,14 +33,16 @@ pub fn run(options: &Options, program: Command) -> anyhow::Result<String> {
     program.build();
     let pages: Vec<Command> =
         [program.clone()].into_iter().chain(program.get_subcommands().cloned()).collect();
-    let count = pages.len();
+    let (count, mut replaced) = (pages.len(), 0);
     for command in pages {
         let title = command.get_display_name().unwrap_or(command.get_name()).to_string();
         let path = options.out.join(format!("{title}.1"));
         let text = page(command)?;
+        replaced += usize::from(output::verb(&path) == "replaced");
         write_whole(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Ok(format!("wrote {count} pages to {out}\n"))
+    let replaced = if replaced > 0 { format!(" ({replaced} replaced)") } else { String::new() };
+    Ok(format!("wrote {count} pages to {out}{replaced}\n"))
 }
 
 /// The page of a command, in roff.

@@ -9,6 +9,7 @@ use clap::Args;
 use pianola_host::corpus::Set;
 use pianola_host::midi_file::Tracks;
 use pianola_host::originality::{Index, Passage, Shared, WINDOWS};
+use pianola_host::text::count;
 use pianola_runtime::passage::PassageMatch;
 use serde::Serialize;
 
@@ -100,7 +101,8 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         return json::print(&report);
     }
     let Searched { songs, notes, .. } = searched;
-    let mut report = format!("searched: {set} set, {songs} songs, {notes} notes\n");
+    let (songs, notes) = (count(songs, "song"), count(notes, "note"));
+    let mut report = format!("searched: {set} set, {songs}, {notes}\n");
     table(&mut report, &groups, |passage: &Passage| {
         place(&options.songs.corpus.join(passage.song), passage.song_at)
     })?;
@@ -246,8 +248,8 @@ fn table(
             match &shared.longest {
                 Some(longest) => writeln!(
                     report,
-                    "  {} notes from note {}: {}, {}",
-                    longest.notes,
+                    "  {} from note {}: {}, {}",
+                    count(longest.notes, "note"),
                     longest.at + 1,
                     longest.song,
                     place(longest)?
@@ -259,12 +261,14 @@ fn table(
     }
     for (group, found) in groups {
         let notes: usize = found.iter().map(|found| found.piece.notes.len()).sum();
-        let (mut name, mut notes) = (format!("{group}: {} files", found.len()), notes.to_string());
+        let (mut name, mut notes) =
+            (format!("{group}: {}", count(found.len(), "file")), notes.to_string());
         for identity in PassageMatch::ALL {
             let all = sum(found, identity);
             write!(report, "{name:width$}{notes:>8}  {:12}{}", identity.name(), shares(&all))?;
             let longest = all.longest.map_or(0, |longest| longest.notes);
-            writeln!(report, "  {longest} notes, median {}", median(found, identity))?;
+            let longest = count(longest, "note");
+            writeln!(report, "  {longest}, median {}", median(found, identity))?;
             (name, notes) = (String::new(), String::new());
         }
     }

@@ -132,6 +132,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     // Meanwhile the port is silenced.
     let composed = options.source.open(|source| {
         let generator = source.generator(seed)?;
+        options.source.say_seed(seed);
         let notes = options.notes.unwrap_or(u64::MAX);
         let piece = Piece { generator, primer: &source.primer, notes, seconds, seed };
         // Not before the files are open: what is said of them would be lost in the view.

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 use pianola_host::midi_file::Score;
 
-use crate::options::output::{self, ensure_apart, ensure_writable, verb, write_picture};
+use crate::options::output::{self, ensure_apart, ensure_writable, write_picture};
 use crate::options::songs::read_midi;
 use crate::options::time;
 use crate::picture::roll::{self, Coloring, View};
@@ -21,7 +21,7 @@ pub struct Options {
     #[arg(value_name = "FILE.mid")]
     file: PathBuf,
     /// Picture to write, - for standard output [default: FILE.png beside the piece].
-    #[arg(long, value_name = "FILE.png|FILE.svg", value_parser = output::path)]
+    #[arg(long, value_name = "FILE.png|FILE.svg", value_parser = output::path())]
     out: Option<PathBuf>,
     /// Colour notes by velocity, from pale (soft) to dark (loud), or by track.
     #[arg(long, value_enum, default_value_t = Color::Velocity)]
@@ -79,8 +79,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     let (width, height) = (options.width, options.height);
     let view = View { score: &score, title: &title, coloring, from, to, width, height };
     let picture = roll::draw(&view)?;
-    let verb = verb(&out);
-    write_picture(&out, &picture, &title)?;
+    let verb = write_picture(&out, &picture, &title)?;
     Ok(format!("{verb} {}\n", output::name(&out)))
 }
 

@@ -27,7 +27,7 @@ pub struct Options {
     #[arg(value_name = "FILE.mid")]
     file: PathBuf,
     /// Audio file to write, - for standard output [default: FILE.wav beside the piece].
-    #[arg(long, value_name = "FILE.wav|FILE.ogg", value_parser = output::path)]
+    #[arg(long, value_name = "FILE.wav|FILE.ogg", value_parser = output::path())]
     out: Option<PathBuf>,
     /// SoundFont [default: an installed one, or else the built-in tone].
     #[arg(long, value_name = "FILE.sf2")]

@@ -45,6 +45,10 @@ const KINDS: [(&str, u16); 22] = [
     ("min", 0b0101_1010_1101),
 ];
 
+/// Kinds that may follow a root without a separator, as in dm and Cdur.
+const DIRECT: [&str; 10] =
+    ["", "m", "maj", "min", "major", "minor", "dur", "moll", "majeur", "mineur"];
+
 /// Language of a note name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spelling {
@@ -166,8 +170,7 @@ impl FromStr for NamedScale {
                 Some(rest) => (rest, true),
                 None => (rest, false),
             };
-            // Only an m, or nothing, may follow a root directly.
-            if !separated && !matches!(rest, "" | "m") || separated && matches!(rest, "" | "m") {
+            if !separated && !DIRECT.contains(&rest) || separated && matches!(rest, "" | "m") {
                 continue;
             }
             let Some((steps, spellings)) = kind(rest) else { continue };
@@ -226,13 +229,22 @@ mod tests {
             (&["a-harmonic-minor", "a harmonic minor"], Scale::with_steps(9, 0b1001_1010_1101)),
             (&["c-melodic-minor"], Scale::with_steps(0, 0b1010_1010_1101)),
             (&["c-blues"], Scale::with_steps(0, 0b0100_1110_1001)),
+            (&["dmoll", "Dmin", "dminor", "rémineur"], Scale::minor(2)),
+            (&["Cdur", "cmaj", "domajeur"], Scale::major(0)),
+            (&["hmoll", "Bmin"], Scale::minor(11)),
+            (&["bmoll", "bbmin"], Scale::minor(10)),
+            (&["esmoll", "Es moll"], Scale::minor(3)),
+            (&["fismoll", "Fis-Moll"], Scale::minor(6)),
+            (&["asdur", "As-Dur"], Scale::major(8)),
             (&["chromatic"], Scale::CHROMATIC),
         ] {
             for name in names {
                 assert_eq!(scale(name), Some(expected), "{name}");
             }
         }
-        for wrong in ["", "-", "x", "c-happy", "c##-major", "h-majeur", "do-dur", "m", "c-m-m"] {
+        for wrong in
+            ["", "-", "x", "c-happy", "c##-major", "h-majeur", "do-dur", "dodur", "m", "c-m-m"]
+        {
             assert_eq!(scale(wrong), None, "{wrong}");
         }
         let a_minor: Vec<u8> = (0..12)

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, ensure};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use pianola_host::files::{self, STANDARD_OUTPUT, write_whole};
 use pianola_picture::canvas::Picture;
 
-/// Parses the path of an output, where `-` means standard output.
-pub fn path(text: &str) -> Result<PathBuf, std::convert::Infallible> {
-    Ok(if text == "-" { STANDARD_OUTPUT.into() } else { text.into() })
+/// Parser for the path of an output, where `-` means standard output.
+pub fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new()
+        .map(|path| PathBuf::from(if path == "-" { STANDARD_OUTPUT.into() } else { path }))
 }
 
 /// Refuses a path that cannot be written: a folder, a read-only file, a file in a missing folder, and one
@@ -50,11 +52,13 @@ pub fn ensure_apart(out: &Path, input: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes a picture as PNG or, if its name ends in `.svg`, as SVG with a title.
-pub fn write_picture(out: &Path, picture: &Picture, title: &str) -> anyhow::Result<()> {
+/// Writes a picture as PNG or, if its name ends in `.svg`, as SVG with a title. Returns the report's verb.
+pub fn write_picture(out: &Path, picture: &Picture, title: &str) -> anyhow::Result<&'static str> {
+    let verb = verb(out);
     let svg = out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("svg"));
     let bytes = picture.encode(if svg { "svg" } else { "png" }, title)?;
-    write_whole(out, &bytes).with_context(|| format!("cannot write {}", name(out)))
+    write_whole(out, &bytes).with_context(|| format!("cannot write {}", name(out)))?;
+    Ok(verb)
 }
 
 /// The report's verb for writing a file: "wrote", or "replaced" if it exists.

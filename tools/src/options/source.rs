@@ -49,14 +49,18 @@ impl Source {
         self.hands.get()
     }
 
-    /// The seed; drawn and printed if none is given.
+    /// The seed; drawn if none is given.
     pub fn seed(&self) -> u64 {
-        self.seed.unwrap_or_else(|| {
-            // 32 bits, so that it is short to type again.
-            let seed = RandomState::new().hash_one(0) & u64::from(u32::MAX);
+        // 32 bits, so that it is short to type again.
+        let drawn = || RandomState::new().hash_one(0) & u64::from(u32::MAX);
+        self.seed.unwrap_or_else(drawn)
+    }
+
+    /// Prints the seed if it was drawn: before the work, once nothing is left to refuse.
+    pub fn say_seed(&self, seed: u64) {
+        if self.seed.is_none() {
             say(&format!("seed {seed}"));
-            seed
-        })
+        }
     }
 
     /// Refuses to overwrite an input of the composition.

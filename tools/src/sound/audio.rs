@@ -108,7 +108,7 @@ impl Performance<'_> {
         write_file(path, |file| {
             let mut encoder = ogg_encoder(file)?;
             self.play_levelled(|block| encode(&mut encoder, block))?;
-            encoder.finish()?;
+            encoder.finish().map_err(io::Error::other)?;
             Ok(())
         })
     }
@@ -118,12 +118,22 @@ fn write_file(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    write_whole_with(path, |file| {
+    // A synthesizer that refuses its SoundFont is no failure of the output.
+    let mut refused = None;
+    let written = write_whole_with(path, |file| {
         let mut file = io::BufWriter::new(file);
-        write(&mut file).map_err(io::Error::other)?;
+        write(&mut file).map_err(|error| {
+            error.downcast::<io::Error>().unwrap_or_else(|error| {
+                refused = Some(error);
+                io::Error::other("not rendered")
+            })
+        })?;
         file.flush()
-    })
-    .with_context(|| format!("cannot write {}", path.display()))
+    });
+    match refused {
+        Some(error) => Err(error),
+        None => written.with_context(|| format!("cannot write {}", path.display())),
+    }
 }
 
 /// The header of a WAV file of known length in samples, so that it can be written to a pipe.
@@ -166,7 +176,7 @@ const OGG_BLOCK: usize = 1024;
 fn encode<W: Write>(encoder: &mut VorbisEncoder<W>, block: &[Sample]) -> anyhow::Result<()> {
     for block in block.chunks(OGG_BLOCK) {
         let side = |side: usize| -> Vec<f32> { block.iter().map(|sample| sample[side]).collect() };
-        encoder.encode_audio_block([side(0), side(1)])?;
+        encoder.encode_audio_block([side(0), side(1)]).map_err(io::Error::other)?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ pub mod audio;
 mod limiter;
 mod loudness;
 pub mod soundfont;
+mod soundfont_check;
 pub mod strings;
 pub mod tone;
 

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::fs::{self, File};
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
@@ -10,6 +10,7 @@ use std::sync::{Arc, Once};
 use anyhow::{Context, anyhow, ensure};
 use rustysynth::{SoundFont, Synthesizer, SynthesizerSettings};
 
+use crate::sound::soundfont_check::{check_chunks, check_presets};
 use crate::sound::strings::Strings;
 use crate::sound::{RATE, Sample, Source};
 
@@ -59,40 +60,15 @@ impl LoadedFont {
     /// Reads a SoundFont of known size in bytes; `path` is for messages.
     pub fn read(mut file: impl Read + Seek, size: u64, path: &Path) -> anyhow::Result<Self> {
         let name = || path.display().to_string();
-        check_sizes(&mut file, size).with_context(|| format!("cannot play {}", name()))?;
+        let cannot = || format!("cannot play {}", name());
+        check_chunks(&mut file, size).with_context(cannot)?;
         file.rewind().with_context(name)?;
         let font = without_panic(|| SoundFont::new(&mut file))
             .ok_or_else(|| damaged(path))?
             .with_context(|| format!("{} is no SoundFont that can be played", name()))?;
+        check_presets(&font).with_context(cannot)?;
         Ok(Self { font: Arc::new(font), path: path.into() })
     }
-}
-
-/// Refuses a SoundFont with a chunk larger than the rest of the file: `rustysynth` allocates what a
-/// chunk announces before it reads it. After the header of 12 bytes come lists of chunks; a list or
-/// chunk is 4 bytes of type, 4 of little-endian length, and its body.
-fn check_sizes(file: &mut (impl Read + Seek), end: u64) -> anyhow::Result<()> {
-    let mut at = file.seek(SeekFrom::Start(12))?;
-    let mut list_end = at;
-    while end.saturating_sub(at) >= 8 {
-        let mut head = [0; 8];
-        file.read_exact(&mut head)?;
-        at += 8;
-        let length = u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
-        ensure!(length <= end - at, "damaged: a part of it is larger than the file");
-        // `rustysynth` assumes that these two have 4 bytes, whatever they announce.
-        let version = head.starts_with(b"ifil") || head.starts_with(b"iver");
-        ensure!(!version || length == 4, "damaged: its version is not 4 bytes long");
-        // Enters a list after its type; skips any other chunk.
-        let skipped = if at - 8 >= list_end {
-            list_end = at + length;
-            length.min(4)
-        } else {
-            length
-        };
-        at = file.seek(SeekFrom::Start(at + skipped))?;
-    }
-    Ok(())
 }
 
 fn damaged(path: &Path) -> anyhow::Error {

@@ -1,7 +1,7 @@
 //! Songs of a corpus that are the same music: a model trained on one must not be evaluated on another.
 
-use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::hash::{Hash, Hasher};
 
@@ -16,8 +16,15 @@ const TELLING: usize = 32;
 pub struct Duplicates {
     /// Their indices in [`Corpus::songs`], at least two, in order.
     pub songs: Vec<usize>,
-    /// Whether all their notes are the same; else only the sequence of pitches is.
-    pub exact: bool,
+    /// How many of them repeat all notes of an earlier one; the others share the sequence of pitches only.
+    pub exact_copies: usize,
+}
+
+impl Duplicates {
+    /// How many of them share nothing but the sequence of pitches with the earlier ones.
+    pub fn near_copies(&self) -> usize {
+        self.songs.len() - 1 - self.exact_copies
+    }
 }
 
 /// Hashes of a file's music.
@@ -56,8 +63,8 @@ pub(super) fn find(songs: &[Music]) -> Vec<Duplicates> {
     let groups = groups.into_values().filter(|group| group.len() > 1);
     let mut groups: Vec<Duplicates> = groups
         .map(|group| {
-            let exact = group.iter().all(|&song| songs[song].notes == songs[group[0]].notes);
-            Duplicates { songs: group, exact }
+            let different: BTreeSet<u64> = group.iter().map(|&song| songs[song].notes).collect();
+            Duplicates { exact_copies: group.len() - different.len(), songs: group }
         })
         .collect();
     groups.sort_by_key(|group| group.songs[0]);
@@ -69,11 +76,8 @@ pub(super) fn report_kept(groups: &[Duplicates]) -> String {
     if groups.is_empty() {
         return String::new();
     }
-    let copies = |exact| -> usize {
-        let groups = groups.iter().filter(|group| group.exact == exact);
-        groups.map(|group| group.songs.len() - 1).sum()
-    };
-    let [exact, near] = [true, false].map(copies);
+    let exact: usize = groups.iter().map(|group| group.exact_copies).sum();
+    let near: usize = groups.iter().map(Duplicates::near_copies).sum();
     format!(
         "note: duplicates in the corpus: {exact} exact, {near} with the same pitches only; \
          each stays in the set of its original\n"
@@ -92,7 +96,7 @@ pub(super) fn report_leaks(corpus: &Corpus, split: &Split) -> String {
         if members.iter().all(|(_, set)| *set == members[0].1) {
             continue;
         }
-        let same = if group.exact { "the same notes" } else { "the same pitches" };
+        let same = if group.near_copies() == 0 { "the same notes" } else { "the same pitches" };
         let members = members.iter().map(|(name, set)| format!("{name} ({})", set.name()));
         let members = members.collect::<Vec<_>>().join(", ");
         let _ = writeln!(report, "warning: the split spreads {same} over several sets: {members}");

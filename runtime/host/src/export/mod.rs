@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use ndarray::{Array1, Array2, ArrayView2, Axis, Ix1, Ix2, Slice, concatenate};
 use serde_json::json;
 
-use crate::export::weights::{FloatWeights, HeadShapes, ShapeError};
+use crate::export::weights::{FloatWeights, HeadShapes, Shape, ShapeError};
 use pianola_runtime::format::{
     COLUMN_BLOCK, FORMAT_NAME, FORMAT_VERSION, GATES, HEAD_NAMES, HeadNames, INPUT_DURATION,
     INPUT_PITCH, INPUT_STEP, INPUT_VELOCITY, LSTM_NAMES, MatrixNames, Precision, ROWS, TIMES,
@@ -56,61 +56,16 @@ pub struct TensorError {
 /// [`ExportError`] for a network that a model file cannot hold.
 pub fn pack(weights: &FloatWeights, precision: Precision) -> Result<Packed, ExportError> {
     let shape = weights.shape;
-    let hidden = shape.hidden;
     shape.check()?;
     let source = Source(weights);
     let mut writer = Writer { precision, tensors: Vec::new(), errors: Vec::new() };
 
-    // Embeddings are linear and feed a linear layer: their product is a table.
-    let input_weights = source.matrix("rnn.weight_ih_l0")?;
-    match shape.heads {
-        HeadShapes::Report { embedding, .. } => {
-            let (embedded, times) = input_weights.split_at(Axis(1), embedding);
-            let pitches = source.matrix("pitch_embedding_layer.weight")?;
-            let table = product(pitches.reversed_axes(), embedded);
-            // With few other inputs, rounding of this table would be audible: it stays in bytes.
-            writer.table(&INPUT_PITCH, &in_chunks(table.view(), hidden), hidden, Integers::BYTES);
-            for (names, column) in [(&INPUT_STEP, 0), (&INPUT_DURATION, 1)] {
-                let column = times.slice_axis(Axis(1), Slice::from(column..=column));
-                let gates = in_chunks(column.reversed_axes(), hidden);
-                writer.floats(names.rows, vec![hidden / ROWS, 4, ROWS], gates.iter().copied());
-            }
-        }
-        HeadShapes::Expressive { embedding, .. } => {
-            let tables = [&INPUT_STEP, &INPUT_PITCH, &INPUT_DURATION, &INPUT_VELOCITY];
-            let mut rest = input_weights;
-            for ((part, names), width) in PARTS.into_iter().zip(tables).zip(embedding) {
-                let (embedded, more) = rest.split_at(Axis(1), width);
-                rest = more;
-                let embeddings = source.matrix(&format!("embedding.{part}.weight"))?;
-                let table = product(embeddings, embedded);
-                let integers = match precision {
-                    Precision::Int4 => Integers::NIBBLES,
-                    _ => Integers::BYTES,
-                };
-                writer.table(names, &in_chunks(table.view(), hidden), hidden, integers);
-            }
-        }
-    }
-
-    for (layer, names) in LSTM_NAMES.iter().enumerate().take(shape.layers) {
-        let recurrent = source.matrix(&format!("rnn.weight_hh_l{layer}"))?;
-        let rows = if layer == 0 {
-            recurrent.to_owned()
-        } else {
-            let input = source.matrix(&format!("rnn.weight_ih_l{layer}"))?;
-            concatenate![Axis(1), input, recurrent]
-        };
-        let bias = source.vector(&format!("rnn.bias_ih_l{layer}"))?
-            + source.vector(&format!("rnn.bias_hh_l{layer}"))?;
-        let order = gate_order(hidden);
-        let (rows, bias) = (rows.select(Axis(0), &order), bias.select(Axis(0), &order));
-        writer.matrix(names, GATES, &rows, &bias, precision);
-    }
+    writer.inputs(&source, shape)?;
+    writer.layers(&source, shape)?;
     let mut metadata: BTreeMap<&str, String> = [
         ("architecture", "lstm".to_string()),
         ("format", FORMAT_NAME.to_string()),
-        ("hidden", hidden.to_string()),
+        ("hidden", shape.hidden.to_string()),
         ("layers", shape.layers.to_string()),
         ("parameters", shape.parameters().to_string()),
         ("provenance", weights.provenance.clone()),
@@ -118,24 +73,7 @@ pub fn pack(weights: &FloatWeights, precision: Precision) -> Result<Packed, Expo
         ("weights", precision.name().to_string()),
     ]
     .into();
-    match shape.heads {
-        HeadShapes::Report { pitch_hidden, .. } => {
-            metadata.insert("heads", "report".into());
-            let names = &HEAD_NAMES[1];
-            metadata.insert(names.width, pitch_hidden.to_string());
-            writer.dense(&names.hidden, &source, &["decoder_pitch1"], precision)?;
-            let outputs = precision.of_outputs();
-            writer.dense(&names.output, &source, &["decoder_pitch2"], outputs)?;
-            writer.dense(&TIMES, &source, &["decoder_step", "decoder_duration"], outputs)?;
-        }
-        HeadShapes::Expressive { hidden: widths, .. } => {
-            metadata.insert("heads", "expressive".into());
-            for ((part, names), width) in PARTS.into_iter().zip(&HEAD_NAMES).zip(widths) {
-                metadata.insert(names.width, width.to_string());
-                writer.head(names, &source, &format!("head.{part}"))?;
-            }
-        }
-    }
+    writer.heads(&source, shape, &mut metadata)?;
     Ok(writer.finish(metadata))
 }
 
@@ -196,6 +134,90 @@ struct Writer {
 }
 
 impl Writer {
+    /// The tables of the inputs. Embeddings are linear and feed a linear layer: their product is a table.
+    fn inputs(&mut self, source: &Source, shape: Shape) -> Result<(), ExportError> {
+        let (hidden, precision) = (shape.hidden, self.precision);
+        let input_weights = source.matrix("rnn.weight_ih_l0")?;
+        match shape.heads {
+            HeadShapes::Report { embedding, .. } => {
+                let (embedded, times) = input_weights.split_at(Axis(1), embedding);
+                let pitches = source.matrix("pitch_embedding_layer.weight")?;
+                let table = product(pitches.reversed_axes(), embedded);
+                // With few other inputs, rounding of this table would be audible: it stays in bytes.
+                self.table(&INPUT_PITCH, &in_chunks(table.view(), hidden), hidden, Integers::BYTES);
+                for (names, column) in [(&INPUT_STEP, 0), (&INPUT_DURATION, 1)] {
+                    let column = times.slice_axis(Axis(1), Slice::from(column..=column));
+                    let gates = in_chunks(column.reversed_axes(), hidden);
+                    self.floats(names.rows, vec![hidden / ROWS, 4, ROWS], gates.iter().copied());
+                }
+            }
+            HeadShapes::Expressive { embedding, .. } => {
+                let tables = [&INPUT_STEP, &INPUT_PITCH, &INPUT_DURATION, &INPUT_VELOCITY];
+                let mut rest = input_weights;
+                for ((part, names), width) in PARTS.into_iter().zip(tables).zip(embedding) {
+                    let (embedded, more) = rest.split_at(Axis(1), width);
+                    rest = more;
+                    let embeddings = source.matrix(&format!("embedding.{part}.weight"))?;
+                    let table = product(embeddings, embedded);
+                    let integers = match precision {
+                        Precision::Int4 => Integers::NIBBLES,
+                        _ => Integers::BYTES,
+                    };
+                    self.table(names, &in_chunks(table.view(), hidden), hidden, integers);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The gates of the LSTM layers.
+    fn layers(&mut self, source: &Source, shape: Shape) -> Result<(), ExportError> {
+        for (layer, names) in LSTM_NAMES.iter().enumerate().take(shape.layers) {
+            let recurrent = source.matrix(&format!("rnn.weight_hh_l{layer}"))?;
+            let rows = if layer == 0 {
+                recurrent.to_owned()
+            } else {
+                let input = source.matrix(&format!("rnn.weight_ih_l{layer}"))?;
+                concatenate![Axis(1), input, recurrent]
+            };
+            let bias = source.vector(&format!("rnn.bias_ih_l{layer}"))?
+                + source.vector(&format!("rnn.bias_hh_l{layer}"))?;
+            let order = gate_order(shape.hidden);
+            let (rows, bias) = (rows.select(Axis(0), &order), bias.select(Axis(0), &order));
+            self.matrix(names, GATES, &rows, &bias, self.precision);
+        }
+        Ok(())
+    }
+
+    /// The layers that predict, and their names and widths in the metadata.
+    fn heads(
+        &mut self,
+        source: &Source,
+        shape: Shape,
+        metadata: &mut BTreeMap<&str, String>,
+    ) -> Result<(), ExportError> {
+        let precision = self.precision;
+        match shape.heads {
+            HeadShapes::Report { pitch_hidden, .. } => {
+                metadata.insert("heads", "report".into());
+                let names = &HEAD_NAMES[1];
+                metadata.insert(names.width, pitch_hidden.to_string());
+                self.dense(&names.hidden, source, &["decoder_pitch1"], precision)?;
+                let outputs = precision.of_outputs();
+                self.dense(&names.output, source, &["decoder_pitch2"], outputs)?;
+                self.dense(&TIMES, source, &["decoder_step", "decoder_duration"], outputs)?;
+            }
+            HeadShapes::Expressive { hidden: widths, .. } => {
+                metadata.insert("heads", "expressive".into());
+                for ((part, names), width) in PARTS.into_iter().zip(&HEAD_NAMES).zip(widths) {
+                    metadata.insert(names.width, width.to_string());
+                    self.head(names, source, &format!("head.{part}"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn push(&mut self, name: &str, dtype: &'static str, shape: Vec<usize>, bytes: Vec<u8>) {
         self.tensors.push(Output { name: name.into(), dtype, shape, bytes });
     }

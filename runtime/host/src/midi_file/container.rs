@@ -4,12 +4,15 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::Read;
 
-use flate2::read::GzDecoder;
+use flate2::bufread::GzDecoder;
 
 use super::{MAX_BYTES, MidiError, Repair};
 
 /// The two bytes that every gzip file starts with.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// Most members of a gzip file: `bgzip` writes one for each 64 KiB. A damaged file may hold millions of empty ones.
+const MOST_MEMBERS: usize = 1024;
 
 /// The Standard MIDI File in some bytes: the bytes themselves, or the contents of a wrapper.
 pub(super) fn unwrap<'a>(
@@ -22,14 +25,27 @@ pub(super) fn unwrap<'a>(
     if !bytes.starts_with(&GZIP) {
         return Ok(Cow::Borrowed(unwrap_riff(bytes, repairs)));
     }
+    Ok(Cow::Owned(unwrap_riff(&unpack(bytes)?, repairs).to_vec()))
+}
+
+/// The contents of all members of a gzip file; what follows the last is ignored, as `gzip` does.
+fn unpack(mut packed: &[u8]) -> Result<Vec<u8>, MidiError> {
     let mut plain = Vec::new();
-    // A small file may unpack to any size: reading one byte past the limit detects that it is exceeded.
-    let read = GzDecoder::new(bytes).take(MAX_BYTES + 1).read_to_end(&mut plain);
-    read.map_err(|_| MidiError::BrokenGzip)?;
-    if plain.len() as u64 > MAX_BYTES {
-        return Err(MidiError::TooLarge);
+    for _ in 0..MOST_MEMBERS {
+        let mut member = GzDecoder::new(packed);
+        // A small file may unpack to any size: reading one byte past the limit detects that it is exceeded.
+        let left = MAX_BYTES + 1 - plain.len() as u64;
+        let read = member.by_ref().take(left).read_to_end(&mut plain);
+        read.map_err(|_| MidiError::BrokenGzip)?;
+        if plain.len() as u64 > MAX_BYTES {
+            return Err(MidiError::TooLarge);
+        }
+        packed = member.into_inner();
+        if !packed.starts_with(&GZIP) {
+            return Ok(plain);
+        }
     }
-    Ok(Cow::Owned(unwrap_riff(&plain, repairs).to_vec()))
+    Err(MidiError::BrokenGzip)
 }
 
 /// The contents of the `data` chunk of a RIFF file, at any position among the chunks; all bytes if

@@ -21,6 +21,7 @@ mod container;
 mod events;
 mod file;
 mod read;
+pub(crate) mod strokes;
 mod tempo;
 mod times;
 mod track;
@@ -104,7 +105,7 @@ pub enum MidiError {
     #[error("cut short: its last track announces more bytes than there are")]
     CutShort,
     /// A track chunk is missing that the header announces.
-    #[error("cut short: the header announces {announced} tracks, {found} are there")]
+    #[error("cut short: tracks announced by the header: {announced}; tracks there: {found}")]
     MissingTracks {
         /// Number of tracks in the header.
         announced: usize,

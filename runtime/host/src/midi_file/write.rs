@@ -5,6 +5,7 @@ use pianola_runtime::Note;
 
 use pianola_runtime::controller::SUSTAIN;
 
+use super::strokes::{messages, milliseconds, place};
 use super::track::DRUM_CHANNEL;
 use super::{Score, TimedNote, in_order, to_absolute};
 
@@ -36,7 +37,7 @@ pub fn write(notes: &[Note]) -> Vec<u8> {
 ///
 /// [`read_score`](super::read_score) reads the same score, to the millisecond.
 pub fn write_score(score: &Score) -> Vec<u8> {
-    let ticks = score.pedal.iter().map(|&(down, up)| (tick(down), tick(up)));
+    let ticks = score.pedal.iter().map(|&(down, up)| (milliseconds(down), milliseconds(up)));
     let mut moves: Vec<(u64, u8)> = ticks
         .filter(|(down, up)| down < up)
         .flat_map(|(down, up)| [(down, 127), (up, 0)])
@@ -63,50 +64,9 @@ pub fn write_score(score: &Score) -> Vec<u8> {
     write_file(Format::Parallel, tracks)
 }
 
-/// The tick of a written file that is nearest to a time.
-fn tick(seconds: f64) -> u64 {
-    (seconds * 1e3).round() as u64
-}
-
 /// Adds notes, sorted by onset, to a track.
 fn write_notes(track: &mut Vec<TrackEvent>, notes: &[TimedNote], channel: u8) {
-    // (start, end, pitch, velocity) in ticks from the start of the piece.
-    let mut placed: Vec<(u64, u64, u8, u8)> = Vec::with_capacity(notes.len());
-    let mut last_of_pitch = [None; 128];
-    for note in notes {
-        let start = tick(note.start);
-        let end = tick(note.end).max(start.saturating_add(1));
-        let pitch = note.pitch.min(127);
-        if let Some(last) = last_of_pitch[usize::from(pitch)].replace(placed.len()) {
-            let last: &mut (u64, u64, u8, u8) = &mut placed[last];
-            if last.0 == start {
-                // Struck twice at once: one key press, the longer of the two.
-                last.1 = last.1.max(end);
-                last.3 = last.3.max(note.velocity.min(127));
-                last_of_pitch[usize::from(pitch)] =
-                    placed.iter().rposition(|placed| placed.2 == pitch);
-                continue;
-            }
-            last.1 = last.1.min(start);
-        }
-        placed.push((start, end, pitch, note.velocity.clamp(1, 127)));
-    }
-
-    // (tick, note-ons after note-offs, pitch, velocity)
-    let mut events: Vec<(u64, bool, u8, u8)> = Vec::with_capacity(2 * placed.len());
-    for (start, end, pitch, velocity) in placed {
-        events.push((start, true, pitch, velocity));
-        events.push((end, false, pitch, 0));
-    }
-    events.sort_unstable();
-    let piano = (0, MidiMessage::ProgramChange { program: 0.into() });
-    let messages = events.into_iter().map(|(tick, on, pitch, velocity)| {
-        let (key, vel) = (pitch.into(), velocity.into());
-        let message =
-            if on { MidiMessage::NoteOn { key, vel } } else { MidiMessage::NoteOff { key, vel } };
-        (tick, message)
-    });
-    write_events(track, channel, [piano].into_iter().chain(messages));
+    write_events(track, channel, messages(&place(notes)));
 }
 
 /// Adds messages, each at its tick and in order, to a track.

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::corpus::SEGMENT;
 use crate::statistics::histograms::{Binning, NoteHistograms};
+use crate::text::count;
 use pianola_runtime::history::PartialNote;
 use pianola_runtime::vocabulary::{Hands, bins};
 use pianola_runtime::{
@@ -65,7 +66,7 @@ impl LossSum {
     /// weight is fetched once for all.
     ///
     /// # Errors
-    /// None: every model that can be read fits.
+    /// As [`Network::from_model`].
     pub fn of_segments(
         model: &Model,
         segments: &[&[Note; SEGMENT]],
@@ -118,7 +119,7 @@ impl Nll {
     /// all. Returns the sums over all notes of all songs, and over those that are marked.
     ///
     /// # Errors
-    /// None: every model that can be read fits.
+    /// As [`Network::from_model`].
     pub fn of_songs(model: &Model, songs: &[ScoredSong]) -> Result<[Self; 2], ModelError> {
         let mut songs = songs.to_vec();
         let start = Network::<MAX_LAYERS, MAX_HIDDEN>::from_model(model, Hands::Both)?;
@@ -184,7 +185,7 @@ impl LossByPart {
 /// at its [`TEMPERATURE`]. Their seeds are their numbers.
 ///
 /// # Errors
-/// None: every model that can be read fits.
+/// As [`Network::from_model`].
 pub fn sample_pieces(model: &Model, pieces: Range<u64>) -> Result<Vec<Note>, ModelError> {
     let seeds: Vec<u64> = pieces.collect();
     let pieces = compose(model, &seeds, PIECE_NOTES, &Sampling::with_temperature(TEMPERATURE))?;
@@ -194,7 +195,7 @@ pub fn sample_pieces(model: &Model, pieces: Range<u64>) -> Result<Vec<Note>, Mod
 /// Pieces from scratch, one for each seed, generated as a batch.
 ///
 /// # Errors
-/// None: every model that can be read fits.
+/// As [`Network::from_model`].
 pub fn compose(
     model: &Model,
     seeds: &[u64],
@@ -296,7 +297,13 @@ fn with_total<S: Serializer>(loss: &[f64; 3], serializer: S) -> Result<S::Ok, S:
 impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let [pitch, step, duration] = self.loss;
-        writeln!(f, "{}: {} segments, {} notes", self.model, self.segments, self.notes)?;
+        writeln!(
+            f,
+            "{}: {}, {}",
+            self.model,
+            count(self.segments, "segment"),
+            count(self.notes, "note")
+        )?;
         writeln!(f, "{:34}{:>10}{:>10}{:>10}{:>10}", "", "total", "pitch", "step", "duration")?;
         let total = pitch + step + duration;
         writeln!(f, "{:34}{total:>10.4}{pitch:>10.4}{step:>10.4}{duration:>10.4}", "loss")?;

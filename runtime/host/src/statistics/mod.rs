@@ -7,3 +7,6 @@ pub mod histograms;
 pub mod listener;
 pub mod music;
 pub mod overlap;
+pub mod pairs;
+pub mod ranges;
+pub mod report;

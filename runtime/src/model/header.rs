@@ -178,7 +178,7 @@ impl<'a> Json<'a> {
             let key = self.text()?;
             self.expect(b':')?;
             let first = members.member(key)?;
-            if key.iter().any(|&byte| byte == b'\\') || first.rest.len() != self.rest.len() {
+            if key.contains(&b'\\') || first.rest.len() != self.rest.len() {
                 return None;
             }
             value(key, self)?;

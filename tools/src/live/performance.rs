@@ -322,9 +322,7 @@ impl Performance {
         self.updates.push_back(Update::Sent(message, now));
         let due = due.filter(|_| message.started().is_some());
         self.under_way = UnderWay::Own(due.map(|due| {
-            // A stalled port delays the following notes, too.
-            let late = now > due + Player::<32, 32>::LATE;
-            self.to_model.push_back(ToModel::Started(if late { now } else { due }));
+            self.to_model.push_back(ToModel::Started(self.player.last_start().unwrap_or(due)));
             // The model was late.
             let behind = self.behind.take_if(|(start, _)| *start == due);
             behind.map_or(due, |(_, due)| due)

@@ -105,6 +105,9 @@ impl Port {
             }
             let now = board.now();
             let Some(message) = self.player.next(now) else { return };
+            if let Some(onset) = self.player.last_start().filter(|_| message.started().is_some()) {
+                self.keys.count_from(onset);
+            }
             self.sent.record(message, now);
             self.outgoing = (message.bytes(), 0);
         }
@@ -137,7 +140,7 @@ impl Port {
             TransportCommand::Continue => {}
         }
         if command == TransportCommand::Panic {
-            self.keys = Keys::default();
+            self.keys.release_all(now);
         }
         self.transport.command(command, &mut self.player, now);
     }
@@ -160,5 +163,73 @@ impl Port {
         if self.button.is_pressed(board.button(), now) {
             self.command(TransportCommand::Start, now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pianola_runtime::{ModelError, Note};
+
+    /// A board with a clock that is set, and a port that is always ready.
+    struct Bench(Instant);
+
+    impl Board for Bench {
+        fn now(&mut self) -> Instant {
+            self.0
+        }
+
+        fn seed(&mut self) -> u64 {
+            0
+        }
+
+        fn send(&mut self, _: u8) -> bool {
+            true
+        }
+
+        fn light(&mut self, _: bool) {}
+
+        fn report(&mut self, _: &ModelError) {}
+    }
+
+    /// Steps count from the last note of either player. The test of `Transcriber`, of the host, has the same
+    /// performance.
+    #[test]
+    fn notes_are_heard_as_on_the_host() {
+        let mut bench = Bench(Instant::START);
+        let mut port = Port::new(bench.0);
+        port.send(&mut bench);
+        bench.0 = Instant::from_micros(1_000_000);
+        port.player.forget(bench.0);
+        let own = Note { pitch: 40, velocity: 80, step: 0.0, duration: 5.0 };
+        assert!(port.player.push(&own, bench.0));
+        port.send(&mut bench);
+        let mut heard = [None; 4];
+        let mut places = heard.iter_mut();
+        for (message, micros) in [
+            (Message::note_on(60, 70), 1_250_000),
+            (Message::note_on(64, 80), 1_750_000),
+            (Message::note_off(64), 2_000_000),
+            (Message::note_off(60), 2_250_000),
+            (Message::note_on(67, 90), 2_500_000),
+            (Message::Reset, 3_000_000),
+            (Message::note_on(72, 60), 3_500_000),
+            (Message::note_off(72), 4_000_000),
+        ] {
+            bench.0 = Instant::from_micros(micros);
+            message.bytes().from(0).iter().for_each(|&byte| port.take(byte, bench.0));
+            port.send(&mut bench);
+            while let Some(note) = port.keys.next(bench.0) {
+                *places.next().unwrap_or(&mut None) = Some(note);
+            }
+        }
+        let note = |pitch, velocity, step, duration| Some(Note { pitch, velocity, step, duration });
+        let expected = [
+            note(60, 70, 0.25, 1.0),
+            note(64, 80, 0.5, 0.25),
+            note(67, 90, 0.75, 0.5),
+            note(72, 60, 1.0, 0.5),
+        ];
+        assert_eq!(heard, expected);
     }
 }

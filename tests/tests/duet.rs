@@ -48,7 +48,6 @@ fn it_answers_when_the_player_pauses_and_stops_when_they_play() {
     let playing = Playing::on(&instrument.path, 1, &["--listen", path, "--gap", "0.15"]);
     // Pianola waits for input.
     instrument.wait_until_open();
-    sleep(3 * PAUSE);
     play_four_bars(&instrument);
     assert!(instrument.starts().is_empty(), "it plays before, or passes on what comes from there");
     let paused = Instant::now();
@@ -96,8 +95,9 @@ fn what_is_played_on_another_instrument_is_passed_on() {
     piano.wait_for(5);
     assert!(keyboard.messages().is_empty());
     // A key is held and the keyboard is unplugged: the key is released, and answered.
-    keyboard.press(&[0x90, 62, 80]);
-    sleep(PAUSE);
+    keyboard.press(&[0x90, 62, 3]);
+    let key = Message::note_on(62, 3);
+    until("the key is passed on", || piano.messages().iter().any(|(_, message)| *message == key));
     let count = piano.starts().len();
     drop(keyboard);
     piano.wait_for(count + 5);
@@ -117,9 +117,16 @@ fn it_plays_on_under_the_player() {
     play_four_bars(&instrument);
     instrument.wait_for(before + 5);
     // Until an all-notes-off message.
+    let silenced = || {
+        let all = instrument.messages().into_iter();
+        all.filter(|(_, message)| *message == Message::control(controller::ALL_SOUND_OFF, 0))
+            .count()
+    };
+    let before = silenced();
     instrument.press(&[0xb0, 123, 0]);
-    sleep(PAUSE);
+    until("everything is silenced", || silenced() > before);
     let count = instrument.starts().len();
+    // As long as four of the pauses after which it would go on.
     sleep(4 * PAUSE);
     assert_eq!(instrument.starts().len(), count);
     interrupt(playing);

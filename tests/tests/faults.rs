@@ -13,6 +13,9 @@ use pianola_runtime::controller;
 use pianola_tests::instrument::{DENSE, Instrument, MODEL, Playing, Signal, until};
 use pianola_tests::{pianola, refuse, root};
 
+/// Messages that silence whatever sounds, at the start.
+const SILENCING: usize = 133;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A soft thru, or one port for both input and output: the echo is ignored.
@@ -24,8 +27,7 @@ fn what_comes_back_is_not_heard() {
         let path = instrument.path.to_str().unwrap();
         let options = [&mode[..], &["--listen", path, "--gap", "0.2"]].concat();
         let mut playing = Playing::on(&instrument.path, 1, &options);
-        instrument.wait_until_open();
-        sleep(SECOND);
+        until("the first messages are sent back", || instrument.messages().len() >= SILENCING);
         instrument.press(&[0x90, 60, 33]);
         instrument.press(&[0x80, 60, 33]);
         instrument.wait_for(20);
@@ -110,7 +112,6 @@ fn pedals_are_lifted_at_the_end_and_after_a_kill() {
         let mut playing = Playing::on(&piano.path, 1, &["--listen", path]);
         let silenced = piano.bytes();
         until("it is open", || piano.bytes() > silenced);
-        sleep(SECOND / 5);
         keyboard.press(&[0xb0, 64, 127, 66, 127, 67, 127]);
         until("the pedals are down", || piano.control(controller::SOFT) == Some(127));
         if kill {
@@ -206,8 +207,8 @@ fn channels_are_chosen() {
     let options = ["--listen", path, "--gap", "0.1", "--channel", "3,4", "--echo", "off"];
     let mut playing = Playing::on(&piano.path, 1, &options);
     piano.wait_until_open();
-    sleep(SECOND / 2);
     keyboard.press(&[0x99, 36, 80, 0x89, 36, 0]);
+    // Ten times the pause after which keys are answered.
     sleep(SECOND);
     assert!(piano.starts().is_empty(), "pads are answered");
     keyboard.press(&[0x92, 60, 80, 0x82, 60, 0]);
@@ -239,6 +240,5 @@ fn seeds_are_shown_and_the_last_piece_is_saved() {
     assert!(!read(&fs::read(saved).unwrap(), Tracks::All).unwrap().is_empty());
     terminal.press(b"q");
     assert!(playing.ends_within(2 * SECOND));
-    sleep(SECOND / 5);
-    assert!(terminal.text().contains("seeds 71, 72"), "{}", terminal.text());
+    until("all seeds are printed", || terminal.text().contains("seeds 71, 72"));
 }

@@ -197,12 +197,11 @@ fn in_a_terminal_it_shows_itself_and_keys_work() {
     instrument.wait_for(3);
     // Three steps up from 1, as shown on the screen.
     (0..3).for_each(|_| terminal.press(b"\x1b[C"));
-    sleep(Duration::from_millis(300));
-    let screen = terminal.text();
-    assert!(screen.contains("playing") && screen.contains("15"), "{screen}");
+    let shows = |what: &str| terminal.text().contains(what);
+    until("it plays, and the value is shown", || shows("playing") && shows("15"));
     // Paused, nothing starts; then it continues.
     terminal.press(b" ");
-    sleep(Duration::from_millis(200));
+    until("it is paused", || shows("paused"));
     instrument.must_be_silent();
     let count = instrument.starts().len();
     sleep(Duration::from_millis(1000));

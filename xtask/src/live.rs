@@ -1,11 +1,13 @@
 //! Live performance: latency and jitter on this machine, and the ports of a JACK server.
 
+use anyhow::ensure;
+
 use crate::shell::{cargo, install, program, run as start, succeeds};
 
 /// Debian packages of the JACK server and of the libraries that the ports link against.
 const PACKAGES: [&str; 4] = ["jackd2", "libasound2-dev", "libjack-jackd2-dev", "pkg-config"];
 
-/// Runs the slow and the timing tests, then those with JACK where it can be installed.
+/// Runs the slow and the timing tests, then those with JACK, which it installs if necessary.
 pub fn run() -> anyhow::Result<()> {
     let mut tests = cargo();
     tests.args(["test", "--test", "live", "--", "--ignored"]);
@@ -14,13 +16,11 @@ pub fn run() -> anyhow::Result<()> {
     if !there() {
         install(&PACKAGES);
     }
-    if !there() {
-        println!(
-            "NOT RUN: the tests with JACK (on Debian, apt-get install {})",
-            PACKAGES.join(" ")
-        );
-        return Ok(());
-    }
+    ensure!(
+        there(),
+        "the JACK server or its libraries are missing: install them (on Debian, `apt-get install {}`)",
+        PACKAGES.join(" ")
+    );
     for features in ["alsa", "jack"] {
         let mut lint = cargo();
         lint.args(["clippy", "-p", "pianola-tools", "--all-targets", "--features", features]);

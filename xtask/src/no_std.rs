@@ -77,10 +77,11 @@ pub fn lint() -> anyhow::Result<()> {
         let manifest = format!("{folder}/Cargo.toml");
         run(cargo().args(["fmt", "--check", "--manifest-path", &manifest]))?;
         let mut clippy = cargo_for(target)?;
-        if clippy.get_program() != cargo().get_program() {
-            println!("NOT LINTED: {folder}: Debian's compiler comes without clippy");
-            continue;
-        }
+        ensure!(
+            clippy.get_program() == cargo().get_program(),
+            "{folder} cannot be linted, as Debian's compiler comes without clippy: install rustup, then run \
+             `rustup target add {target}`"
+        );
         // In the program's folder, whose configuration names the processor.
         clippy.current_dir(root().join(folder)).args(["clippy", "--release", "--target", target]);
         clippy.arg("--target-dir").arg(root().join("target/board"));

@@ -138,6 +138,23 @@ fn the_default_register_is_a_piano() {
     assert_eq!(piano[..same], wide[..same]);
 }
 
+/// Every key of the piano is struck, so that the guards leave only pitches beyond it at the same moment.
+#[test]
+fn the_default_register_holds_where_no_key_passes_the_guards() {
+    let mut weights = random_weights(EXPRESSIVE, 0.1, 3);
+    weights.tensors.get_mut("head.step.output.bias").unwrap()[0] = 50.0;
+    let file = pack(&weights, Precision::Int8).unwrap().bytes;
+    let model = Model::from_bytes(&file).unwrap();
+    for seed in 0..5 {
+        let mut generator = Generator::<2, 32>::from_model(&model, seed).unwrap();
+        for pitch in 21..=108 {
+            generator.observe(&Note { pitch, velocity: 80, step: 0.0, duration: 1.0 });
+        }
+        let note = generator.next_note(&Sampling::default());
+        assert!(note.step == 0.0 && (21..=108).contains(&note.pitch), "{note:?}");
+    }
+}
+
 #[test]
 #[cfg_attr(miri, ignore = "statistics need many notes")]
 fn density_is_met_over_time() {

@@ -182,31 +182,35 @@ impl<'a> Guard<'a> {
 
 /// Notes that are kept: a passage, and as many more notes of its last chord.
 const ROOM: usize = 2 * *LENGTHS.end();
+const _: () = assert!(ROOM == u64::BITS as usize);
 
 /// The last notes of a piece, in the order of a score, backwards.
 #[derive(Clone, Copy, Debug)]
 struct Recent {
     count: usize,
     pitches: [u8; ROOM],
-    /// Whether each belongs to the chord of the one before it in time.
-    in_chord: [bool; ROOM],
+    /// A bit for each, the last note's the lowest: whether it belongs to the chord of the one before it in time.
+    in_chord: u64,
 }
 
 impl Recent {
-    const NONE: Self = Self { count: 0, pitches: [0; ROOM], in_chord: [false; ROOM] };
+    const NONE: Self = Self { count: 0, pitches: [0; ROOM], in_chord: 0 };
 
     /// Inserts a note in order and returns its place: the number of notes of its chord that follow it.
     fn add(&mut self, step: f32, pitch: u8) -> usize {
-        self.pitches.copy_within(..ROOM - 1, 1);
-        self.in_chord.copy_within(..ROOM - 1, 1);
-        let (pitches, in_chord) = (&mut self.pitches, &mut self.in_chord);
-        pitches[0] = pitch.min(127);
-        in_chord[0] = self.count > 0 && joins(step);
+        // One place back; `copy_within` needs `memmove`, which takes 1.6 KB of a board's flash.
+        let mut later = u64::from(pitch.min(127));
+        for places in self.pitches.as_chunks_mut().0 {
+            let word = u64::from_le_bytes(*places);
+            *places = (word << 8 | later).to_le_bytes();
+            later = word >> 56;
+        }
+        self.in_chord = self.in_chord << 1 | u64::from(self.count > 0 && joins(step));
         self.count = (self.count + 1).min(ROOM);
         let mut place = 0;
         // The first note of a chord stays the first by its flag, whatever its pitch.
-        while in_chord.get(place) == Some(&true) {
-            let pair = pitches.get_mut(place..).and_then(|rest| rest.first_chunk_mut::<2>());
+        while self.is_in_chord(place) {
+            let pair = self.pitches.get_mut(place..).and_then(|rest| rest.first_chunk_mut::<2>());
             let Some([later, earlier]) = pair else { break };
             if *earlier <= *later {
                 break;
@@ -223,9 +227,15 @@ impl Recent {
         if last + notes > self.count {
             return None;
         }
-        let (pitches, in_chord) = (self.pitches.get(last..)?, self.in_chord.get(last..)?);
-        let pairs = pitches.iter().zip(pitches.get(1..)?).zip(in_chord).take(notes - 1).rev();
-        Some(key(pairs
-            .map(|((&to, &from), &in_chord)| PassageMatch::Transposed.number(from, to, in_chord))))
+        let pitches = self.pitches.get(last..)?;
+        let places = last..last + notes - 1;
+        let pairs = pitches.iter().zip(pitches.get(1..)?).zip(places);
+        Some(key(pairs.rev().map(|((&to, &from), place)| {
+            PassageMatch::Transposed.number(from, to, self.is_in_chord(place))
+        })))
+    }
+
+    fn is_in_chord(&self, place: usize) -> bool {
+        self.in_chord.wrapping_shr(place as u32) & 1 == 1
     }
 }

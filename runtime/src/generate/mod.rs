@@ -337,24 +337,22 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
     /// moment and passes the repetition guard. Where there is none, the last two conditions are
     /// dropped, then the first, then scale and register.
     fn draw_pitch(&mut self, logits: &[f32], step: f32, sampling: &Sampling) -> u8 {
-        let mut allowed = self.allowed_pitches(logits, step, sampling);
-        let pitch = self.draw_allowed(&allowed, &sampling.pitch);
-        if sampling.has(pitch) || !sampling.is_piano() {
-            return pitch;
-        }
         // The default register rejects a pitch only once it is drawn: a piece that stays on the keys of
         // a piano is the same with and without it.
-        let mut some = false;
-        for (pitch, allowed) in (0u8..).zip(&mut allowed) {
-            if !sampling.has(pitch) {
-                *allowed = f32::NEG_INFINITY;
+        if sampling.is_piano() {
+            let anywhere = sampling.with_register(0, 127);
+            let allowed = self.allowed_pitches(logits, step, &anywhere);
+            let pitch = self.draw_allowed(&allowed, &sampling.pitch);
+            if sampling.has(pitch) {
+                return pitch;
             }
-            some |= *allowed > f32::NEG_INFINITY;
         }
-        if some { self.draw_allowed(&allowed, &sampling.pitch) } else { pitch }
+        let allowed = self.allowed_pitches(logits, step, sampling);
+        self.draw_allowed(&allowed, &sampling.pitch)
     }
 
     /// The logits of the pitches that [`draw_pitch`](Self::draw_pitch) chooses from, and −∞ of the others.
+    #[inline(never)] // boards have no flash for a copy at every call
     fn allowed_pitches(&self, logits: &[f32], step: f32, sampling: &Sampling) -> [f32; PLAYABLE] {
         let expressive = self.network.is_expressive();
         let guarded = expressive && sampling.drift_guard && sampling.is_wide();
@@ -375,9 +373,7 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
             let struck = expressive && self.network.history().is_struck(pitch, step);
             struck || sampling.repetition_guard && self.piece.repetition.forbids(pitch)
         };
-        let asked_for = |pitch| {
-            if sampling.is_piano() { sampling.scale.contains(pitch) } else { sampling.has(pitch) }
-        };
+        let asked_for = |pitch| sampling.has(pitch);
         let _ = fill(&|pitch| asked_for(pitch) && !stale(pitch) && !known(pitch))
             || fill(&|pitch| asked_for(pitch) && !known(pitch))
             || fill(&|pitch| asked_for(pitch))

@@ -1,5 +1,7 @@
 //! The repetition guard: breaks loops of up to 24 pitches.
 
+use core::mem;
+
 /// Longest loop that is detected, in notes.
 const LONGEST: usize = 24;
 
@@ -28,12 +30,10 @@ impl RepetitionGuard {
 
     /// Records a note.
     pub fn observe(&mut self, pitch: u8) {
-        for (repeated, &before) in self.repeated.iter_mut().zip(&self.recent) {
-            *repeated = if before == pitch { repeated.saturating_add(1) } else { 0 };
-        }
-        self.recent.rotate_right(1);
-        if let Some(last) = self.recent.first_mut() {
-            *last = pitch;
+        let mut later = pitch;
+        for (repeated, recent) in self.repeated.iter_mut().zip(&mut self.recent) {
+            *repeated = if *recent == pitch { repeated.saturating_add(1) } else { 0 };
+            mem::swap(recent, &mut later);
         }
     }
 

@@ -179,6 +179,14 @@ unsafe fn int8<const STRIDE: usize>(
     }
 }
 
+/// Instructions that add to a sum the products of every fourth nibble of some weights, shifted right, with a pair of
+/// activations. They use `r3`, and the mask in `r2`.
+macro_rules! nibbles {
+    ($sum:literal, $weights:literal, $activations:literal) => {
+        concat!("and r3, r2, ", $weights, "\nsmlad ", $sum, ", r3, ", $activations, ", ", $sum)
+    };
+}
+
 /// [`Multiply`] for nibbles, eight blocks per iteration; the first iteration may have two, four or
 /// six.
 #[inline(never)]
@@ -217,39 +225,23 @@ unsafe fn int4<const STRIDE: usize>(
             "ldrd r10, r11, [r0, #8]",
             "ldrd r8, r9, [r0], #{stride}",
             "ldrd r12, lr, [r1], #8",
-            "and r3, r2, r8",
-            "smlad r4, r3, r12, r4",
-            "and r3, r2, r8, lsr #4",
-            "smlad r4, r3, lr, r4",
-            "and r3, r2, r9",
-            "smlad r5, r3, r12, r5",
-            "and r3, r2, r9, lsr #4",
-            "smlad r5, r3, lr, r5",
-            "and r3, r2, r10",
-            "smlad r6, r3, r12, r6",
-            "and r3, r2, r10, lsr #4",
-            "smlad r6, r3, lr, r6",
-            "and r3, r2, r11",
-            "smlad r7, r3, r12, r7",
-            "and r3, r2, r11, lsr #4",
-            "smlad r7, r3, lr, r7",
+            nibbles!("r4", "r8", "r12"),
+            nibbles!("r4", "r8, lsr #4", "lr"),
+            nibbles!("r5", "r9", "r12"),
+            nibbles!("r5", "r9, lsr #4", "lr"),
+            nibbles!("r6", "r10", "r12"),
+            nibbles!("r6", "r10, lsr #4", "lr"),
+            nibbles!("r7", "r11", "r12"),
+            nibbles!("r7", "r11, lsr #4", "lr"),
             "ldrd r12, lr, [r1], #8",
-            "and r3, r2, r8, lsr #8",
-            "smlad r4, r3, r12, r4",
-            "and r3, r2, r8, lsr #12",
-            "smlad r4, r3, lr, r4",
-            "and r3, r2, r9, lsr #8",
-            "smlad r5, r3, r12, r5",
-            "and r3, r2, r9, lsr #12",
-            "smlad r5, r3, lr, r5",
-            "and r3, r2, r10, lsr #8",
-            "smlad r6, r3, r12, r6",
-            "and r3, r2, r10, lsr #12",
-            "smlad r6, r3, lr, r6",
-            "and r3, r2, r11, lsr #8",
-            "smlad r7, r3, r12, r7",
-            "and r3, r2, r11, lsr #12",
-            "smlad r7, r3, lr, r7",
+            nibbles!("r4", "r8, lsr #8", "r12"),
+            nibbles!("r4", "r8, lsr #12", "lr"),
+            nibbles!("r5", "r9, lsr #8", "r12"),
+            nibbles!("r5", "r9, lsr #12", "lr"),
+            nibbles!("r6", "r10, lsr #8", "r12"),
+            nibbles!("r6", "r10, lsr #12", "lr"),
+            nibbles!("r7", "r11, lsr #8", "r12"),
+            nibbles!("r7", "r11, lsr #12", "lr"),
             ".endr",
             ".endr",
             "ldr r3, [sp]",

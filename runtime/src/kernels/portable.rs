@@ -82,9 +82,8 @@ pub(super) fn float<const G: usize>(
             let (columns, later) = rest.split_at_checked(values.len()).unwrap_or_default();
             for (columns, values) in columns.iter().zip(values) {
                 for ((sums, column), value) in sums.iter_mut().zip(columns).zip(values) {
-                    let weights = column[group].map(f32::from_le_bytes);
-                    for (sum, weight) in sums.iter_mut().zip(weights) {
-                        *sum += weight * value;
+                    for (sum, weight) in sums.iter_mut().zip(&column[group]) {
+                        *sum += f32::from_le_bytes(*weight) * value;
                     }
                 }
             }

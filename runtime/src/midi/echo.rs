@@ -9,7 +9,8 @@ use crate::midi::time::{Instant, Micros};
 ///
 /// Each message sent accounts for one that comes back within [`WINDOW`](Self::WINDOW), on any channel and, for
 /// a release, at any velocity. A message that would be missed if a player sent it, such as the release of a key
-/// that is held, counts as the player's until messages of its kind are known to come back.
+/// that is held, counts as the player's until messages of its kind are known to come back, and again once they
+/// no longer do.
 ///
 /// ```
 /// use pianola_runtime::{Instant, Message, SentMessages};
@@ -24,8 +25,9 @@ use crate::midi::time::{Instant, Micros};
 pub struct SentMessages<const N: usize> {
     /// In the order in which they were sent.
     sent: Deque<Sent, N>,
-    /// Releases and other messages that have come back.
-    returned: [u16; 2],
+    /// How many more releases, and how many more other messages, have come back than have not; 0 to
+    /// [`MOST`](Self::MOST).
+    returned: [u8; 2],
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +46,10 @@ impl<const N: usize> SentMessages<N> {
     pub const WINDOW: Micros = Micros::from_millis(1_500);
 
     /// Number of returned messages after which an echo is certain.
-    const CERTAIN: u16 = 3;
+    const CERTAIN: u8 = 3;
+
+    /// The most that count, so that a port which stops echoing is believed soon.
+    const MOST: u8 = 16;
 
     /// Records a message that has been sent; if full, the oldest is dropped.
     #[inline(never)] // boards have no flash for a copy at every call
@@ -61,36 +66,45 @@ impl<const N: usize> SentMessages<N> {
     #[inline(never)]
     pub fn returns(&mut self, message: Message, missed: bool, now: Instant) -> bool {
         self.forget_old(now);
-        let release = message.ended().is_some();
-        if missed && !self.is_certain(release) {
+        let key = key(message);
+        if missed && !self.is_certain(key) {
             return false;
         }
-        let key = key(message);
         let Some(sent) = self.sent.iter_mut().find(|sent| sent.key == key) else { return false };
         sent.key = RETURNED;
-        let [releases, others] = &mut self.returned;
-        let count = if release { releases } else { others };
-        *count = count.saturating_add(1);
+        let count = self.returned_like(key);
+        *count = Self::MOST.min(*count + 1);
         true
     }
 
     /// Whether messages come back, judged by those that have.
     pub fn is_echoing(&self) -> bool {
-        self.is_certain(true) || self.is_certain(false)
+        self.returned.iter().any(|&count| count >= Self::CERTAIN)
     }
 
-    fn is_certain(&self, release: bool) -> bool {
+    /// Whether messages of a kind come back.
+    fn is_certain(&self, key: [u8; 3]) -> bool {
         let [releases, others] = self.returned;
-        (if release { releases } else { others }) >= Self::CERTAIN
+        (if is_release(key) { releases } else { others }) >= Self::CERTAIN
+    }
+
+    /// The count of messages of a kind.
+    fn returned_like(&mut self, key: [u8; 3]) -> &mut u8 {
+        let [releases, others] = &mut self.returned;
+        if is_release(key) { releases } else { others }
     }
 
     #[inline(never)]
     fn forget_old(&mut self, now: Instant) {
         let now = low(now);
-        let old = |sent: &Sent| {
-            sent.key == RETURNED || now.wrapping_sub(sent.at) > Self::WINDOW.as_micros() as u32
-        };
-        while self.sent.front().is_some_and(old) {
+        while let Some(&Sent { key, at }) = self.sent.front() {
+            if key != RETURNED {
+                if now.wrapping_sub(at) <= Self::WINDOW.as_micros() as u32 {
+                    return;
+                }
+                let count = self.returned_like(key);
+                *count = count.saturating_sub(1);
+            }
             self.sent.pop_front();
         }
     }
@@ -110,9 +124,15 @@ fn key(message: Message) -> [u8; 3] {
     }
 }
 
+fn is_release([status, ..]: [u8; 3]) -> bool {
+    status == 0x80
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::vec::Vec;
 
     fn at(millis: u64) -> Instant {
         Instant::START + Micros::from_millis(millis)
@@ -149,5 +169,56 @@ mod tests {
         let back =
             [60, 61, 62].map(|pitch| sent.returns(Message::note_on(pitch, 80), false, at(1)));
         assert_eq!(back, [false, true, true]);
+    }
+
+    /// Sends a note-on or a note-off of pitch 60 after each gap in milliseconds; each comes back after `latency`
+    /// if the port echoes. Returns whether all that came back were recognized.
+    fn pass(
+        sent: &mut SentMessages<16>,
+        now: &mut u64,
+        messages: &[(bool, u64)],
+        latency: Option<u64>,
+    ) -> bool {
+        messages.iter().all(|&(release, gap)| {
+            let message = if release { Message::note_off(60) } else { Message::note_on(60, 80) };
+            *now += gap;
+            sent.record(message, at(*now));
+            let Some(latency) = latency else { return true };
+            *now += latency;
+            sent.returns(message, true, at(*now))
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 256 }))]
+
+        #[test]
+        fn a_port_that_stops_echoing_is_believed_again(
+            messages in proptest::collection::vec((any::<bool>(), 0..500u64), 0..200),
+            latency in 0..=1_500u64,
+        ) {
+            let (mut sent, mut now) = (SentMessages::<16>::default(), 0);
+            for release in [true, false] {
+                for _ in 0..SentMessages::<16>::CERTAIN {
+                    let message =
+                        if release { Message::note_off(60) } else { Message::note_on(60, 80) };
+                    sent.record(message, at(now));
+                    prop_assert!(!sent.returns(message, true, at(now)), "it may be the player's");
+                    prop_assert!(sent.returns(message, false, at(now)));
+                }
+            }
+            // As long as the port echoes, all messages are recognized.
+            prop_assert!(pass(&mut sent, &mut now, &messages, Some(latency)));
+            // It stops: what is sent then never comes back.
+            let silent: Vec<_> = (0..32).map(|index| (index % 2 == 0, 1_501)).collect();
+            pass(&mut sent, &mut now, &silent, None);
+            now += 1_501;
+            let believed = [Message::note_off(60), Message::note_on(60, 80)].map(|message| {
+                sent.record(message, at(now));
+                !sent.returns(message, true, at(now))
+            });
+            prop_assert_eq!(believed, [true; 2]);
+            prop_assert!(!sent.is_echoing());
+        }
     }
 }

@@ -60,6 +60,13 @@ impl Keys {
         }
     }
 
+    /// All keys are released.
+    pub fn release_all(&mut self, now: Instant) {
+        for key in &mut self.pressed {
+            key.release = key.release.or(Some(now));
+        }
+    }
+
     /// The next complete note, in the order of onsets. A key that is held for longer than
     /// [`LONGEST`](Self::LONGEST) is complete too: its release may never come.
     pub fn next(&mut self, now: Instant) -> Option<Note> {

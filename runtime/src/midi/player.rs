@@ -45,8 +45,8 @@ pub struct Player<const AHEAD: usize = 32, const VOICES: usize = 32> {
     look_ahead: Micros,
     /// Factor that times are stretched by, at least 1.
     stretch: f32,
-    /// Whether a note has started since everything was silenced.
-    started: bool,
+    /// Onset of the last note that has started since everything was silenced.
+    started: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -103,7 +103,7 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
             silence: None,
             look_ahead: Self::LOOK_AHEAD,
             stretch: 1.0,
-            started: false,
+            started: None,
         };
         player.panic(now);
         player
@@ -201,7 +201,7 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
         };
         *free = Some(Voice { pitch: note.pitch, end: note.onset + note.duration });
         self.upcoming.pop_front();
-        self.started = true;
+        self.started = Some(note.onset);
         Some(Message::note_on(note.pitch, note.velocity))
     }
 
@@ -222,7 +222,7 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
     pub fn panic(&mut self, now: Instant) {
         self.stop(now);
         self.voices = [None; VOICES];
-        self.started = false;
+        self.started = None;
         self.silence = Some(Silence::AllSoundOff);
     }
 
@@ -233,6 +233,12 @@ impl<const AHEAD: usize, const VOICES: usize> Player<AHEAD, VOICES> {
 
     /// Whether a note has started since everything was silenced.
     pub fn has_started(&self) -> bool {
+        self.started.is_some()
+    }
+
+    /// Onset of the last note that has started since everything was silenced; later than planned if the port
+    /// delayed it.
+    pub fn last_start(&self) -> Option<Instant> {
         self.started
     }
 

@@ -68,7 +68,8 @@ impl Transport {
                 let lately = now < self.silenced + Self::SILENCE;
                 if player.has_started() || !lately && !player.is_silencing() {
                     self.silenced = now;
-                    player.panic(now);
+                    player.panic(now); // which stops it
+                    return true;
                 }
             }
         }

@@ -18,7 +18,7 @@ const MAX_RANK: usize = 4;
 /// A header and the data behind it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Header<'a> {
-    json: &'a [u8],
+    json: Json<'a>,
     data: &'a [u8],
     /// Where the data of the last tensor ends.
     end: usize,
@@ -53,33 +53,33 @@ impl<'a> Header<'a> {
         if json.first() != Some(&b'{') {
             return Err(ModelError::NotAModel);
         }
-        Ok(Self { json, data, end: check(json)? })
+        let mut places = [[0; 2]; MAX_TENSORS];
+        let tensors = check(json, &mut places).ok_or(ModelError::BadHeader)?;
+        let places = places.get(..tensors).ok_or(ModelError::NotAModel)?;
+        let end = end_of(places).ok_or(ModelError::BadHeader)?;
+        Ok(Self { json: Json { rest: json }, data, end })
     }
 
     /// A string of the `__metadata__` object, as written in the JSON (escapes are not decoded).
-    pub fn metadata(&self, key: &str) -> Result<&'a [u8], ModelError> {
-        let mut json = self.value_of(b"__metadata__")?.ok_or(ModelError::NotAModel)?;
-        json.find_member(key.as_bytes())?;
-        json.string()
+    pub fn metadata(&self, key: &str) -> Option<&'a [u8]> {
+        self.json.member(b"__metadata__")?.member(key.as_bytes())?.text()
     }
 
     /// The tensor of that name, if there is one.
-    pub fn tensor(&self, name: &str) -> Result<Option<Tensor<'a>>, ModelError> {
-        let Some(entry) = self.value_of(name.as_bytes())? else { return Ok(None) };
-        let field = |key: &[u8]| {
-            let mut json = entry;
-            json.find_member(key)?;
-            Ok::<_, ModelError>(json)
-        };
-        let dtype = field(b"dtype")?.string()?;
-        let mut shape = [1; MAX_RANK];
-        let rank = field(b"shape")?.numbers(&mut shape)?;
-        let mut offsets = [0; 2];
-        if field(b"data_offsets")?.numbers(&mut offsets)? != 2 {
-            return Err(ModelError::BadHeader);
-        }
-        let data = self.data.get(offsets[0]..offsets[1]).ok_or(ModelError::Truncated)?;
-        Ok(Some(Tensor { dtype, shape, rank, data }))
+    pub fn tensor(&self, name: &str) -> Option<Tensor<'a>> {
+        let entry = self.json.member(name.as_bytes())?;
+        let dtype = entry.member(b"dtype")?.text()?;
+        let (mut shape, mut place) = ([1; MAX_RANK], [0; 2]);
+        let rank = entry.member(b"shape")?.numbers(&mut shape)?;
+        entry.member(b"data_offsets")?.numbers(&mut place)?;
+        let data = self.data.get(place[0]..place[1])?;
+        Some(Tensor { dtype, shape, rank, data })
+    }
+
+    /// The header of a file that ends with its last tensor, and the bytes behind that.
+    pub fn split_spare(self) -> Option<(Self, &'a [u8])> {
+        let (data, spare) = self.data.split_at_checked(self.end)?;
+        Some((Self { data, ..self }, spare))
     }
 
     /// Bytes of data in the file.
@@ -91,60 +91,65 @@ impl<'a> Header<'a> {
     pub fn end(&self) -> usize {
         self.end
     }
-
-    fn value_of(&self, key: &[u8]) -> Result<Option<Json<'a>>, ModelError> {
-        let mut json = Json { rest: self.json };
-        json.open(b'{')?;
-        while let Some(found) = json.next_key()? {
-            if found == key {
-                return Ok(Some(json));
-            }
-            json.skip_value()?;
-        }
-        Ok(None)
-    }
 }
 
-/// Checks the whole header; returns where the data of the last tensor ends.
-fn check(json: &[u8]) -> Result<usize, ModelError> {
-    core::str::from_utf8(json).map_err(|_| ModelError::BadHeader)?;
-    let (mut places, mut tensors) = ([[0usize; 2]; MAX_TENSORS], 0);
-    let mut text = Json { rest: json };
-    text.object(&mut |key, json| {
+/// Where the data of a tensor begins and ends.
+type Place = [usize; 2];
+
+/// Checks the whole text; returns the number of tensors, and sets their places as far as there is room.
+fn check(text: &[u8], places: &mut [Place]) -> Option<usize> {
+    core::str::from_utf8(text).ok()?;
+    let mut tensors = 0;
+    let mut json = Json { rest: text };
+    json.object(&mut |key, json| {
         if key == b"__metadata__" {
-            return json.object(&mut |_, json| json.text().map(|_| ()));
+            return json.object(&mut |_, json| json.text().map(drop));
         }
-        *places.get_mut(tensors).ok_or(ModelError::NotAModel)? = json.tensor()?;
+        let place = json.tensor()?;
+        if let Some(entry) = places.get_mut(tensors) {
+            *entry = place;
+        }
         tensors += 1;
-        Ok(())
+        Some(())
     })?;
-    if !text.rest.trim_ascii_start().is_empty() {
-        return Err(ModelError::BadHeader);
-    }
-    let places = places.get(..tensors).unwrap_or_default();
-    let mut end = 0;
-    for _ in places {
-        // The tensor that follows; none if there is a gap, a shared byte, or no data at all.
+    json.peek().is_none().then_some(tensors)
+}
+
+/// Where the data of the last tensor ends; `None` if there is a gap, a shared byte or a tensor without data.
+fn end_of(places: &[Place]) -> Option<usize> {
+    let next = |end, _: &Place| {
         let next = places.iter().find(|[begin, behind]| *begin == end && behind > begin);
-        [_, end] = *next.ok_or(ModelError::BadHeader)?;
-    }
-    Ok(end)
+        next.map(|[_, behind]| *behind)
+    };
+    places.iter().try_fold(0, next)
+}
+
+/// A number in decimal digits, at least one.
+#[inline(never)] // boards have no flash for a copy at every call
+pub(crate) fn parse(digits: &[u8]) -> Option<usize> {
+    digits.first()?;
+    digits.iter().try_fold(0usize, |number, digit| {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    })
 }
 
 /// Reads the value of a key of an object.
-type Value<'v, 'a> = &'v mut dyn FnMut(&'a [u8], &mut Json<'a>) -> Result<(), ModelError>;
+type Value<'v, 'a> = &'v mut dyn FnMut(&'a [u8], &mut Json<'a>) -> Option<()>;
 
 /// A place in JSON text. Only what safetensors headers hold is understood: objects, strings, and
-/// arrays of non-negative integers.
+/// arrays of non-negative integers. Reading anything else returns `None`.
 #[derive(Clone, Copy, Debug)]
 struct Json<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Json<'a> {
-    fn peek(&mut self) -> Result<u8, ModelError> {
+    /// The next byte that is no space.
+    #[inline(never)]
+    fn peek(&mut self) -> Option<u8> {
         self.rest = self.rest.trim_ascii_start();
-        self.rest.first().copied().ok_or(ModelError::BadHeader)
+        self.rest.first().copied()
     }
 
     /// Past the next byte.
@@ -152,76 +157,82 @@ impl<'a> Json<'a> {
         self.rest = self.rest.get(1..).unwrap_or_default();
     }
 
-    fn open(&mut self, bracket: u8) -> Result<(), ModelError> {
-        if self.peek()? != bracket {
-            return Err(ModelError::BadHeader);
-        }
+    /// Past a byte, which must come next.
+    #[inline(never)]
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        let found = self.peek()? == byte;
         self.step();
-        Ok(())
+        found.then_some(())
     }
 
     /// Reads an object strictly, with a comma between each two members and no key twice: `value`
     /// is called at each value, and reads it.
-    fn object(&mut self, value: Value<'_, 'a>) -> Result<(), ModelError> {
+    fn object(&mut self, value: Value<'_, 'a>) -> Option<()> {
         let members = *self;
-        let mut count = 0;
-        self.open(b'{')?;
+        self.expect(b'{')?;
         if self.peek()? == b'}' {
             self.step();
-            return Ok(());
+            return Some(());
         }
         loop {
             let key = self.text()?;
-            if key.contains(&b'\\') || members.has_key(key, count)? {
-                return Err(ModelError::BadHeader);
+            self.expect(b':')?;
+            let first = members.member(key)?;
+            if key.contains(&b'\\') || first.rest.len() != self.rest.len() {
+                return None;
             }
-            count += 1;
-            self.open(b':')?;
             value(key, self)?;
             match self.peek()? {
                 b',' => self.step(),
-                b'}' => {
-                    self.step();
-                    return Ok(());
-                }
-                _ => return Err(ModelError::BadHeader),
+                _ => return self.expect(b'}'),
             }
         }
     }
 
-    /// Whether one of the first members of the object that begins here has that key.
-    fn has_key(mut self, key: &[u8], members: usize) -> Result<bool, ModelError> {
-        self.open(b'{')?;
-        for _ in 0..members {
-            if self.next_key()? == Some(key) {
-                return Ok(true);
+    /// The value of a key, the first of that name, of the object that begins here.
+    #[inline(never)]
+    fn member(mut self, key: &[u8]) -> Option<Self> {
+        self.expect(b'{')?;
+        loop {
+            let found = self.text()?;
+            self.expect(b':')?;
+            if found == key {
+                return Some(self);
             }
             self.skip_value()?;
+            self.expect(b',')?;
         }
-        Ok(false)
     }
 
     /// The description of a tensor, strictly: three fields. Returns where its data begins and ends.
-    fn tensor(&mut self) -> Result<[usize; 2], ModelError> {
+    fn tensor(&mut self) -> Option<Place> {
         let (mut fields, mut place) = (0, [0; 2]);
         self.object(&mut |key, json| {
             fields += 1;
             match key {
-                b"dtype" => json.text().map(|_| ()),
-                b"shape" => json.numbers(&mut [0; MAX_RANK]).map(|_| ()),
-                b"data_offsets" if json.numbers(&mut place)? == 2 => Ok(()),
-                _ => Err(ModelError::BadHeader),
+                b"dtype" => json.text().map(drop),
+                b"shape" => json.numbers(&mut [0; MAX_RANK]).map(drop),
+                b"data_offsets" if json.numbers(&mut place)? == 2 => Some(()),
+                _ => None,
             }
         })?;
-        if fields == 3 { Ok(place) } else { Err(ModelError::BadHeader) }
+        (fields == 3).then_some(place)
     }
 
-    /// A string, strictly: its escapes are those of JSON, and it has no control characters.
-    fn text(&mut self) -> Result<&'a [u8], ModelError> {
-        let string = self.string()?;
-        let mut rest = string;
-        while let Some((&byte, behind)) = rest.split_first() {
-            rest = match (byte, behind) {
+    /// A string without its quotes. Its escapes, which are left as they are, are those of JSON, and it has no
+    /// control characters.
+    #[inline(never)]
+    fn text(&mut self) -> Option<&'a [u8]> {
+        self.expect(b'"')?;
+        let start = self.rest;
+        loop {
+            let (&byte, behind) = self.rest.split_first()?;
+            self.rest = match (byte, behind) {
+                (b'"', _) => {
+                    let length = start.len() - self.rest.len();
+                    self.rest = behind;
+                    return start.get(..length);
+                }
                 (b'\\', [b'u', a, b, c, d, behind @ ..])
                     if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) =>
                 {
@@ -230,105 +241,53 @@ impl<'a> Json<'a> {
                 (b'\\', [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', behind @ ..]) => {
                     behind
                 }
-                (b'\\' | ..=0x1f, _) => return Err(ModelError::BadHeader),
+                (b'\\' | ..=0x1f, _) => return None,
                 _ => behind,
             };
         }
-        Ok(string)
-    }
-
-    /// Steps to the next member of the object and returns its key, or to the object's end.
-    fn next_key(&mut self) -> Result<Option<&'a [u8]>, ModelError> {
-        if self.peek()? == b',' {
-            self.step();
-        }
-        if self.peek()? == b'}' {
-            self.step();
-            return Ok(None);
-        }
-        let key = self.string()?;
-        self.open(b':')?;
-        Ok(Some(key))
-    }
-
-    /// From an object's start to the value of one of its members.
-    fn find_member(&mut self, key: &[u8]) -> Result<(), ModelError> {
-        self.open(b'{')?;
-        while let Some(found) = self.next_key()? {
-            if found == key {
-                return Ok(());
-            }
-            self.skip_value()?;
-        }
-        Err(ModelError::BadHeader)
-    }
-
-    /// A string without its quotes, escapes left as they are.
-    fn string(&mut self) -> Result<&'a [u8], ModelError> {
-        self.open(b'"')?;
-        let mut escaped = false;
-        let end = self.rest.iter().position(|&byte| {
-            let ends = byte == b'"' && !escaped;
-            escaped = byte == b'\\' && !escaped;
-            ends
-        });
-        let parts = end.and_then(|end| self.rest.split_at_checked(end));
-        let (string, rest) = parts.ok_or(ModelError::BadHeader)?;
-        self.rest = rest;
-        self.step();
-        Ok(string)
-    }
-
-    /// A number, which has no leading zeros.
-    fn number(&mut self) -> Result<usize, ModelError> {
-        self.peek()?;
-        let digits = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let (digits, rest) = self.rest.split_at_checked(digits).ok_or(ModelError::BadHeader)?;
-        self.rest = rest;
-        if let [] | [b'0', _, ..] = digits {
-            return Err(ModelError::BadHeader);
-        }
-        digits.iter().try_fold(0usize, |number, digit| {
-            let digit = usize::from(digit - b'0');
-            let value = number.checked_mul(10).and_then(|value| value.checked_add(digit));
-            value.ok_or(ModelError::BadHeader)
-        })
     }
 
     /// An array of at most `numbers.len()` numbers; returns how many there were.
-    fn numbers(&mut self, numbers: &mut [usize]) -> Result<usize, ModelError> {
-        self.open(b'[')?;
+    #[inline(never)]
+    fn numbers(&mut self, numbers: &mut [usize]) -> Option<usize> {
+        self.expect(b'[')?;
         let mut count = 0;
         while self.peek()? != b']' {
             if count > 0 {
-                self.open(b',')?;
+                self.expect(b',')?;
+                self.peek()?;
             }
-            *numbers.get_mut(count).ok_or(ModelError::BadHeader)? = self.number()?;
+            let digits = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let (digits, rest) = self.rest.split_at_checked(digits)?;
+            if let [b'0', _, ..] = digits {
+                return None; // JSON has no leading zeros
+            }
+            *numbers.get_mut(count)? = parse(digits)?;
+            self.rest = rest;
             count += 1;
         }
-        self.open(b']')?;
-        Ok(count)
+        self.step();
+        Some(count)
     }
 
-    fn skip_value(&mut self) -> Result<(), ModelError> {
+    /// Past a value, to the comma or bracket behind it.
+    fn skip_value(&mut self) -> Option<()> {
         let mut depth = 0usize;
         loop {
             match self.peek()? {
-                b'"' => {
-                    self.string()?;
-                }
+                b'"' => drop(self.text()?),
                 b'{' | b'[' => {
                     depth += 1;
                     self.step();
                 }
                 b'}' | b']' => {
-                    depth = depth.checked_sub(1).ok_or(ModelError::BadHeader)?;
+                    depth = depth.checked_sub(1)?;
                     self.step();
                 }
                 _ => self.step(),
             }
             if depth == 0 && matches!(self.peek()?, b',' | b'}') {
-                return Ok(());
+                return Some(());
             }
         }
     }

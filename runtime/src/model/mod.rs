@@ -16,7 +16,7 @@ use format::{
     INPUT_PITCH, INPUT_STEP, INPUT_VELOCITY, LSTM_NAMES, MAX_HEAD_HIDDEN, MAX_HIDDEN, MAX_LAYERS,
     MatrixNames, PITCHES, Precision, ROWS, TIMES, TableNames, checksum,
 };
-use header::{Header, Tensor};
+use header::{Header, Tensor, parse};
 use matrix::{Matrix, Weights};
 use table::{Features, Table};
 
@@ -105,12 +105,17 @@ impl<'a> Model<'a> {
     /// # Errors
     /// [`ModelError`] says what is wrong with the file.
     pub fn from_bytes(file: &'a [u8]) -> Result<Self, ModelError> {
-        let header = Header::read(file)?;
+        Self::checked(file, Header::read(file)?)
+    }
+
+    #[inline(never)] // boards have no flash for two copies
+    fn checked(file: &'a [u8], header: Header<'a>) -> Result<Self, ModelError> {
+        let metadata = |key| header.metadata(key).ok_or(ModelError::BadHeader);
         // Other safetensors files, such as a run's weights, have no such key.
-        if header.metadata("format").ok() != Some(FORMAT_NAME.as_bytes()) {
+        if header.metadata("format") != Some(FORMAT_NAME.as_bytes()) {
             return Err(ModelError::NotAModel);
         }
-        if parse(header.metadata("version")?) != Some(FORMAT_VERSION as usize) {
+        if parse(metadata("version")?) != Some(FORMAT_VERSION as usize) {
             return Err(ModelError::Version);
         }
         match header.end().cmp(&header.data_len()) {
@@ -118,25 +123,25 @@ impl<'a> Model<'a> {
             Ordering::Less => return Err(ModelError::TrailingBytes),
             Ordering::Equal => {}
         }
-        let stored = header.metadata("crc32")?;
+        let stored = metadata("crc32")?;
         let checksum = checksum(file, stored).ok_or(ModelError::BadHeader)?;
         if parse_hex(stored) != Some(checksum) {
             return Err(ModelError::Checksum);
         }
 
-        let precision = match header.metadata("weights")? {
+        let precision = match metadata("weights")? {
             b"f32" => Precision::Float,
             b"int8" => Precision::Int8,
             b"int4" => Precision::Int4,
             _ => return Err(ModelError::Unsupported),
         };
-        let size = |key| parse(header.metadata(key)?).ok_or(ModelError::BadHeader);
+        let size = |key| parse(metadata(key)?).ok_or(ModelError::BadHeader);
         let (layers, hidden) = (size("layers")?, size("hidden")?);
         // Upper bounds keep every product of sizes far from overflow.
         let fits = (1..=MAX_LAYERS).contains(&layers)
             && (1..=MAX_HIDDEN).contains(&hidden)
             && hidden % COLUMN_BLOCK == 0;
-        if header.metadata("architecture")? != b"lstm" || !fits {
+        if metadata("architecture")? != b"lstm" || !fits {
             return Err(ModelError::Unsupported);
         }
 
@@ -155,7 +160,7 @@ impl<'a> Model<'a> {
             file.head(names, hidden, width, choices, features)
         };
         let gates = [hidden / ROWS, GATES, ROWS];
-        let (heads, input) = match header.metadata("heads")? {
+        let (heads, input) = match metadata("heads")? {
             b"report" => {
                 let outputs = Tensors { header, precision: precision.of_outputs() };
                 let times = outputs.matrix(&TIMES, 1, 1, hidden)?;
@@ -189,10 +194,9 @@ impl<'a> Model<'a> {
     /// # Errors
     /// [`ModelError`] says what is wrong with the file. Erased flash is [`ModelError::NotAModel`].
     pub fn in_region(region: &'a [u8]) -> Result<Self, ModelError> {
-        let header = Header::read(region)?;
-        let spare = header.data_len().checked_sub(header.end()).ok_or(ModelError::Truncated)?;
-        let file = region.get(..region.len() - spare).ok_or(ModelError::Truncated)?;
-        Self::from_bytes(file)
+        let (header, spare) = Header::read(region)?.split_spare().ok_or(ModelError::Truncated)?;
+        let file = region.get(..region.len() - spare.len()).ok_or(ModelError::Truncated)?;
+        Self::checked(file, header)
     }
 
     /// Number of LSTM layers.
@@ -258,7 +262,7 @@ impl<'a> Tensors<'a> {
         shape: &[usize],
     ) -> Result<&'a [u8], ModelError> {
         let wrong = ModelError::Tensor(name);
-        let tensor: Tensor = self.header.tensor(name)?.ok_or(wrong)?;
+        let tensor: Tensor = self.header.tensor(name).ok_or(wrong)?;
         let size = shape.iter().product::<usize>() * width;
         let fits = tensor.dtype == dtype
             && tensor.shape.get(..tensor.rank) == Some(shape)
@@ -362,13 +366,15 @@ const F32: (&[u8], usize) = (b"F32", 4);
 const I8: (&[u8], usize) = (b"I8", 1);
 const U8: (&[u8], usize) = (b"U8", 1);
 
-fn parse(digits: &[u8]) -> Option<usize> {
-    core::str::from_utf8(digits).ok()?.parse().ok()
-}
-
+/// A number of eight lower-case hexadecimal digits.
 fn parse_hex(digits: &[u8]) -> Option<u32> {
-    let lowercase = digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-    (digits.len() == 8 && lowercase)
-        .then(|| u32::from_str_radix(core::str::from_utf8(digits).ok()?, 16).ok())
-        .flatten()
+    let digits: &[u8; 8] = digits.try_into().ok()?;
+    digits.iter().try_fold(0, |number, &digit| {
+        let digit = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(number << 4 | u32::from(digit))
+    })
 }

@@ -75,8 +75,17 @@ pub enum Activity {
     /// Pianola plays without waiting for anyone.
     Playing,
     Paused,
-    /// The port is lost; it may come back.
-    PortLost,
+    /// The port is lost; it may come back, and the performance then continues unless it is `paused`.
+    PortLost {
+        paused: bool,
+    },
+}
+
+impl Activity {
+    /// Whether it is paused until a command continues it.
+    pub fn is_paused(self) -> bool {
+        matches!(self, Self::Paused | Self::PortLost { paused: true })
+    }
 }
 
 /// How Pianola plays with another player.
@@ -323,9 +332,7 @@ impl Performance {
         self.updates.push_back(Update::Sent(message, now));
         let due = due.filter(|_| message.started().is_some());
         self.under_way = UnderWay::Own(due.map(|due| {
-            // A stalled port delays the following notes, too.
-            let late = now > due + Player::<32, 32>::LATE;
-            self.to_model.push_back(ToModel::Started(if late { now } else { due }));
+            self.to_model.push_back(ToModel::Started(self.player.last_start().unwrap_or(due)));
             // The model was late.
             let behind = self.behind.take_if(|(start, _)| *start == due);
             behind.map_or(due, |(_, due)| due)
@@ -466,13 +473,13 @@ impl Performance {
 
     fn activity(&self) -> Activity {
         let answers = self.duet.is_some_and(|duet| duet.mode == Mode::Answer);
-        match self.transport.state() {
-            _ if !self.connected => Activity::PortLost,
+        let activity = match self.transport.state() {
             TransportState::Playing if answers => Activity::Answering,
             TransportState::Playing => Activity::Playing,
             TransportState::Waiting if self.duet.is_some() => Activity::Listening,
             _ => Activity::Paused,
-        }
+        };
+        if self.connected { activity } else { Activity::PortLost { paused: activity.is_paused() } }
     }
 }
 

@@ -213,6 +213,32 @@ fn a_lost_port_is_silenced_when_it_is_back() {
     assert!(stage.instrument.starts > starts);
 }
 
+/// Pause and continue work while the port is lost, and what was last asked for holds when it is back.
+#[test]
+fn a_lost_port_comes_back_to_the_state_last_asked_for() {
+    for pauses in 0..3 {
+        let mut stage = Stage::new(None);
+        stage.pass(500);
+        stage.performance.handle(Input::Lost, stage.now);
+        stage.pass(20);
+        for _ in 0..pauses {
+            // As the view's key does.
+            let shown = stage.updates.iter().rev().find_map(|update| match update {
+                Update::Activity(activity) => Some(*activity),
+                _ => None,
+            });
+            let paused = shown.is_some_and(Activity::is_paused);
+            let command = if paused { TransportCommand::Continue } else { TransportCommand::Stop };
+            stage.performance.handle(Input::Asked(Event::Transport(command)), stage.now);
+            stage.pass(20);
+        }
+        stage.performance.handle(Input::Found, stage.now);
+        let starts = stage.instrument.starts;
+        stage.pass(1_000);
+        assert_eq!(stage.instrument.starts > starts, pauses != 1, "{pauses} times");
+    }
+}
+
 #[test]
 fn a_pedal_that_waits_at_a_congested_port_is_lifted_at_the_end() {
     let mut stage = Stage::duet(Mode::Answer, true);

@@ -216,7 +216,7 @@ impl Stage {
             Action::Step(control, steps) => control.step(&mut lock(&self.controls), steps),
             Action::Reset(control) => control.copy(&mut lock(&self.controls), initial),
             Action::Start => ask(TransportCommand::Start),
-            Action::Pause if lock(&self.session).activity == Activity::Paused => {
+            Action::Pause if lock(&self.session).activity.is_paused() => {
                 ask(TransportCommand::Continue);
             }
             Action::Pause => ask(TransportCommand::Stop),

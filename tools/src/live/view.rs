@@ -169,7 +169,7 @@ fn draw_status(buffer: &mut Buffer, area: Rect, scene: &Scene) {
         Activity::Answering => ("answering", pianola),
         Activity::Playing => ("playing", pianola),
         Activity::Paused => ("paused", FAINT),
-        Activity::PortLost => ("port lost", red),
+        Activity::PortLost { .. } => ("port lost", red),
     };
     let left = Line::from(vec![
         Span::styled(format!(" ● {activity}  "), style),
@@ -382,7 +382,7 @@ mod tests {
         Control::Scale.set(&mut controls, 19);
         let notes = notes();
         let mut scene = scene(&notes, &controls);
-        (scene.chosen, scene.activity) = (Control::Scale, Activity::PortLost);
+        (scene.chosen, scene.activity) = (Control::Scale, Activity::PortLost { paused: false });
         let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
         terminal.draw(|frame| draw(frame, &scene)).unwrap();
         let text = terminal.backend().to_string();

@@ -66,7 +66,8 @@ fn run_targets(targets: impl Iterator<Item = &'static Target>, seconds: u32) -> 
             .env("PATH", path_with(&fuzz))
             .args(["+nightly", "fuzz", "run", target])
             .arg(&corpus);
-        let limits = ["-rss_limit_mb=1024", "-timeout=10", "-print_final_stats=1"];
+        // The limit of an input is on the clock, which runs on while other programs have the processor.
+        let limits = ["-rss_limit_mb=1024", "-timeout=30", "-print_final_stats=1"];
         command.args(["--", &format!("-max_total_time={seconds}")]).args(limits);
         let output = command.output().context("cannot start cargo +nightly fuzz")?;
         // libFuzzer reports on standard error.

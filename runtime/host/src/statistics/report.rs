@@ -241,7 +241,8 @@ impl fmt::Display for Report {
             let error = self.standard_error();
             writeln!(
                 f,
-                "overlaps and ceilings are of {MOST_PAIRS} random pairs each: standard error at most {error:.4}"
+                "of more than {MOST_PAIRS} pairs of excerpts, as many random ones are compared: overlaps and \
+                 ceilings have a standard error of at most {error:.4}"
             )?;
         }
         if !self.has_ceiling() {

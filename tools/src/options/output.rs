@@ -86,14 +86,16 @@ static STANDARD_OUTPUT_TAKEN: AtomicBool = AtomicBool::new(false);
 /// From now on, a signal that ends this program removes its temporary files first.
 #[cfg(unix)]
 pub fn clean_up_at_signals() -> io::Result<()> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::consts::SIGXFSZ;
     use signal_hook::iterator::Signals;
     use signal_hook::low_level::emulate_default_handler;
 
+    use crate::live::signals;
+
     let ignored = ignored_signals();
     // Signals that the parent made this program ignore, as `nohup` does, stay ignored.
-    let handled =
-        [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
+    let ends = signals::ENDS.into_iter().chain([SIGXFSZ]);
+    let handled = ends.filter(|signal| ignored >> (signal - 1) & 1 == 0);
     let mut signals = Signals::new(handled)?;
     std::thread::spawn(move || {
         for signal in signals.forever() {

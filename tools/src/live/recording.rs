@@ -104,9 +104,8 @@ impl Recording {
         Ok(true)
     }
 
-    /// As [`write`](Self::write), but a recording must not be lost: if the file cannot be written, which leaves
-    /// an old one as it was, the recording goes to a new file in the folder for temporary files. The error
-    /// names it.
+    /// As [`write`](Self::write), but a recording must not be lost: if the file cannot be written, the recording
+    /// goes to a new file in the folder for temporary files, and the error names it.
     pub fn keep(&self, path: &Path, now: Instant) -> anyhow::Result<bool> {
         let Some(bytes) = self.bytes(now) else { return Ok(false) };
         let Err(error) = write_whole(path, &bytes) else { return Ok(true) };

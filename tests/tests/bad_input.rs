@@ -2,20 +2,47 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
+use std::path::PathBuf;
 
 use pianola_tests::{golden_weights, pianola, refuse, root, run, succeed};
-use tempfile::tempdir;
+use tempfile::{TempDir, tempdir};
+
+/// A folder with inputs; all of them are refused with one line.
+struct Inputs(TempDir);
+
+impl Inputs {
+    fn new() -> Self {
+        Self(tempdir().unwrap())
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Path of the output of [`generate`](Self::generate).
+    fn out(&self) -> PathBuf {
+        self.at("out.mid")
+    }
+
+    /// What `generate` says that refuses its options or files.
+    fn generate(&self, more: &[&str]) -> String {
+        let mut command = pianola();
+        command.args(["generate", "--notes", "5", "--seed", "1", "--out"]);
+        refuse(command.arg(self.out()).args(more))
+    }
+
+    /// Asserts that nothing was written.
+    fn nothing_is_left(&self) {
+        let left: Vec<_> =
+            fs::read_dir(self.0.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        assert!(!self.out().exists());
+        assert!(left.iter().all(|name| !name.to_string_lossy().contains("part")), "{left:?}");
+    }
+}
 
 #[test]
-fn bad_input_is_refused_in_one_line_and_leaves_nothing() {
-    let folder = tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name);
-    let out = at("out.mid");
-    let generate = |more: &[&str]| {
-        let mut command = pianola();
-        command.args(["generate", "--notes", "5", "--seed", "1", "--out"]).arg(&out).args(more);
-        refuse(&mut command)
-    };
+fn bad_models_are_refused() {
+    let inputs = Inputs::new();
     let whole = fs::read(root().join("models/report-int8.safetensors")).unwrap();
     let mut damaged = whole.clone();
     damaged[3_000_000] ^= 1;
@@ -25,46 +52,50 @@ fn bad_input_is_refused_in_one_line_and_leaves_nothing() {
         ("damaged", &damaged, "checksum"),
         ("text", b"a very long text that is no model at all", "not a Pianola model"),
     ] {
-        fs::write(at(name), bytes).unwrap();
-        let said = generate(&["--model", at(name).to_str().unwrap()]);
+        fs::write(inputs.at(name), bytes).unwrap();
+        let said = inputs.generate(&["--model", inputs.at(name).to_str().unwrap()]);
         assert!(said.contains(says) && said.contains(name), "{said}");
     }
-    let said = generate(&["--model", golden_weights().to_str().unwrap()]);
+    let said = inputs.generate(&["--model", golden_weights().to_str().unwrap()]);
     assert!(said.contains("pianola export"), "{said}");
-    let said = generate(&["--model", at("nowhere").to_str().unwrap()]);
+    let said = inputs.generate(&["--model", inputs.at("nowhere").to_str().unwrap()]);
     assert!(said.contains("nowhere") && said.contains("No such file"), "{said}");
+    let said = refuse(pianola().arg("export").arg(inputs.0.path()));
+    assert!(said.contains("not a training run") && said.contains("trainer fit"), "{said}");
+    inputs.nothing_is_left();
+}
 
-    fs::write(at("bad.mid"), b"MThd\0\0\0\x06").unwrap();
-    let said = generate(&["--prime", at("bad.mid").to_str().unwrap()]);
+#[test]
+fn bad_files_are_refused() {
+    let inputs = Inputs::new();
+    let bad = inputs.at("bad.mid");
+    fs::write(&bad, b"MThd\0\0\0\x06").unwrap();
+    let said = inputs.generate(&["--prime", bad.to_str().unwrap()]);
     assert!(said.contains("bad.mid"), "{said}");
+    let said = refuse(pianola().arg("export").arg(&bad));
+    assert!(said.contains("bad.mid") && said.contains("safetensors"), "{said}");
+    let said = refuse(pianola().arg("inspect").arg(&bad));
+    assert!(said.contains("bad.mid"), "{said}");
+    fs::write(inputs.at("bad"), "text").unwrap();
+    let said = refuse(pianola().arg("inspect").arg(inputs.at("bad")));
+    assert!(said.contains("bad") && said.contains("neither a .safetensors"), "{said}");
+    let said = refuse(pianola().arg("evaluate").arg("--corpus").arg(inputs.at("gone")));
+    assert!(said.contains("gone"), "{said}");
+    inputs.nothing_is_left();
+}
+
+#[test]
+fn bad_options_are_refused() {
+    let inputs = Inputs::new();
     for (option, value) in
         [("--temperature", "-1"), ("--temperature", "nan"), ("--top-p", "0"), ("--seconds", "inf")]
     {
-        let said = generate(&[&format!("{option}={value}")]);
+        let said = inputs.generate(&[&format!("{option}={value}")]);
         assert!(said.contains(option), "{said}");
     }
-
-    let said = generate(&["--temperature", "-1"]);
+    let said = inputs.generate(&["--temperature", "-1"]);
     assert!(said.contains("--temperature must be"), "{said}");
-    let said = refuse(pianola().args(["generate", "--notes", "5", "--out"]).arg(at("a.wav")));
-    assert!(said.contains("a.wav") && said.contains("--wav writes audio"), "{said}");
-    let said = generate(&["--wav", at("a.mp3").to_str().unwrap()]);
-    assert!(said.contains("a.mp3") && said.contains(".wav"), "{said}");
-
-    let mut command = pianola();
-    command.args(["generate", "--notes", "5", "--seed", "1", "--out"]).arg(at("no/such/a.mid"));
-    let said = refuse(&mut command);
-    assert!(said.contains("no/such") && said.contains("there is no folder"), "{said}");
-    let said = refuse(pianola().arg("export").arg(at("bad.mid")));
-    assert!(said.contains("bad.mid") && said.contains("safetensors"), "{said}");
-    let said = refuse(pianola().arg("inspect").arg(at("bad.mid")));
-    assert!(said.contains("bad.mid"), "{said}");
-    fs::write(at("bad"), "text").unwrap();
-    let said = refuse(pianola().arg("inspect").arg(at("bad")));
-    assert!(said.contains("bad") && said.contains("neither a .safetensors"), "{said}");
-    let said = refuse(pianola().arg("export").arg(folder.path()));
-    assert!(said.contains("not a training run") && said.contains("trainer fit"), "{said}");
-    let said = generate(&["--register", "61", "61", "--scale", "c-major"]);
+    let said = inputs.generate(&["--register", "61", "61", "--scale", "c-major"]);
     assert!(said.contains("--register 61 61 leaves no pitch") && said.contains("widen"), "{said}");
     for (low, high) in [("h4", "c5"), ("0", "128"), ("-1", "60")] {
         let output = pianola().args(["generate", "--register", low, high]).output().unwrap();
@@ -72,23 +103,39 @@ fn bad_input_is_refused_in_one_line_and_leaves_nothing() {
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains("middle C is 60 or C4"), "{said}");
     }
-    let said = refuse(pianola().arg("evaluate").arg("--corpus").arg(folder.path().join("gone")));
-    assert!(said.contains("gone"), "{said}");
+    inputs.nothing_is_left();
+}
 
-    // Inputs are not overwritten.
-    fs::copy(golden_weights(), at("w.safetensors")).unwrap();
+#[test]
+fn bad_outputs_are_refused() {
+    let inputs = Inputs::new();
+    let audio = inputs.at("a.wav");
+    let said = refuse(pianola().args(["generate", "--notes", "5", "--out"]).arg(audio));
+    assert!(said.contains("a.wav") && said.contains("--wav writes audio"), "{said}");
+    let said = inputs.generate(&["--wav", inputs.at("a.mp3").to_str().unwrap()]);
+    assert!(said.contains("a.mp3") && said.contains(".wav"), "{said}");
     let mut command = pianola();
-    command.arg("export").arg(at("w.safetensors")).arg("--out").arg(at("w.safetensors"));
-    assert!(refuse(&mut command).contains("would be overwritten"));
-    assert!(fs::read(at("w.safetensors")).unwrap() == fs::read(golden_weights()).unwrap());
-    fs::copy(root().join("models/report-int8.safetensors"), &out).unwrap();
-    assert!(generate(&["--model", out.to_str().unwrap()]).contains("would be overwritten"));
-    fs::remove_file(&out).unwrap();
+    command.args(["generate", "--notes", "5", "--seed", "1", "--out"]);
+    let said = refuse(command.arg(inputs.at("no/such/a.mid")));
+    assert!(said.contains("no/such") && said.contains("there is no folder"), "{said}");
+    inputs.nothing_is_left();
+}
 
-    let left: Vec<_> =
-        fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
-    assert!(!out.exists());
-    assert!(left.iter().all(|name| !name.to_string_lossy().contains("part")), "{left:?}");
+#[test]
+fn inputs_are_not_overwritten() {
+    let inputs = Inputs::new();
+    let (weights, out) = (inputs.at("w.safetensors"), inputs.out());
+    fs::copy(golden_weights(), &weights).unwrap();
+    let said = refuse(pianola().arg("export").arg(&weights).arg("--out").arg(&weights));
+    assert!(said.contains("would be overwritten"), "{said}");
+    assert!(fs::read(weights).unwrap() == fs::read(golden_weights()).unwrap());
+    let model = root().join("models/report-int8.safetensors");
+    fs::copy(&model, &out).unwrap();
+    let said = inputs.generate(&["--model", out.to_str().unwrap()]);
+    assert!(said.contains("would be overwritten"), "{said}");
+    assert!(fs::read(&out).unwrap() == fs::read(model).unwrap());
+    fs::remove_file(out).unwrap();
+    inputs.nothing_is_left();
 }
 
 /// A limit on the file size stops the writing in the middle, as a full disk does.

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
@@ -11,7 +13,8 @@ use std::time::{Duration, Instant};
 use pianola_host::midi_file::{Tracks, read};
 use pianola_runtime::controller;
 use pianola_tests::instrument::{DENSE, Instrument, MODEL, Playing, Signal, until};
-use pianola_tests::{pianola, refuse, root};
+use pianola_tests::{pianola, refuse, root, run, succeed};
+use rustix::process::{Pid, kill_process};
 
 /// Messages that silence whatever sounds, at the start.
 const SILENCING: usize = 133;
@@ -165,7 +168,7 @@ fn another_model_may_be_copied_over_the_one_that_plays() {
     let mut command = pianola();
     command.args(["play", "--seed", "1", "--notes", "40", "--no-view", "--port"]);
     command.arg(&instrument.path).arg("--model").arg(&model).args(DENSE);
-    let mut program = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+    let mut program = command.stdout(Stdio::null()).spawn().unwrap();
     instrument.wait_for(5);
     fs::OpenOptions::new().write(true).truncate(true).open(&model).unwrap();
     assert!(program.wait().unwrap().success());
@@ -189,15 +192,69 @@ fn a_recording_is_checked_before_and_kept_in_any_case() {
     assert_eq!(read(&fs::read(long).unwrap(), Tracks::All).unwrap().len(), 3);
 }
 
+/// The recording of a session whose file cannot be written goes to the folder for temporary files.
+#[test]
+fn a_recording_that_cannot_be_written_is_kept_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("tmp")).unwrap();
+    symlink("/dev/full", at("full.mid")).unwrap();
+    fs::create_dir(at("songs")).unwrap();
+    for (record, is_replaced) in [("songs/a.mid", true), ("full.mid", false)] {
+        let instrument = Instrument::plug_in();
+        let mut command = Playing::command(&instrument.path, 1);
+        command.args(["--no-view", "--record"]).arg(at(record)).env("TMPDIR", at("tmp"));
+        let program = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        instrument.wait_for(5);
+        if is_replaced {
+            // The folder is a file now.
+            fs::remove_dir_all(at("songs")).unwrap();
+            fs::write(at("songs"), "").unwrap();
+        }
+        kill_process(Pid::from_child(&program), Signal::INT).unwrap();
+        let output = program.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        let (file, kept) = said.trim_end().rsplit_once("; the recording is in ").unwrap();
+        assert!(output.status.code() == Some(1) && file.contains(record), "{said}");
+        assert!(kept.starts_with(at("tmp").to_str().unwrap()) && kept.ends_with(".mid"), "{kept}");
+        let notes = read(&fs::read(kept).unwrap(), Tracks::All).unwrap();
+        assert_eq!(notes.len(), instrument.starts().len());
+    }
+    // A name for each.
+    assert_eq!(fs::read_dir(at("tmp")).unwrap().count(), 2);
+}
+
+/// A limit on the size of files stops every write, as a full disk does.
+#[test]
+fn a_recording_that_does_not_fit_leaves_the_old_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("old.mid"), "old").unwrap();
+    let instrument = Instrument::plug_in();
+    let play = Playing::command(&instrument.path, 1);
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh"]).arg(play.get_program());
+    command.args(play.get_args()).args(["--no-view", "--notes", "5", "--record", "old.mid"]);
+    command.current_dir(folder.path()).env("TMPDIR", folder.path());
+    let output = run(&mut command);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && said.contains("old.mid: File too large"), "{said}");
+    assert_eq!(fs::read(at("old.mid")).unwrap(), b"old");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
+}
+
 #[test]
 fn what_sends_no_midi_is_refused_and_what_takes_all_ends() {
     for endless in ["/dev/null", "/dev/zero"] {
         let error = refuse(pianola().args(["play", "--port", "/dev/null", "--listen", endless]));
         assert!(error.contains(endless), "{error}");
     }
-    let mut playing = Playing::on("/dev/null", 1, &[&DENSE[..], &["--notes", "10"]].concat());
-    let (printed, _) = playing.end();
-    assert!(printed.starts_with("played 10 notes"), "{printed}");
+    for option in ["--port", "--serial"] {
+        let mut command = pianola();
+        command.args(["play", option, "/dev/null", "--seed", "1", "--notes", "10", "--no-view"]);
+        let printed = succeed(command.args(DENSE));
+        assert!(printed.starts_with("played 10 notes"), "{option}: {printed}");
+    }
 }
 
 #[test]

@@ -21,6 +21,18 @@ use rustix::termios::{Winsize, tcsetwinsize};
 /// Messages that silence whatever sounds, at the start and at the end.
 const SILENCING: usize = 133;
 
+/// Signals that ask a program to end.
+const ENDS: [Signal; 8] = [
+    Signal::INT,
+    Signal::TERM,
+    Signal::HUP,
+    Signal::QUIT,
+    Signal::USR1,
+    Signal::USR2,
+    Signal::ALARM,
+    Signal::XCPU,
+];
+
 /// One test at a time: they measure time, and load the machine.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
@@ -123,8 +135,7 @@ fn interrupted_at_any_moment_it_leaves_nothing_sounding() {
                 // Before its first byte, the program has not started.
                 instrument.wait_until_open();
                 sleep(moment);
-                let signals = [Signal::INT, Signal::TERM, Signal::HUP];
-                playing.signal(signals[moment.subsec_millis() as usize % 3]);
+                playing.signal(ENDS[moment.subsec_millis() as usize % ENDS.len()]);
                 playing.end();
                 instrument.must_be_silent();
                 instrument.starts().len()

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use pianola_host::midi_file::{Tracks, read, read_score, write};
 use pianola_runtime::Note;
+use pianola_tests::elf::{self, elf};
 use pianola_tests::{pianola, refuse, root, run, succeed};
 use tempfile::{TempDir, tempdir};
 
@@ -68,15 +69,18 @@ fn standard_output_takes_the_piece_and_nothing_else() {
     assert!(pianola_runtime::Model::from_bytes(&output.stdout).is_ok());
 }
 
-/// Every writer, with the ending of its file.
-const WRITERS: [(&str, &str); 7] = [
+/// Every writer of one file, with the ending of its file.
+const WRITERS: [(&str, &str); 10] = [
     ("generate --notes 5 --seed 1 --out", "mid"),
+    ("generate --notes 5 --seed 1 --out /dev/null --wav", "wav"),
     ("plot piece.mid --out", "png"),
     ("plot piece.mid --out", "svg"),
     ("render piece.mid --plain --out", "wav"),
     ("export weights.safetensors --out", "safetensors"),
     ("filter --corpus songs --out", "filter"),
     ("compare songs --corpus songs --picture", "png"),
+    ("evaluate --model m.safetensors --corpus songs --pieces 1 --notes 100 --picture", "png"),
+    ("flash --board pico2 --model m.safetensors --firmware firmware --out", "uf2"),
 ];
 
 /// A folder with what the writers read.
@@ -84,6 +88,9 @@ fn inputs() -> TempDir {
     let folder = tempdir().unwrap();
     let weights = root().join("tests/golden/expressive-small.safetensors");
     fs::copy(weights, folder.path().join("weights.safetensors")).unwrap();
+    let model = root().join("runtime/tests/models/expressive-small-int4.safetensors");
+    fs::copy(model, folder.path().join("m.safetensors")).unwrap();
+    fs::write(folder.path().join("firmware"), elf(&[(elf::FLASH, &[1; 300])])).unwrap();
     compose("piece.mid", folder.path());
     let songs = "\"$1\" generate --count 5 --notes 40 --seed 1 --out songs";
     succeed(&mut sh(songs, folder.path()));
@@ -106,11 +113,13 @@ fn every_writer_treats_every_output_alike() {
     for (writer, ending) in WRITERS {
         let writer = format!("\"$1\" {writer}");
         let new = format!("new.{ending}");
-        assert!(said(&shell(format!("{writer} {new}"))).contains(&format!("wrote {new}")));
+        let wrote = said(&shell(format!("{writer} {new}")));
+        assert!(wrote.contains(&new) && !wrote.contains("replaced"), "{wrote}");
         let bytes = fs::read(at(&new)).unwrap();
 
         fs::set_permissions(at(&new), Permissions::from_mode(0o640)).unwrap();
-        assert!(said(&shell(format!("{writer} {new}"))).contains(&format!("replaced {new}")));
+        let wrote = said(&shell(format!("{writer} {new}")));
+        assert!(wrote.contains(&new) && wrote.contains("replaced"), "{wrote}");
         assert!(fs::read(at(&new)).unwrap() == bytes, "{writer}: other bytes");
         assert_eq!(fs::metadata(at(&new)).unwrap().mode() & 0o777, 0o640, "{writer}");
 
@@ -141,7 +150,8 @@ fn every_writer_treats_every_output_alike() {
             fs::remove_file(at(&name)).unwrap();
         }
     }
-    assert_eq!(names(folder.path()), ["log", "piece.mid", "songs", "weights.safetensors"]);
+    let inputs = ["firmware", "log", "m.safetensors", "piece.mid", "songs", "weights.safetensors"];
+    assert_eq!(names(folder.path()), inputs);
 }
 
 #[test]
@@ -262,7 +272,8 @@ fn a_signal_leaves_the_old_file() {
 #[test]
 fn a_signal_leaves_nothing() {
     let folder = tempdir().unwrap();
-    for signal in ["INT", "TERM", "HUP"] {
+    let signals = ["INT", "TERM", "HUP", "QUIT", "USR1", "USR2", "ALRM", "XCPU", "XFSZ"];
+    for signal in signals {
         let mut child = pianola();
         child.args([
             "generate", "--count", "3000", "--notes", "2", "--seed", "1", "--out", "pieces",
@@ -313,6 +324,16 @@ fn a_piece_has_hands_a_tempo_and_the_command_that_makes_it_again() {
     assert!(again.contains("--scale 'f#m'") && again.contains("--top-p 0.9"), "{again}");
     succeed(&mut sh(&format!("{again} --out b.mid"), folder.path()));
     assert_eq!(fs::read(at("a.mid")).unwrap(), fs::read(at("b.mid")).unwrap());
+    // How the command reports is no part of it.
+    let again = "\"$1\" generate --notes 5 --seed 7 --json --out c.mid; \
+                 \"$1\" generate --notes 5 --seed 7 --out d.mid; cmp c.mid d.mid";
+    succeed(&mut sh(again, folder.path()));
+    let report = succeed(pianola().args(["inspect", "c.mid"]).current_dir(folder.path()));
+    assert!(report.contains("again: ") && !report.contains("--json"), "{report}");
+    // A path that cannot be printed gives no command to hear it.
+    let strange = "\"$1\" generate --notes 5 --seed 7 --out \"$(printf 'e\\377.mid')\"";
+    let report = succeed(&mut sh(strange, folder.path()));
+    assert!(report.contains("any MIDI player\n"), "{report}");
     // A file of another program has no such command.
     let other = root().join("tests/cases/30-realtime-f8-inline.mid");
     let report = succeed(pianola().arg("inspect").arg(other));

@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use pianola_host::text::{causes, escape_lines};
 
 use crate::commands::{
     bench, compare, completions, evaluate, export, filter, flash, generate, inspect, man,
@@ -80,7 +81,7 @@ pub fn main() -> ExitCode {
     match printed {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("error: {}", causes(&error)));
+            say(&format!("error: {}", causes(error.as_ref())));
             ExitCode::FAILURE
         }
     }
@@ -112,17 +113,6 @@ fn run(command: Command, matches: &ArgMatches) -> anyhow::Result<String> {
     }
 }
 
-/// An error and its causes in one line. The text of many errors ends with that of their cause, which is then not repeated.
-fn causes(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| {
-        match (said.is_empty(), said.ends_with(&cause)) {
-            (true, _) => cause,
-            (false, true) => said,
-            (false, false) => said + ": " + &cause,
-        }
-    })
-}
-
 /// The command line, with the name this program was started as in usage lines and examples.
 fn command_line() -> clap::Command {
     let prefix = format!("{} ", program::command());
@@ -135,7 +125,8 @@ fn command_line() -> clap::Command {
     })
 }
 
-/// Prints a report to standard output, or to standard error where standard output takes a file.
+/// Prints a report to standard output, or to standard error where standard output takes a file. Names in it
+/// cannot control the terminal.
 fn print(report: &str) -> anyhow::Result<()> {
     if output::takes_standard_output() {
         if !report.is_empty() {
@@ -144,7 +135,7 @@ fn print(report: &str) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(report.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(escape_lines(report).as_bytes()).and_then(|()| stdout.flush()) {
         // The reader closed the pipe.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed.context("cannot write to standard output"),
@@ -171,23 +162,4 @@ fn usage_error(error: &clap::Error) -> ExitCode {
     }
     say(&format!("{said}; --help lists the options"));
     ExitCode::from(error.exit_code() as u8)
-}
-
-#[cfg(test)]
-mod tests {
-    use anyhow::anyhow;
-
-    use super::causes;
-
-    #[test]
-    fn no_cause_is_printed_twice() {
-        let cause = || anyhow!("failed to fill whole buffer");
-        let kind = || cause().context("invalid header: failed to fill whole buffer");
-        assert_eq!(causes(&cause()), "failed to fill whole buffer");
-        assert_eq!(causes(&kind()), "invalid header: failed to fill whole buffer");
-        let named = kind().context("a.sf2");
-        assert_eq!(causes(&named), "a.sf2: invalid header: failed to fill whole buffer");
-        let apart = cause().context("cannot read a.sf2");
-        assert_eq!(causes(&apart), "cannot read a.sf2: failed to fill whole buffer");
-    }
 }

@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use std::path::{Component, Path};
 use std::sync::LazyLock;
 
+use pianola_host::text::escape_lines;
+
 /// The name of the installed program.
 pub const NAME: &str = "pianola";
 
@@ -49,12 +51,13 @@ fn stem(started: &Path) -> String {
     stem.filter(|stem| !stem.is_empty()).unwrap_or(NAME).into()
 }
 
-/// Prints a line, if it is not empty, to standard error. An unwritable standard error is no reason to stop.
-pub fn say(line: &str) {
-    if line.is_empty() {
+/// Prints lines, if there are any, to standard error; names in them cannot control the terminal. An unwritable
+/// standard error is no reason to stop.
+pub fn say(lines: &str) {
+    if lines.is_empty() {
         return;
     }
-    let _ = writeln!(io::stderr(), "{}", line.trim_end_matches('\n'));
+    let _ = writeln!(io::stderr(), "{}", escape_lines(lines.trim_end_matches('\n')));
 }
 
 #[cfg(test)]

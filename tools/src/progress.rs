@@ -1,4 +1,5 @@
-//! Progress bars: shown on a terminal only, with the time left for the whole job.
+//! Progress bars and spinners, on a terminal only. A bar shows the time left for its step of a job; a step of
+//! unknown length has a spinner. `generate` has one bar for all its pieces and their audio.
 
 use std::time::Duration;
 
@@ -18,4 +19,13 @@ pub fn spinner() -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_style(style);
     spinner.enable_steady_tick(Duration::from_millis(100));
     spinner
+}
+
+/// Shows what a step of unknown length is while it runs.
+pub fn during<T>(step: &'static str, run: impl FnOnce() -> T) -> T {
+    let spinner = spinner();
+    spinner.set_message(step);
+    let result = run();
+    spinner.finish_and_clear();
+    result
 }

@@ -15,6 +15,7 @@ use pianola_host::corpus::{Corpus, Set, Split};
 use pianola_host::export::pack;
 use pianola_host::export::weights::FloatWeights;
 use pianola_host::statistics::evaluation::{self, Divergences, LossByPart};
+use pianola_host::text::escape_lines;
 use pianola_runtime::{Model, Note, Precision};
 use rayon::prelude::*;
 use serde_json::json;
@@ -271,7 +272,7 @@ impl<'a> Training<'a> {
     /// Prints a line above the progress bar. A closed standard output is no reason to end a run.
     fn say(&self, line: fmt::Arguments) {
         self.bar.suspend(|| {
-            let _ = writeln!(io::stdout(), "{line}");
+            let _ = writeln!(io::stdout(), "{}", escape_lines(&line.to_string()));
         });
     }
 }

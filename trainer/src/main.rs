@@ -19,10 +19,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
 use pianola_host::corpus::{self, Corpus, Folder, Set, Song, Split};
 use pianola_host::export::weights::{FloatWeights, HeadShapes};
 use pianola_host::midi_file::{Endings, MidiFile, Tracks, to_relative};
 use pianola_host::statistics::evaluation::{Divergences, Evaluation, LossByPart};
+use pianola_host::text::{causes, escape_lines};
 use pianola_runtime::Note;
 use pianola_runtime::vocabulary::PARTS;
 use serde_json::json;
@@ -180,7 +182,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            warn(&format!("error: {error:#}\n"));
+            warn(&format!("error: {}\n", causes(error.as_ref())));
             ExitCode::FAILURE
         }
     }
@@ -214,12 +216,23 @@ impl CorpusOptions {
                 Device::Cuda(0)
             }
         };
-        let (corpus, views) = Corpus::read_with(Folder::list(&self.corpus)?, tracks, view, || ())?;
+        let folder = Folder::list(&self.corpus)?;
+        let bar = reading_bar(folder.files.len());
+        let read = Corpus::read_with(folder, tracks, view, || bar.inc(1));
+        bar.finish_and_clear();
+        let (corpus, views) = read?;
         warn(&corpus.report());
         let (split, report) = corpus.split(self.split.as_deref(), self.split_seed)?;
         warn(&report);
         Ok((corpus, split, device, views))
     }
+}
+
+/// A progress bar over the files of a corpus, on a terminal only.
+fn reading_bar(files: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("reading {bar:40} {percent:>3} %, {eta} left");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(files as u64).with_style(style)
 }
 
 /// The notes of a file's first instrument.
@@ -370,13 +383,15 @@ fn evaluate_command(options: Evaluate) -> anyhow::Result<()> {
     say(&text)
 }
 
-/// Prints to standard error. A failed write to standard error does not stop the run.
+/// Prints to standard error; names in the text cannot control the terminal. A failed write to standard error
+/// does not stop the run.
 fn warn(text: &str) {
-    let _ = io::stderr().write_all(text.as_bytes());
+    let _ = io::stderr().write_all(escape_lines(text).as_bytes());
 }
 
+/// Prints to standard output; names in the text cannot control the terminal.
 fn say(text: &str) -> anyhow::Result<()> {
-    io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
+    io::stdout().write_all(escape_lines(text).as_bytes()).context("cannot write to standard output")
 }
 
 #[cfg(test)]

@@ -54,6 +54,19 @@ fn figures(run: &Path) -> Vec<Value> {
 }
 
 #[test]
+#[cfg(unix)]
+fn names_cannot_control_a_terminal() {
+    let (corpus, out) = (corpus(), tempfile::tempdir().unwrap());
+    fs::write(corpus.path().join("\u{1b}[2J\u{202e}.mid"), "not MIDI").unwrap();
+    let output =
+        fit(corpus.path(), &out.path().join("\u{1b}[1mrun"), &["--resume"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("error: "), "{said:?}");
+    assert!(!said.contains(|c: char| (c.is_control() && c != '\n') || c == '\u{202e}'), "{said:?}");
+    assert!(said.contains("/\\u001b[2J\\u202e.mid: ") && said.contains("\\u001b[1mrun"), "{said}");
+}
+
+#[test]
 fn a_run_learns_and_leaves_what_it_promises() {
     learns_and_leaves_what_it_promises("report");
     learns_and_leaves_what_it_promises("expressive");

@@ -1,6 +1,8 @@
 //! Text from files: decoded whatever its encoding, and escaped for a terminal.
 
+use std::error::Error;
 use std::fmt::Write;
+use std::iter;
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
@@ -54,25 +56,56 @@ fn encoding(bytes: &[u8]) -> Option<&'static Encoding> {
 /// assert_eq!([0, 1, 2].map(|songs| count(songs, "song")), ["0 songs", "1 song", "2 songs"]);
 /// ```
 pub fn count(number: usize, singular: &str) -> String {
-    if number == 1 { format!("1 {singular}") } else { format!("{number} {singular}s") }
+    format!("{number} {}", plural(number, singular))
 }
 
-/// A text with its control and bidirectional formatting characters escaped: a file can neither move
-/// the cursor of a terminal nor disguise its text.
+/// The plural of a word if the number is not 1.
+pub fn plural(number: usize, singular: &str) -> String {
+    if number == 1 { singular.into() } else { format!("{singular}s") }
+}
+
+/// An error and its causes in one line. The text of many errors ends with that of their cause, which is
+/// then not repeated.
+pub fn causes(error: &(dyn Error + 'static)) -> String {
+    let chain = iter::successors(Some(error), |&error| error.source());
+    chain.map(ToString::to_string).fold(String::new(), |said, cause| {
+        match (said.is_empty(), said.ends_with(&cause)) {
+            (true, _) => cause,
+            (false, true) => said,
+            (false, false) => said + ": " + &cause,
+        }
+    })
+}
+
+/// A text with its control and bidirectional formatting characters escaped: a file, or its name, can
+/// neither move the cursor of a terminal nor disguise its text.
 ///
 /// ```
 /// use pianola_host::text::escape;
-/// assert_eq!(escape("\x1b[2Jfür\nElise"), "\\u{1b}[2Jfür\\nElise");
+/// assert_eq!(escape("\x1b[2Jfür\nElise"), "\\u001b[2Jfür\\nElise");
 /// ```
 pub fn escape(text: &str) -> String {
+    escape_lines(text).replace('\n', "\\n").replace('\t', "\\t")
+}
+
+/// The same for text of several lines: line breaks and tabs stay. It leaves JSON as it is, for JSON
+/// escapes these characters alike.
+///
+/// ```
+/// use pianola_host::text::escape_lines;
+/// assert_eq!(escape_lines("\x1b[2Jfür\nElise"), "\\u001b[2Jfür\nElise");
+/// ```
+pub fn escape_lines(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         let turns = matches!(letter, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{feff}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if letter.is_control() || turns || matches!(letter, '\u{2028}' | '\u{2029}') {
-            // Writing to a string cannot fail.
-            let _ = write!(escaped, "{}", letter.escape_default());
-        } else {
+        let breaks = matches!(letter, '\u{2028}' | '\u{2029}');
+        let stays = !letter.is_control() || matches!(letter, '\n' | '\t');
+        if stays && !turns && !breaks {
             escaped.push(letter);
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(escaped, "\\u{:04x}", u32::from(letter));
         }
     }
     escaped
@@ -86,6 +119,24 @@ mod tests {
 
     fn encoded(text: &str, encoding: &'static Encoding) -> Vec<u8> {
         encoding.encode(text).0.into_owned()
+    }
+
+    /// An error with a cause.
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Failed(&'static str, #[source] Option<Box<Failed>>);
+
+    #[test]
+    fn no_cause_is_printed_twice() {
+        let because = |text, cause| Failed(text, Some(Box::new(cause)));
+        let cause = || Failed("failed to fill whole buffer", None);
+        let kind = || because("invalid header: failed to fill whole buffer", cause());
+        assert_eq!(causes(&cause()), "failed to fill whole buffer");
+        assert_eq!(causes(&kind()), "invalid header: failed to fill whole buffer");
+        let named = "a.sf2: invalid header: failed to fill whole buffer";
+        assert_eq!(causes(&because("a.sf2", kind())), named);
+        let apart = "cannot read a.sf2: failed to fill whole buffer";
+        assert_eq!(causes(&because("cannot read a.sf2", cause())), apart);
     }
 
     #[test]
@@ -124,6 +175,16 @@ mod tests {
         #[test]
         fn nothing_that_is_escaped_controls_a_terminal(text in any::<String>()) {
             prop_assert!(!escape(&text).chars().any(char::is_control));
+            let lines = escape_lines(&text);
+            prop_assert!(!lines.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')));
+            prop_assert_eq!(escape_lines(&lines), lines);
+        }
+
+        #[test]
+        fn escaped_json_is_the_same_json(text in any::<String>()) {
+            let json = serde_json::to_string_pretty(&[&text]).unwrap_or_default();
+            let read: [String; 1] = serde_json::from_str(&escape_lines(&json)).unwrap_or_default();
+            prop_assert_eq!(&read[0], &text);
         }
 
         #[test]

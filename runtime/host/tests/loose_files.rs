@@ -214,7 +214,7 @@ fn gzip_is_unpacked_and_bounded() {
     let half = pack(&vec![0; MAX_BYTES as usize / 2 + 1]);
     assert!(matches!(MidiFile::parse(&[&half[..], &half].concat()), Err(MidiError::TooLarge)));
     let empty = MidiFile::parse(&pack(&[]).repeat(100_000));
-    assert!(matches!(empty, Err(MidiError::BrokenGzip)), "{empty:?}");
+    assert!(matches!(empty, Err(MidiError::TooManyMembers)), "{empty:?}");
     let bomb = pack(&vec![0; MAX_BYTES as usize + 1]);
     assert!(bomb.len() < 1 << 20);
     assert!(matches!(MidiFile::parse(&bomb), Err(MidiError::TooLarge)));

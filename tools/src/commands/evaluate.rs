@@ -112,12 +112,15 @@ fn expressive_model(
         corpus.places(split, options.set).map(|place| &melodies[place]).collect();
     let both: Vec<Marked> =
         real.iter().zip(&melodies).map(|(song, melody)| melody.marked_in(song)).collect();
-    let [all, melody_in_both] = nll(file, model, &both)?;
+    let [all, melody_in_both] = nll("evaluating", file, model, &both)?;
     let right_hand = right_hand(file, model, &real, &melodies)?;
     let nats = |nats: [f64; 4]| LossByPart::new(&PARTS, &nats);
-    let baseline = |fit: fn(&[&Song]) -> Baseline| {
-        (!training.is_empty()).then(|| nats(fit(&training).nll(&real)))
+    let baseline = |step, fit: fn(&[&Song]) -> Baseline| {
+        let measure = || nats(fit(&training).nll(&real));
+        (!training.is_empty()).then(|| progress::during(step, measure))
     };
+    let back_off_ngram = baseline("fitting the back-off n-gram", Baseline::fit);
+    let unigram = baseline("fitting the unigram", Baseline::unigram);
 
     let pieces = sample(options, sampling, file, model)?;
     let samples: Vec<&[Note]> = pieces.iter().map(Vec::as_slice).collect();
@@ -126,32 +129,31 @@ fn expressive_model(
         songs.iter().flat_map(|song| song.notes.iter().copied()).collect()
     };
     let held_out = notes(&real);
+    let (jsd_of_starts, jsd_of_training_songs) = progress::during("measuring divergences", || {
+        let of_training = || Divergences::between(&notes(&training), &held_out);
+        (Divergences::between(starts, &held_out), (!training.is_empty()).then(of_training))
+    });
     let whole: Vec<&Song> = corpus.songs.iter().collect();
     let report = ExpressiveReport {
         model: file.name(),
         songs: real.len(),
         notes: all.notes,
-        nats_per_note: NatsPerNote {
-            model: nats(all.mean()),
-            back_off_ngram: baseline(Baseline::fit),
-            unigram: baseline(Baseline::unigram),
-        },
+        nats_per_note: NatsPerNote { model: nats(all.mean()), back_off_ngram, unigram },
         right_hand_pitch: right_hand.map(|alone| RightHandPitch {
             notes: alone.notes,
             both_hands: melody_in_both.mean()[1],
             right_hand: alone.pitch,
             report_model: alone.of_report,
         }),
-        jsd_of_starts: Divergences::between(starts, &held_out),
-        jsd_of_training_songs: (!training.is_empty())
-            .then(|| Divergences::between(&notes(&training), &held_out)),
+        jsd_of_starts,
+        jsd_of_training_songs,
         pieces: pieces.len(),
         piece_notes: options.notes as usize,
         samples: compare::report(&samples, [&real, &training, &whole]),
     };
     if let Some(path) = &options.picture {
         let real: Vec<&[Note]> = real.iter().map(|song| song.notes.as_slice()).collect();
-        let picture = measures_picture::draw(&samples, &real)?;
+        let picture = progress::during("drawing", || measures_picture::draw(&samples, &real))?;
         let verb = write_picture(path, &picture, "Sampled and real notes")?;
         say(&format!("{verb} {}", output::name(path)));
     }
@@ -207,7 +209,7 @@ fn right_hand(
             Marked::all(whole, if alone((melody, song)) { Hands::Right } else { Hands::Both })
         })
         .collect();
-    let [all, _] = nll(file, model, &melody)?;
+    let [all, _] = nll("evaluating the right hand", file, model, &melody)?;
     let report_path = root().join("models/report-int8.safetensors");
     let of_report = if report_path.exists() {
         let segments: Vec<_> = melodies.iter().flat_map(|melody| melody.whole_segments()).collect();
@@ -353,15 +355,21 @@ impl Melody {
     }
 }
 
-/// Negative log-likelihood of songs under an expressive model: of all notes, and of the marked ones.
-fn nll(file: &ModelFile, model: &Model, songs: &[Marked]) -> anyhow::Result<[Nll; 2]> {
+/// Negative log-likelihood of songs under an expressive model: of all notes, and of the marked ones. `step` is
+/// the progress bar's label.
+fn nll(
+    step: &'static str,
+    file: &ModelFile,
+    model: &Model,
+    songs: &[Marked],
+) -> anyhow::Result<[Nll; 2]> {
     // Longest first: a batch holds songs of similar length, and the slowest batches start first.
     let mut songs: Vec<ScoredSong> = songs
         .iter()
         .map(|Marked { notes, hands, marks }| ScoredSong { notes, hands: *hands, marks })
         .collect();
     songs.sort_by_key(|song| std::cmp::Reverse(song.notes.len()));
-    let bar = progress::bar("evaluating", songs.len() as u64);
+    let bar = progress::bar(step, songs.len() as u64);
     let sums = songs
         .par_chunks(TOGETHER)
         .map(|songs| {
@@ -413,13 +421,17 @@ fn report_model(
     );
 
     let loss = segments_loss(file, model, &segments)?;
-    let sampled = evaluation::sample_pieces(model, 0..evaluation::PIECES)
-        .map_err(|error| file.refused(error))?;
+    let sampled =
+        progress::during("sampling", || evaluation::sample_pieces(model, 0..evaluation::PIECES))
+            .map_err(|error| file.refused(error))?;
+    let real = segments.iter().copied().flatten();
+    let divergences =
+        progress::during("measuring divergences", || Divergences::between(&sampled, real));
     Ok(Evaluation {
         model: file.name().into(),
         segments: segments.len(),
         notes: loss.notes,
         loss: loss.mean(),
-        divergences: Divergences::between(&sampled, segments.iter().copied().flatten()),
+        divergences,
     })
 }

@@ -13,6 +13,7 @@ use pianola_runtime::guard::{Filter, LENGTHS};
 
 use crate::options::output::{self, ensure_apart, ensure_writable, verb};
 use crate::options::songs::CorpusOptions;
+use crate::progress;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -55,9 +56,12 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     }
     let songs = options.songs.set((&corpus, &split), options.set)?;
     let name = || options.songs.corpus.display().to_string();
-    let bytes = filter::build(songs.iter().copied(), options.notes).with_context(name)?;
+    let build = || filter::build(songs.iter().copied(), options.notes);
+    let bytes = progress::during("building the filter", build).with_context(name)?;
     let filter = Filter::from_bytes(&bytes).context("the new filter")?;
-    let wrong = filter::false_positives(&filter, &filter::keys(songs, options.notes), DRAWN);
+    let wrong = progress::during("measuring the filter", || {
+        filter::false_positives(&filter, &filter::keys(songs, options.notes), DRAWN)
+    });
     let verb = verb(&options.out);
     write_whole(&options.out, &bytes)
         .with_context(|| format!("cannot write {}", output::name(&options.out)))?;

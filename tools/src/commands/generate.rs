@@ -1,9 +1,9 @@
 //! `pianola generate`: composes music into `.mid` files.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::{ArgMatches, Args};
@@ -11,7 +11,7 @@ use indicatif::ProgressBar;
 use pianola_host::files::write_whole;
 use pianola_host::midi_file;
 use pianola_host::score_writer::{self, ComposedPiece, PROVENANCE};
-use pianola_host::text::count;
+use pianola_host::text::{count, escape};
 use pianola_runtime::vocabulary::Hands;
 use pianola_runtime::{Generator, MAX_HIDDEN, MAX_LAYERS, Note, Pair, Sampling, SamplingParams};
 use rayon::prelude::*;
@@ -97,7 +97,7 @@ pub fn run(options: &Options, given: &ArgMatches) -> anyhow::Result<String> {
             notes,
             seconds: seconds.unwrap_or(f64::INFINITY),
             seeds: (0..options.count).map(|piece| seed.wrapping_add(piece)).collect(),
-            font: font.as_deref().map(LoadedFont::open).transpose()?,
+            font: render::open_font(font.as_deref())?,
             recipe: &|seed| recipe::<Options>(given, seed),
         };
         job.prepare_outputs()?;
@@ -297,7 +297,7 @@ impl Job<'_> {
                 }
                 // The nearer limit.
                 let share = (number as f64 / self.notes as f64).max(onsets[piece] / self.seconds);
-                progress.goes_on(&mut composed[piece], share);
+                composed[piece] = progress.goes_on(composed[piece], share);
             }
         }
         Ok(pieces.into_iter().map(|piece| self.finish(piece)).collect())
@@ -316,12 +316,12 @@ impl Job<'_> {
             for number in 1..=self.notes {
                 let note = pair.next_note(&self.sampling);
                 onset += f64::from(note.step);
+                let share = (number as f64 / self.notes as f64).max(onset / self.seconds);
+                composed = progress.goes_on(composed, share);
                 if onset > self.seconds {
                     break;
                 }
                 piece.push(note);
-                let share = (number as f64 / self.notes as f64).max(onset / self.seconds);
-                progress.goes_on(&mut composed, share);
             }
         });
         piece
@@ -364,14 +364,25 @@ impl Job<'_> {
         let wav = self.wav(seed);
         let audio_verb = wav.as_deref().map(output::verb);
         if let Some(wav) = wav {
-            progress.renders();
-            let timed = midi_file::to_absolute(&piece);
-            let write = render::writer(&wav)?;
-            write(&render::render(&timed, self.font.as_ref())?, &wav)?;
-            progress.rendered();
+            self.render(&piece, &wav, progress)?;
         }
         let (notes, seconds) = (piece.len(), length(&piece));
         Ok(Written { seed, path, audio: self.wav(seed), notes, seconds, verb, audio_verb })
+    }
+
+    /// Renders a piece to an audio file.
+    fn render(&self, piece: &[Note], wav: &Path, progress: &Progress) -> anyhow::Result<()> {
+        progress.renders();
+        let timed = midi_file::to_absolute(piece);
+        let mut performance = render::render(&timed, self.font.as_ref())?;
+        // Each sample is rendered twice.
+        let all = 2.0 * performance.samples as f64;
+        let (rendered, shown) = (Cell::new(0), Cell::new(0.0));
+        performance.progress = Box::new(move |samples| {
+            rendered.set(rendered.get() + samples);
+            shown.set(progress.goes_on(shown.get(), rendered.get() as f64 / all));
+        });
+        render::writer(wav)?(&performance, wav)
     }
 
     fn report(&self, written: &[Written]) -> String {
@@ -379,18 +390,13 @@ impl Job<'_> {
         let first = self.path(seed);
         if let [Written { verb, audio_verb, notes, seconds, .. }] = written {
             let name = output::name(&first);
-            let file = first.display().to_string();
-            let file = shlex::try_quote(&file).unwrap_or_default();
             let hear = match self.wav(seed) {
                 Some(wav) => {
                     let replaced = if *audio_verb == Some("replaced") { " (replaced)" } else { "" };
                     format!("hear it in {}{replaced}", output::name(&wav))
                 }
                 None if output::takes_standard_output() => "play it with any MIDI player".into(),
-                None => format!(
-                    "hear it with any MIDI player, or `{} render {file}`",
-                    program::command()
-                ),
+                None => format!("hear it with any MIDI player{}", render_hint(&first)),
             };
             let length = clock(*seconds, 1.0, *seconds);
             return format!("{verb} {name}: {}, {length}; {hear}\n", count(*notes, "note"));
@@ -406,6 +412,14 @@ impl Job<'_> {
             audio.map_or(String::new(), |wav| format!(", their audio to {}", wav.display()));
         format!("wrote {} pieces to {}{replaced}{audio}\n", written.len(), folder(first.parent()))
     }
+}
+
+/// The command that renders a piece; nothing if its path cannot be typed as it is printed.
+fn render_hint(path: &Path) -> String {
+    let printed = path.to_str().filter(|path| escape(path) == *path);
+    let quoted = printed.and_then(|path| shlex::try_quote(path).ok());
+    let hint = |file| format!(", or `{} render {file}`", program::command());
+    quoted.map_or_else(String::new, hint)
 }
 
 /// Whether a path has the extension of a piece or of a sound file.
@@ -444,26 +458,18 @@ impl Progress {
     fn new(pieces: usize, audio: bool) -> Self {
         let parts = pieces * if audio { 2 } else { 1 };
         let bar = progress::bar("composing", parts as u64 * STEPS as u64);
-        // Ticks while one piece is rendered.
-        bar.enable_steady_tick(Duration::from_millis(200));
         Self(bar)
     }
 
-    /// Advances by the progress of a piece since `shown`.
-    fn goes_on(&self, shown: &mut f64, share: f64) {
-        let steps = (share.min(1.0) * STEPS).floor();
-        if steps > *shown {
-            self.0.inc((steps - *shown) as u64);
-            *shown = steps;
-        }
+    /// Advances to a share of a part of which `shown` steps are shown; returns the steps shown from now on.
+    fn goes_on(&self, shown: f64, share: f64) -> f64 {
+        let steps = (share.min(1.0) * STEPS).floor().max(shown);
+        self.0.inc((steps - shown) as u64);
+        steps
     }
 
     fn renders(&self) {
         self.0.set_message("rendering");
-    }
-
-    fn rendered(&self) {
-        self.0.inc(STEPS as u64);
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use pianola_host::midi_file::{self, Instrument, MidiFile};
 use pianola_host::score_writer::provenance;
-use pianola_host::text::escape;
+use pianola_host::text::{count, escape};
 use serde::Serialize;
 
 use crate::options::time::clock;
@@ -79,15 +79,11 @@ impl Report {
 impl fmt::Display for Report {
     /// Text from the file is escaped, so that it cannot control the terminal.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let count = |notes: usize| match notes {
-            1 => "1 note".to_string(),
-            notes => format!("{notes} notes"),
-        };
         let length = clock(self.seconds, 1.0, self.seconds);
-        writeln!(f, "{}: {}, {length}", escape(&self.file), count(self.notes))?;
+        writeln!(f, "{}: {}, {length}", escape(&self.file), count(self.notes, "note"))?;
         for Track { name, notes, lowest, highest } in &self.tracks {
             let name = if name.is_empty() { "unnamed".into() } else { escape(name) };
-            writeln!(f, "  {name}: {}, pitches {lowest} to {highest}", count(*notes))?;
+            writeln!(f, "  {name}: {}, pitches {lowest} to {highest}", count(*notes, "note"))?;
         }
         let Some(Composed { by, command }) = &self.composed else {
             return writeln!(f, "not composed by `pianola generate`, or edited since");

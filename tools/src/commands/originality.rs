@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Args;
+use indicatif::ProgressBar;
 use pianola_host::corpus::Set;
 use pianola_host::midi_file::Tracks;
 use pianola_host::originality::{Index, Passage, Shared, WINDOWS};
@@ -15,6 +16,7 @@ use serde::Serialize;
 
 use crate::options::json;
 use crate::options::songs::{CorpusOptions, Piece, Places, read_pieces};
+use crate::progress;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -71,19 +73,17 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         Vec::new()
     };
 
-    let index = Index::new(songs.iter().copied());
-    let find = |piece| Found {
-        piece,
-        shared: PassageMatch::ALL.map(|identity| index.search(&piece.notes, identity)),
-    };
+    let index = progress::during("indexing the songs", || Index::new(songs.iter().copied()));
+    let bar = progress::bar("searching", (pieces.len() + reference.len()) as u64);
     let place = |path: &Path, note: usize| Place::of(&places, path, note);
     // Groups by name; only the pieces of the first group are listed.
-    let mut groups = Vec::new();
+    let mut groups: Vec<(&str, Vec<Found>)> = Vec::new();
     for (name, pieces) in [("pieces", &pieces), ("test set", &reference)] {
         if !pieces.is_empty() {
-            groups.push((name, pieces.iter().map(find).collect::<Vec<_>>()));
+            groups.push((name, pieces.iter().map(|piece| search(&index, piece, &bar)).collect()));
         }
     }
+    bar.finish_and_clear();
     let searched = Searched {
         set,
         songs: songs.len(),
@@ -107,6 +107,13 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         place(&options.songs.corpus.join(passage.song), passage.song_at)
     })?;
     Ok(report)
+}
+
+/// The passages that a piece shares with the songs of an index.
+fn search<'a>(index: &Index<'a>, piece: &'a Piece, bar: &ProgressBar) -> Found<'a> {
+    let shared = PassageMatch::ALL.map(|identity| index.search(&piece.notes, identity));
+    bar.inc(1);
+    Found { piece, shared }
 }
 
 /// The report of `--json`.

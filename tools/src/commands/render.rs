@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use indicatif::ProgressBar;
 use pianola_host::midi_file::TimedNote;
 
 use crate::options::output::{self, ensure_apart, ensure_writable, verb};
@@ -56,18 +55,26 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
     for input in soundfont.iter().chain([&options.file]) {
         ensure_apart(&out, input)?;
     }
-    let font = soundfont.as_deref().map(LoadedFont::open).transpose()?;
+    let font = open_font(soundfont.as_deref())?;
     let mut performance = render(&strings::sounding(&score), font.as_ref()).with_context(name)?;
     // Each sample is rendered twice.
-    performance.progress = progress::bar("rendering", 2 * performance.samples as u64);
+    let bar = progress::bar("rendering", 2 * performance.samples as u64);
+    let shown = bar.clone();
+    performance.progress = Box::new(move |samples| shown.inc(samples as u64));
     let verb = verb(&out);
     write(&performance, &out)?;
-    performance.progress.finish_and_clear();
+    bar.finish_and_clear();
     let with = match soundfont {
         Some(path) => path.display().to_string(),
         None => "a plain piano tone; --soundfont FILE.sf2 sounds better".into(),
     };
     Ok(format!("{verb} {}: {:.1} s, with {with}\n", output::name(&out), performance.seconds()))
+}
+
+/// Reads a SoundFont, if there is one; large ones take a while.
+pub fn open_font(path: Option<&Path>) -> anyhow::Result<Option<LoadedFont>> {
+    path.map(|path| progress::during("reading the SoundFont", || LoadedFont::open(path)))
+        .transpose()
 }
 
 /// The writer for the file's extension.
@@ -102,5 +109,5 @@ pub fn render<'f>(
     let end = strings.0.iter().map(|note| note.end).fold(0.0, f64::max);
     ensure_short_enough(end)?;
     let samples = ((end + TAIL) * f64::from(RATE)).round() as usize;
-    Ok(Performance { strings, soundfont, samples, progress: ProgressBar::hidden() })
+    Ok(Performance { strings, soundfont, samples, progress: Box::new(|_| ()) })
 }

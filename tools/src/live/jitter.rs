@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use pianola_host::text::count;
 use pianola_runtime::{Instant, Micros};
 
 /// Histogram of the lateness of note-ons.
@@ -53,11 +54,10 @@ impl JitterHistogram {
 impl fmt::Display for JitterHistogram {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let ms = |late: Micros| late.as_micros() as f64 / 1e3;
-        let notes = match self.notes() {
-            0 => return f.write_str("no notes"),
-            1 => "1 note".into(),
-            notes => format!("{notes} notes"),
-        };
+        if self.notes() == 0 {
+            return f.write_str("no notes");
+        }
+        let notes = count(self.notes() as usize, "note");
         write!(
             f,
             "{notes}, late by {:.2} ms at the median, {:.2} ms at p99, {:.2} ms at most",

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use pianola_host::text::escape;
+
 use crate::live::queue::lock;
 
 /// Destination of notices.
@@ -46,8 +48,9 @@ impl Notices {
         Self::Stderr(notices, Arc::new(Mutex::new(ended)))
     }
 
-    /// Sends a notice.
+    /// Sends a notice; names in it cannot control the terminal.
     pub fn say(&self, line: String) {
+        let line = escape(&line);
         match self {
             Self::View(last) => *lock(last) = Some(line),
             Self::Stderr(notices, _) => drop(notices.try_send(line)),

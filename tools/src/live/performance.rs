@@ -484,5 +484,5 @@ impl Performance {
 }
 
 #[cfg(test)]
-#[path = "performance_tests.rs"]
+#[path = "performance_tests/mod.rs"]
 mod tests;

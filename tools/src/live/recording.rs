@@ -1,6 +1,6 @@
 //! Records a duet as a MIDI file.
 
-use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -8,6 +8,7 @@ use anyhow::Context;
 use pianola_host::files::write_whole;
 use pianola_host::midi_file::{Instrument, Score, TimedNote, write_score};
 use pianola_runtime::{Instant, Keys, Message, Micros};
+use tempfile::Builder;
 
 use crate::live::queue::lock;
 
@@ -103,17 +104,15 @@ impl Recording {
         Ok(true)
     }
 
-    /// As [`write`](Self::write), with fallbacks: a new file beside that one if it cannot be written, and if
-    /// that fails too, a file in the folder for temporary files: a recording must not be lost.
+    /// As [`write`](Self::write), but a recording must not be lost: if the file cannot be written, the recording
+    /// goes to a new file in the folder for temporary files, and the error names it.
     pub fn keep(&self, path: &Path, now: Instant) -> anyhow::Result<bool> {
         let Some(bytes) = self.bytes(now) else { return Ok(false) };
-        let Err(error) = write_whole(path, &bytes).or_else(|_| fs::write(path, &bytes)) else {
-            return Ok(true);
-        };
+        let Err(error) = write_whole(path, &bytes) else { return Ok(true) };
         let cause = format!("cannot write {}: {error}", path.display());
-        let other: PathBuf =
-            std::env::temp_dir().join(format!("pianola-recording-{}.mid", std::process::id()));
-        write_whole(&other, &bytes).with_context(|| format!("{cause}, nor {}", other.display()))?;
+        let folder = std::env::temp_dir();
+        let other = keep_in(&folder, &bytes)
+            .with_context(|| format!("{cause}, nor a file in {}", folder.display()))?;
         anyhow::bail!("{cause}; the recording is in {}", other.display())
     }
 
@@ -148,6 +147,15 @@ impl Recording {
             ends.map(|note| note.end = Some(now.min(note.start + LONGEST))).is_none()
         });
     }
+}
+
+/// Writes a new `.mid` file of an unpredictable name, which follows no link, into a folder; returns its path.
+fn keep_in(folder: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+    let mut file =
+        Builder::new().prefix("pianola-recording-").suffix(".mid").tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    Ok(file.keep()?.1)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use pianola_host::text::{causes, plural};
 use pianola_runtime::{Control, Controls, Event, Instant, Message, Micros, TransportCommand};
 
 use crate::live::keys::{Action, action, watch_keys};
@@ -54,8 +55,7 @@ impl Session {
     /// The seeds of all pieces, for printing.
     pub fn seeds(&self) -> String {
         let seeds: Vec<String> = self.seeds.iter().map(u64::to_string).collect();
-        let word = if seeds.len() == 1 { "seed" } else { "seeds" };
-        format!("{word} {}", seeds.join(", "))
+        format!("{} {}", plural(seeds.len(), "seed"), seeds.join(", "))
     }
 
     /// The recording of both performers.
@@ -225,7 +225,7 @@ impl Stage {
                 let saved = lock(&self.session).save(self.clock.now());
                 self.notices.say(match saved {
                     Ok(path) => format!("saved {}", path.display()),
-                    Err(error) => format!("cannot save: {error:#}"),
+                    Err(error) => format!("cannot save: {}", causes(error.as_ref())),
                 });
             }
             Action::Quit => self.inbox.quit(),

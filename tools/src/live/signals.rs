@@ -8,20 +8,20 @@ use std::thread::{self, sleep};
 use std::time::Duration;
 
 use ratatui::crossterm::terminal::disable_raw_mode;
-use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2};
+use signal_hook::consts::SIGTSTP;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
 use crate::live::queue::Inbox;
 use crate::live::recording::Saving;
+use crate::options::output::ENDS;
 
 /// Time limit for the threads to end by themselves.
 const PATIENCE: Duration = Duration::from_millis(850);
 
 /// Routes signals to the timing thread from now on. A save in progress is always completed.
 pub fn handle(inbox: Arc<Inbox>, saving: Saving) -> io::Result<()> {
-    let ends = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM];
-    let mut signals = Signals::new(ends.into_iter().chain([SIGTSTP]))?;
+    let mut signals = Signals::new(ENDS.into_iter().chain([SIGTSTP]))?;
     thread::spawn(move || {
         let mut ending = false;
         for signal in signals.forever() {

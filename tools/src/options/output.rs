@@ -83,17 +83,26 @@ pub fn takes_standard_output() -> bool {
 /// Global, since standard output belongs to the process.
 static STANDARD_OUTPUT_TAKEN: AtomicBool = AtomicBool::new(false);
 
+/// Signals that ask a program to end.
+#[cfg(unix)]
+pub const ENDS: [i32; 8] = {
+    use signal_hook::consts::{
+        SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU,
+    };
+    [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGXCPU]
+};
+
 /// From now on, a signal that ends this program removes its temporary files first.
 #[cfg(unix)]
 pub fn clean_up_at_signals() -> io::Result<()> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::consts::SIGXFSZ;
     use signal_hook::iterator::Signals;
     use signal_hook::low_level::emulate_default_handler;
 
     let ignored = ignored_signals();
     // Signals that the parent made this program ignore, as `nohup` does, stay ignored.
-    let handled =
-        [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
+    let ends = ENDS.into_iter().chain([SIGXFSZ]);
+    let handled = ends.filter(|signal| ignored >> (signal - 1) & 1 == 0);
     let mut signals = Signals::new(handled)?;
     std::thread::spawn(move || {
         for signal in signals.forever() {

@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use crate::program;
 
 /// Options that select the output and one of several pieces, but do not affect its notes.
-const OUTPUT: [&str; 4] = ["out", "wav", "count", "seed"];
+const OUTPUT: [&str; 5] = ["out", "wav", "count", "json", "seed"];
 
 /// Options that name input files. The folders are omitted: they are private, and the same file
 /// in another place composes the same piece.

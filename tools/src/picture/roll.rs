@@ -2,6 +2,7 @@
 //! legibility needs.
 
 use pianola_host::midi_file::{Score, TimedNote};
+use pianola_host::text::count;
 use pianola_picture::canvas::{Align, Area, Picture};
 use pianola_picture::palette;
 
@@ -177,9 +178,8 @@ pub fn draw(view: &View) -> anyhow::Result<Picture> {
 /// Draws the title, the extent of the piece, and the legend.
 fn head(view: &View, bars: &[Bar], scale: f32) -> anyhow::Result<Head> {
     let begun = bars.iter().filter(|bar| bar.note.start >= view.from).count();
-    let notes = if begun == 1 { "note" } else { "notes" };
     let seconds = (view.to - view.from).round();
-    let amount = format!("{begun} {notes}, {}", clock(seconds, 1.0, seconds));
+    let amount = format!("{}, {}", count(begun, "note"), clock(seconds, 1.0, seconds));
     let instruments = match view.coloring {
         Coloring::Velocity => None,
         Coloring::Instrument => Some(names(view.score)),

@@ -6,7 +6,6 @@ use std::num::{NonZeroU8, NonZeroU32};
 use std::path::Path;
 
 use anyhow::Context;
-use indicatif::ProgressBar;
 use pianola_host::files::write_whole_with;
 #[cfg(feature = "ogg")]
 use vorbis_rs::{VorbisBitrateManagementStrategy, VorbisEncoder, VorbisEncoderBuilder};
@@ -30,8 +29,8 @@ pub struct Performance<'f> {
     pub soundfont: Option<&'f LoadedFont>,
     /// Samples until its end.
     pub samples: usize,
-    /// Progress bar; each sample counts twice.
-    pub progress: ProgressBar,
+    /// Called with the number of samples after each block; each sample counts twice.
+    pub progress: Box<dyn Fn(usize) + 'f>,
 }
 
 impl Performance<'_> {
@@ -59,7 +58,7 @@ impl Performance<'_> {
             }
             take(block)?;
             done += block.len();
-            self.progress.inc(block.len() as u64);
+            (self.progress)(block.len());
         }
         Ok(())
     }

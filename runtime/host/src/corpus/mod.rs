@@ -16,6 +16,7 @@ pub use folder::Folder;
 pub use split::{Set, Split};
 
 use crate::midi_file::{self, Endings, MidiFile, ReadError, Repair, Tracks};
+use crate::text::count;
 use pianola_runtime::Note;
 
 /// Notes in a segment, the report's unit of training and of loss.
@@ -158,8 +159,7 @@ impl Corpus {
         let mut report = duplicates::report_leaks(self, &split);
         let missing = split.missing(self).count();
         if missing > 0 {
-            let (files, are) = if missing == 1 { ("file", "is") } else { ("files", "are") };
-            report += &format!("{missing} {files} of the split {are} not in the corpus\n");
+            report += &format!("not in the corpus: {} of the split\n", count(missing, "file"));
         }
         Ok((split, report))
     }
@@ -178,8 +178,7 @@ impl Corpus {
         }
         let [skipped, repaired] = [self.skipped.len(), self.repaired.len()];
         if skipped + repaired > 0 {
-            let files = if skipped == 1 { "file" } else { "files" };
-            report += &format!("{skipped} {files} skipped, {} read", self.songs.len());
+            report += &format!("{} skipped, {} read", count(skipped, "file"), self.songs.len());
             if repaired > 0 {
                 report += &format!(", {repaired} of them with a warning");
             }

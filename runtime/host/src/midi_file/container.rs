@@ -12,7 +12,7 @@ use super::{MAX_BYTES, MidiError, Repair};
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Most members of a gzip file: `bgzip` writes one for each 64 KiB. A damaged file may hold millions of empty ones.
-const MOST_MEMBERS: usize = 1024;
+pub(super) const MOST_MEMBERS: usize = 1024;
 
 /// The Standard MIDI File in some bytes: the bytes themselves, or the contents of a wrapper.
 pub(super) fn unwrap<'a>(
@@ -45,7 +45,7 @@ fn unpack(mut packed: &[u8]) -> Result<Vec<u8>, MidiError> {
             return Ok(plain);
         }
     }
-    Err(MidiError::BrokenGzip)
+    Err(MidiError::TooManyMembers)
 }
 
 /// The contents of the `data` chunk of a RIFF file, at any position among the chunks; all bytes if

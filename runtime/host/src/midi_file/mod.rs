@@ -98,6 +98,9 @@ pub enum MidiError {
     /// The bytes are a gzip file that cannot be unpacked.
     #[error("not a whole gzip file: it is cut short or damaged")]
     BrokenGzip,
+    /// The bytes are a gzip file of more parts than any program packs a piece into.
+    #[error("a gzip file of more than {} members: pack it anew", container::MOST_MEMBERS)]
+    TooManyMembers,
     /// The file, or what it unpacks to, is larger than any piece of music.
     #[error("larger than {} MiB: no piece of music is that long", MAX_BYTES >> 20)]
     TooLarge,

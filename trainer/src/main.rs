@@ -11,6 +11,8 @@ mod network;
 mod optimizer;
 mod recipe;
 mod report;
+mod run;
+mod training_data;
 
 use std::fs;
 use std::io::{self, Write};
@@ -29,10 +31,10 @@ use serde_json::json;
 use tch::Device;
 
 use augmentation::Augmentation;
-use fit::Run;
 use network::Network;
 use optimizer::Schedule;
 use recipe::{Preset, Recipe};
+use run::Run;
 
 /// Train Pianola models on a folder of MIDI files.
 #[derive(Parser)]

@@ -8,8 +8,9 @@ use pianola_runtime::{
     Controls, Event, Generator, MAX_HIDDEN, MAX_LAYERS, Note, Sampling, Start, TransportCommand,
 };
 
+use crate::live::lock::lock;
 use crate::live::performance::{Input, ToModel};
-use crate::live::queue::{Inbox, ModelQueue, lock};
+use crate::live::queue::{Inbox, ModelQueue};
 use crate::live::transcriber::Transcriber;
 
 /// The current piece: all state that its next note depends on. A copy takes some 70 KB.

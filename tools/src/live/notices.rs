@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use crate::live::queue::lock;
+use crate::live::lock::lock;
 
 /// Destination of notices.
 #[derive(Clone)]

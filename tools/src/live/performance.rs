@@ -13,7 +13,7 @@ use crate::live::controller_map::ControllerMap;
 use crate::live::jitter::JitterHistogram;
 use crate::live::outgoing::{Outgoing, OutputChannels};
 use crate::live::pitches::{bit, pitches};
-use crate::live::recording::{Performer, Played};
+use crate::live::played::{Performer, Played};
 
 /// Input of a performance.
 pub enum Input {

@@ -3,18 +3,14 @@
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use pianola_runtime::{Event, Instant, Message};
 
+use crate::live::lock::lock;
+use crate::live::open_port::Output;
 use crate::live::performance::{Input, ToModel};
-use crate::live::port::Output;
-
-/// Locks a mutex; its data is consistent even after a panic.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Received messages in a queue.
 #[derive(Default)]

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use pianola_runtime::{Message, MidiParser};
 
 use crate::live::notices::Notices;
-use crate::live::port::{Direction, Input, Port};
+use crate::live::open_port::{Direction, Input};
+use crate::live::port::Port;
 use crate::live::queue::Inbox;
 use crate::live::timing::{Clock, raise_priority};
 

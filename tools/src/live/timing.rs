@@ -10,8 +10,8 @@ use std::time::Duration;
 use pianola_runtime::{Instant, Micros};
 
 use crate::live::jitter::JitterHistogram;
+use crate::live::open_port::Output;
 use crate::live::performance::{Input, Performance, Update};
-use crate::live::port::Output;
 use crate::live::queue::{Inbox, ModelQueue};
 
 /// The clock of a performance.

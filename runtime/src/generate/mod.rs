@@ -422,3 +422,6 @@ const STEEPEST: f32 = 0.8;
 
 /// Limit of the seconds that a piece is counted behind or ahead of its density.
 const MOST_BEHIND: f32 = 60.0;
+
+/// A generator for 3 layers of 512 units fits in 16 KiB.
+const _: () = assert!(size_of::<Generator>() <= 16 * 1024);

@@ -33,7 +33,7 @@ use std::path::Path;
 pub(crate) use tempo::TempoMap;
 
 pub use file::MidiFile;
-pub use read::{ENDINGS, MAX_BYTES, ReadError, is_midi_name};
+pub use read::{ENDINGS, ReadError, is_midi_name};
 pub use times::{to_absolute, to_relative};
 pub use write::{write, write_score};
 
@@ -125,6 +125,9 @@ pub enum MidiError {
     #[error("holds no notes")]
     NoNotes,
 }
+
+/// Most bytes of a MIDI file, packed or unpacked. The largest piano pieces take one of 32 MiB.
+pub const MAX_BYTES: u64 = 32 << 20;
 
 /// Longest note, and longest time without an onset, in seconds: longer ones come from damaged files.
 pub const MAX_GAP: f64 = 3600.0;

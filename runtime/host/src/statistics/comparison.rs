@@ -118,7 +118,7 @@ pub(super) fn mean(values: &[f64]) -> f64 {
 }
 
 // Float arithmetic without unsafe code, which takes Miri minutes.
-#[cfg(all(test, not(miri)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

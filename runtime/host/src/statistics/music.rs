@@ -228,8 +228,6 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 256 }))]
-
         #[test]
         fn measures_stay_in_their_bounds(
             notes in proptest::collection::vec((0u8..=255, 0f32..15.0, 0f32..15.0), 1..60)

@@ -70,7 +70,7 @@ impl Pairs {
 }
 
 // Float arithmetic without unsafe code, which takes Miri minutes.
-#[cfg(all(test, not(miri)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::statistics::overlap::overlapped_area;

@@ -285,7 +285,7 @@ fn name(measure: &str, unit: &str) -> String {
 }
 
 // Float arithmetic without unsafe code, which takes Miri minutes.
-#[cfg(all(test, not(miri)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

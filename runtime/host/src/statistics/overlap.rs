@@ -76,7 +76,6 @@ fn density(set: &[f64], low: f64, width: f64, bandwidth: f64) -> Vec<f64> {
     density
 }
 
-// Float arithmetic without unsafe code, which takes Miri minutes.
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -80,7 +80,6 @@ impl Limits {
     }
 }
 
-// Float arithmetic without unsafe code, which takes Miri minutes.
 #[cfg(test)]
 mod tests {
     use super::*;

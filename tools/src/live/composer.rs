@@ -62,8 +62,8 @@ pub fn compose(
     begin(piece.seed);
     // Snapshots of the piece before each note that has not started yet.
     let mut before = VecDeque::new();
-    while let Some(told) = queue.next() {
-        match told {
+    while let Some(message) = queue.next() {
+        match message {
             ToModel::Wanted => {
                 before.push_back(piece.clone());
                 let controls = *lock(controls);

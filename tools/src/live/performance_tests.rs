@@ -104,7 +104,7 @@ impl Stage {
         Self::new(Some(Duet { mode, gap: ms(50), echo }))
     }
 
-    fn hear(&mut self, message: Message) {
+    fn receive(&mut self, message: Message) {
         self.performance.handle(Input::Received(message, self.now), self.now);
     }
 
@@ -114,7 +114,7 @@ impl Stage {
             && at <= self.now
         {
             self.loops.as_mut().and_then(VecDeque::pop_front);
-            self.hear(message);
+            self.receive(message);
         }
         loop {
             let bytes = self.performance.bytes(self.now).to_vec();
@@ -127,8 +127,8 @@ impl Stage {
             self.performance.sent(1, self.now);
         }
         self.performance.advance(self.now);
-        while let Some(told) = self.performance.request() {
-            match told {
+        while let Some(message) = self.performance.request() {
+            match message {
                 ToModel::Wanted if self.answers => {
                     self.notes += 1;
                     self.performance.handle(Input::Note(note(self.notes)), self.now);
@@ -197,13 +197,13 @@ fn a_port_that_stalls_delays_the_music() {
 fn a_lost_port_is_silenced_when_it_is_back() {
     let mut stage = Stage::duet(Mode::Accompany, true);
     stage.pass(500);
-    stage.hear(Message::control(controller::SUSTAIN, 127));
-    stage.hear(Message::note_on(20, 80));
+    stage.receive(Message::control(controller::SUSTAIN, 127));
+    stage.receive(Message::note_on(20, 80));
     stage.pass(5);
     assert!(!stage.instrument.is_silent() && stage.instrument.pedals[0] == 127);
     stage.performance.handle(Input::Lost, stage.now);
-    stage.hear(Message::control(controller::SUSTAIN, 0));
-    stage.hear(Message::note_off(20));
+    stage.receive(Message::control(controller::SUSTAIN, 0));
+    stage.receive(Message::note_off(20));
     stage.pass(100);
     let starts = stage.instrument.starts;
     stage.performance.handle(Input::Found, stage.now);
@@ -243,12 +243,12 @@ fn a_lost_port_comes_back_to_the_state_last_asked_for() {
 fn a_pedal_that_waits_at_a_congested_port_is_lifted_at_the_end() {
     let mut stage = Stage::duet(Mode::Answer, true);
     stage.pass(10);
-    stage.hear(Message::control(controller::SUSTAIN, 127));
-    stage.hear(Message::control(controller::SOFT, 127));
+    stage.receive(Message::control(controller::SUSTAIN, 127));
+    stage.receive(Message::control(controller::SOFT, 127));
     stage.serve();
     assert_eq!(stage.instrument.pedals, [127, 0, 127]);
     stage.room = 0;
-    stage.hear(Message::control(controller::SUSTAIN, 0));
+    stage.receive(Message::control(controller::SUSTAIN, 0));
     stage.serve();
     stage.room = usize::MAX;
     stage.end();
@@ -259,14 +259,14 @@ fn a_pedal_that_waits_at_a_congested_port_is_lifted_at_the_end() {
 fn it_answers_after_a_pause_and_hands_over_when_a_key_is_pressed() {
     let mut stage = Stage::duet(Mode::Answer, false);
     assert_eq!(stage.pass(100), 0, "plays with nothing to answer to");
-    stage.hear(Message::note_on(60, 81));
+    stage.receive(Message::note_on(60, 81));
     assert_eq!(stage.pass(100), 0, "answers while a key is held");
-    stage.hear(Message::note_off(60));
+    stage.receive(Message::note_off(60));
     assert_eq!(stage.pass(30), 0, "answers too soon");
     assert!(stage.pass(100) > 0);
     assert!(stage.instrument.sounding != 0 && stage.instrument.starts > 10);
 
-    stage.hear(Message::note_on(60, 81).on_channel(5));
+    stage.receive(Message::note_on(60, 81).on_channel(5));
     stage.serve();
     assert_eq!(stage.instrument.sounding, 0);
     let before = stage.instrument.starts;
@@ -278,11 +278,11 @@ fn it_answers_after_a_pause_and_hands_over_when_a_key_is_pressed() {
 fn all_notes_off_after_the_last_release_is_a_release() {
     let mut stage = Stage::duet(Mode::Answer, false);
     stage.pass(2_000);
-    stage.hear(Message::note_on(60, 81));
-    stage.hear(Message::control(controller::ALL_NOTES_OFF, 0));
+    stage.receive(Message::note_on(60, 81));
+    stage.receive(Message::control(controller::ALL_NOTES_OFF, 0));
     assert!(stage.pass(150) > 0);
     // Panic in the middle of the answer.
-    stage.hear(Message::control(controller::ALL_NOTES_OFF, 0));
+    stage.receive(Message::control(controller::ALL_NOTES_OFF, 0));
     assert_eq!(stage.pass(150), 0);
 }
 
@@ -303,11 +303,11 @@ fn a_note_that_comes_too_late_is_late() {
 fn a_note_on_its_way_while_it_hands_over_is_never_heard() {
     let mut stage = Stage::duet(Mode::Answer, false);
     stage.answers = false;
-    stage.hear(Message::note_on(60, 81));
-    stage.hear(Message::note_off(60));
+    stage.receive(Message::note_on(60, 81));
+    stage.receive(Message::note_off(60));
     stage.pass(60);
     assert!(stage.performance.wanted.asked);
-    stage.hear(Message::note_on(62, 81));
+    stage.receive(Message::note_on(62, 81));
     stage.performance.handle(Input::Note(note(1)), stage.now);
     stage.serve();
     assert_eq!(stage.instrument.starts, 0);
@@ -320,7 +320,7 @@ fn it_plays_on_under_a_partner_and_plans_anew_what_has_not_started() {
     assert!(stage.pass(400) > 0);
     let before = stage.forgotten;
     for pitch in [20, 21] {
-        stage.hear(Message::note_on(pitch, 81));
+        stage.receive(Message::note_on(pitch, 81));
         assert!(stage.pass(20) > 0);
     }
     assert_eq!(stage.forgotten - before, 2);
@@ -334,11 +334,11 @@ fn it_plays_on_under_a_partner_and_plans_anew_what_has_not_started() {
 fn a_panic_button_silences_both_until_a_key_is_pressed() {
     let mut stage = Stage::duet(Mode::Accompany, true);
     stage.pass(2_000);
-    stage.hear(Message::control(controller::SUSTAIN, 127));
-    stage.hear(Message::control(controller::ALL_NOTES_OFF, 0).on_channel(3));
+    stage.receive(Message::control(controller::SUSTAIN, 127));
+    stage.receive(Message::control(controller::ALL_NOTES_OFF, 0).on_channel(3));
     assert_eq!(stage.pass(50), 0);
     assert!(stage.instrument.is_silent());
-    stage.hear(Message::note_on(60, 81));
+    stage.receive(Message::note_on(60, 81));
     assert!(stage.pass(50) > 0);
 }
 
@@ -354,17 +354,17 @@ fn what_comes_back_changes_nothing() {
                 stage.pass(1_000);
                 // A key, played and released; then the same again.
                 for _ in 0..2 {
-                    stage.hear(Message::note_on(90, 33));
+                    stage.receive(Message::note_on(90, 33));
                     stage.pass(100);
-                    stage.hear(Message::note_off(90));
+                    stage.receive(Message::note_off(90));
                     stage.pass(2_000);
                 }
             }
             let counts = [&alone, &looped].map(|stage| stage.instrument.count);
             assert_eq!(counts[0], counts[1], "{mode:?} {echo} {latency} ms");
             assert!(looped.instrument.starts > 100);
-            let told = looped.updates.iter().filter(|update| **update == Update::Echoing);
-            assert_eq!(told.count(), 1);
+            let reports = looped.updates.iter().filter(|update| **update == Update::Echoing);
+            assert_eq!(reports.count(), 1);
             assert!(!alone.updates.contains(&Update::Echoing));
         }
     }
@@ -379,7 +379,7 @@ fn traffic_never_grows() {
         let before = stage.instrument.count;
         stage.pass(1);
         for _ in before..stage.instrument.count {
-            stage.hear(Message::control(controller::ALL_SOUND_OFF, 1));
+            stage.receive(Message::control(controller::ALL_SOUND_OFF, 1));
         }
         sent = stage.instrument.count;
     }
@@ -395,11 +395,11 @@ fn percussion_is_not_heard_and_hands_have_channels() {
         output: OutputChannels { right: 2, left: 5 },
     });
     stage.pass(100);
-    stage.hear(Message::note_on(36, 80).on_channel(9));
-    stage.hear(Message::note_off(36).on_channel(9));
+    stage.receive(Message::note_on(36, 80).on_channel(9));
+    stage.receive(Message::note_off(36).on_channel(9));
     assert_eq!(stage.pass(500), 0);
-    stage.hear(Message::note_on(36, 80));
-    stage.hear(Message::note_off(36));
+    stage.receive(Message::note_on(36, 80));
+    stage.receive(Message::note_off(36));
     stage.pass(1_000);
     for message in &stage.instrument.messages {
         let pitch = message.started().or(message.ended());
@@ -424,9 +424,9 @@ proptest! {
         stage.answers = false;
         stage.pass(SentMessages::<1>::WINDOW.as_micros() / 1000 + 10);
         for gap in &gaps {
-            stage.hear(Message::note_on(60, 64));
+            stage.receive(Message::note_on(60, 64));
             stage.pass(*gap);
-            stage.hear(Message::note_off(60));
+            stage.receive(Message::note_off(60));
             stage.pass(*gap);
         }
         prop_assert_eq!(stage.instrument.starts, gaps.len());
@@ -443,32 +443,32 @@ fn a_million_messages_leave_nothing_sounding() {
         state ^= state << 17;
         (state >> 16) % below
     };
-    let mut heard = 0;
+    let mut received = 0;
     for mode in [Mode::Answer, Mode::Accompany] {
         for echo in [false, true] {
             let mut stage = Stage::duet(mode, echo);
-            heard += torture(&mut stage, &mut random);
+            received += torture(&mut stage, &mut random);
             stage.performance.handle(Input::Found, stage.now);
             stage.room = usize::MAX;
             stage.end();
             assert!(stage.instrument.is_silent(), "{mode:?} {echo}");
         }
     }
-    assert!(heard >= 1_000_000, "{heard}");
+    assert!(received >= 1_000_000, "{received}");
 }
 
 /// Messages at random times, and random faults; returns their number.
 fn torture(stage: &mut Stage, random: &mut impl FnMut(u64) -> u64) -> usize {
     const MESSAGES: usize = 250_001;
-    let mut heard = 0;
-    while heard < MESSAGES {
+    let mut received = 0;
+    while received < MESSAGES {
         match random(40) {
             // A flood of one kind of message or of all.
             0 => {
                 let kind = random(6);
                 for _ in 0..random(2_000) {
-                    stage.hear(message(kind, random));
-                    heard += 1;
+                    stage.receive(message(kind, random));
+                    received += 1;
                 }
             }
             // The port accepts nothing, a few bytes, or everything again.
@@ -487,23 +487,23 @@ fn torture(stage: &mut Stage, random: &mut impl FnMut(u64) -> u64) -> usize {
             14 => stage.performance.fall_silent(stage.now),
             _ => {
                 let kind = random(6);
-                stage.hear(message(kind, random));
-                heard += 1;
+                stage.receive(message(kind, random));
+                received += 1;
             }
         }
         if stage.answers && stage.performance.wanted.asked {
-            stage.performance.handle(Input::Note(note(heard)), stage.now);
+            stage.performance.handle(Input::Note(note(received)), stage.now);
         }
         for _ in 0..random(4) {
             stage.serve();
             stage.now += Micros::from_micros(random(30_000));
         }
         assert!(stage.performance.outgoing.waiting() < 600);
-        let told = stage.performance.to_model.len() + stage.performance.updates.len();
-        assert!(told < 20_000, "{told} wait");
+        let waiting = stage.performance.to_model.len() + stage.performance.updates.len();
+        assert!(waiting < 20_000, "{waiting} wait");
         stage.updates.clear();
     }
-    heard
+    received
 }
 
 fn message(kind: u64, random: &mut impl FnMut(u64) -> u64) -> Message {

@@ -9,7 +9,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use pianola_runtime::format::{COLUMN_BLOCK, MAX_HEAD_HIDDEN, MAX_HIDDEN, MAX_LAYERS, PITCHES};
 use pianola_runtime::history::FEATURES;
-use pianola_runtime::vocabulary::{CHOICES, HEARD, PARTS};
+use pianola_runtime::vocabulary::{CHOICES, INPUT_CLASSES, PARTS};
 
 /// Sizes of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,8 +123,9 @@ impl Shape {
                 tensors.push(("pitch_embedding_layer.weight".into(), vec![embedding, PITCHES]));
             }
             HeadShapes::Expressive { embedding, .. } => {
-                for ((part, width), heard) in PARTS.into_iter().zip(embedding).zip(HEARD) {
-                    tensors.push((format!("embedding.{part}.weight"), vec![heard, width]));
+                for ((part, width), classes) in PARTS.into_iter().zip(embedding).zip(INPUT_CLASSES)
+                {
+                    tensors.push((format!("embedding.{part}.weight"), vec![classes, width]));
                 }
             }
         }

@@ -37,6 +37,8 @@ use recipe::{Preset, Recipe};
 use run::Run;
 
 /// Train Pianola models on a folder of MIDI files.
+// Values of options have plain comments, not doc comments: with descriptions of values, the command `help` gives each
+// option a paragraph.
 #[derive(Parser)]
 #[command(name = "trainer", version)]
 struct Cli {

@@ -89,7 +89,6 @@ impl Activity {
 }
 
 /// How Pianola plays with another player.
-// The values have no doc comments: with descriptions, clap gives each option a paragraph.
 #[derive(Clone, Copy, Debug)]
 pub struct Duet {
     pub mode: Mode,

@@ -183,6 +183,7 @@ impl Shape {
 
 /// A size that no model file can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ShapeError {
     /// Number of LSTM layers.
     #[error("{0} LSTM layers; a model file holds 1 to {MAX_LAYERS}")]
@@ -221,6 +222,7 @@ pub struct FloatWeights {
 
 /// Why a file could not be read as float weights.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WeightsError {
     /// Not a safetensors file, or a damaged one.
     #[error(

@@ -11,6 +11,7 @@ pub const ENDINGS: [&str; 4] = ["mid", "midi", "kar", "rmi"];
 
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReadError {
     /// The system's error.
     #[error(transparent)]

@@ -114,7 +114,7 @@ impl Reader<'_> {
     }
 
     /// A path that starts with `crate`, `self` or `super`, from the root of the crate.
-    fn from_root(&self, route: &[String]) -> Option<Route> {
+    fn absolute(&self, route: &[String]) -> Option<Route> {
         let mut start = self.module.clone();
         match route.first()?.as_str() {
             "crate" => start.clear(),
@@ -145,11 +145,11 @@ impl Reader<'_> {
             _ => (before.to_vec(), None),
         };
         let name = name.or(route.last()).cloned().unwrap_or_default();
-        let from_root = self.from_root(&route);
+        let absolute = self.absolute(&route);
         let relative = || [&self.module[..], &route].concat();
-        let target = from_root.clone().unwrap_or_else(relative);
+        let target = absolute.clone().unwrap_or_else(relative);
         let current = self.current();
-        current.uses.extend(from_root);
+        current.uses.extend(absolute);
         if public {
             current.exports.insert(name, target);
         }
@@ -180,8 +180,8 @@ impl<'ast> Visit<'ast> for Reader<'_> {
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let route: Route = path.segments.iter().map(|part| part.ident.to_string()).collect();
-        let from_root = self.from_root(&route);
-        self.current().uses.extend(from_root);
+        let absolute = self.absolute(&route);
+        self.current().uses.extend(absolute);
         syn::visit::visit_path(self, path);
     }
 

@@ -129,7 +129,7 @@ impl Port {
             Some(Event::Press(pitch, velocity)) => self.keys.press(pitch, velocity, now),
             Some(Event::Release(pitch)) => self.keys.release(pitch, now),
             Some(Event::Transport(command)) => self.command(command, now),
-            Some(Event::Set(..)) | None => {}
+            _ => {}
         }
     }
 
@@ -137,7 +137,7 @@ impl Port {
         match command {
             TransportCommand::Start => self.new_piece = true,
             TransportCommand::Stop | TransportCommand::Panic => self.new_piece = false,
-            TransportCommand::Continue => {}
+            _ => {}
         }
         if command == TransportCommand::Panic {
             self.keys.release_all(now);

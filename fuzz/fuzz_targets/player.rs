@@ -7,7 +7,12 @@ use pianola_runtime::{Instant, Micros, Note, Player};
 
 #[derive(Arbitrary, Debug)]
 enum Event {
-    Push { pitch: u8, velocity: u8, step: f32, duration: f32 },
+    Push {
+        pitch: u8,
+        velocity: u8,
+        step: f32,
+        duration: f32,
+    },
     /// Time passes, in milliseconds, with the port open or stalled.
     Pass(u16, bool),
     Forget,

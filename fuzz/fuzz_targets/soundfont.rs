@@ -1,4 +1,4 @@
-//! A SoundFont with any content is refused before it allocates more memory than its size.
+//! A SoundFont with any content is refused, or a chord is played on it; libFuzzer limits memory and time.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! A picture may contain any text: the SVG is well-formed, and the PNG is drawn.
+//! A picture may contain any text: the SVG is well-formed, and the PNG is encoded.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -14,4 +14,5 @@ fuzz_target!(|data: &[u8]| {
     if let Err(error) = roxmltree::Document::parse(&svg) {
         panic!("{error}: {svg}");
     }
+    assert!(picture.png().is_ok_and(|file| file.starts_with(b"\x89PNG")));
 });

@@ -1,5 +1,6 @@
 //! Helpers of the tests across crates: the real binaries and the corpora.
 
+mod circle;
 pub mod elf;
 #[cfg(target_os = "linux")]
 pub mod instrument;
@@ -10,6 +11,8 @@ pub mod stream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
+
+pub use circle::circle;
 
 /// The root of the repository.
 pub fn root() -> PathBuf {

@@ -102,7 +102,7 @@ fn workplace() -> TempDir {
     folder
 }
 
-/// What a command prints with `--json`, as text and parsed, in a folder; with the small bundled model if it takes one.
+/// What a command prints with `--json`, parsed, in a folder; with the small bundled model if it takes one.
 fn json_of(folder: &Path, arguments: &[&str]) -> Value {
     let mut command = pianola();
     command.args(arguments).arg("--json").current_dir(folder);

@@ -197,9 +197,9 @@ fn a_long_piece_takes_little_memory() {
     for instrument in ["--plain", "--soundfont=organ.sf2"] {
         // 200 MB of address space, program and threads included.
         let limited = "ulimit -v 200000; exec \"$@\"";
-        let tools = pianola();
+        let pianola = pianola();
         let mut command = Command::new("sh");
-        command.args(["-c", limited, "sh"]).arg(tools.get_program());
+        command.args(["-c", limited, "sh"]).arg(pianola.get_program());
         command.args(["render", "long.mid", instrument, "--out", "long.wav"]);
         // Each further thread reserves address space for its stack and its allocator.
         succeed(command.current_dir(folder.path()).env("RAYON_NUM_THREADS", "1"));

@@ -29,6 +29,8 @@ use crate::options::output;
 use crate::program::say;
 
 /// A self-playing piano in a few megabytes.
+// Values of options have plain comments, not doc comments: with descriptions of values, the command `help` gives each
+// option a paragraph.
 #[derive(Parser)]
 #[command(name = "pianola", version, subcommand_required = true)]
 struct Cli {

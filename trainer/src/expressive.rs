@@ -8,8 +8,8 @@ use rand_pcg::Pcg32;
 use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::augmentation::Augmentation;
-use crate::data::TrainingData;
 use crate::network::{Dropout, Network, State};
+use crate::training_data::TrainingData;
 
 /// A chunk of several songs, time-major. Arrays of four are in the order of [`PARTS`].
 pub struct Batch {

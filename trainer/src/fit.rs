@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -11,7 +10,7 @@ use anyhow::ensure;
 use indicatif::{ProgressBar, ProgressStyle};
 #[cfg(unix)]
 use nix::sys::signal::{SigSet, Signal};
-use pianola_host::corpus::{Corpus, Set, Split};
+use pianola_host::corpus::Set;
 use pianola_host::export::pack;
 use pianola_host::export::weights::FloatWeights;
 use pianola_host::statistics::evaluation::{self, Divergences, LossByPart};
@@ -19,37 +18,17 @@ use pianola_host::text::escape_lines;
 use pianola_runtime::{Model, Note, Precision};
 use rayon::prelude::*;
 use serde_json::json;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use crate::checkpoint::{self, Progress};
 use crate::curves::{self, LossUnit};
-use crate::data::{self, TrainingData};
+use crate::data;
 use crate::folder::{Log, RunFolder, Saved, save};
 use crate::network::{Network, values};
 use crate::optimizer::{AdamW, clip};
 use crate::recipe::{Preset, Recipe};
-
-/// Inputs of a run besides its recipe.
-pub struct Run<'a> {
-    /// The songs.
-    pub corpus: &'a Corpus,
-    /// The same songs as their first instruments alone.
-    pub melodies: &'a Corpus,
-    /// The split.
-    pub split: &'a Split,
-    /// Initial weights of a fine-tuning, instead of random ones.
-    pub start: Option<FloatWeights>,
-    /// The run's folder.
-    pub folder: PathBuf,
-    /// libtorch's device.
-    pub device: Device,
-    /// Early stopping: epochs without a lower validation loss.
-    pub patience: Option<usize>,
-    /// Resume from the folder's checkpoint.
-    pub resume: bool,
-    /// Description of the data, for the metadata of the weights.
-    pub provenance: String,
-}
+use crate::run::Run;
+use crate::training_data::TrainingData;
 
 /// Starts or resumes a training run, and trains to its end or until Ctrl-C.
 ///

@@ -11,6 +11,8 @@ mod network;
 mod optimizer;
 mod recipe;
 mod report;
+mod run;
+mod training_data;
 
 use std::fs;
 use std::io::{self, Write};
@@ -31,12 +33,14 @@ use serde_json::json;
 use tch::Device;
 
 use augmentation::Augmentation;
-use fit::Run;
 use network::Network;
 use optimizer::Schedule;
 use recipe::{Preset, Recipe};
+use run::Run;
 
 /// Train Pianola models on a folder of MIDI files.
+// Values of options have plain comments, not doc comments: with descriptions of values, the command `help` gives each
+// option a paragraph.
 #[derive(Parser)]
 #[command(name = "trainer", version)]
 struct Cli {

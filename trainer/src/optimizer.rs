@@ -57,7 +57,6 @@ pub fn clip(gradient: &mut Tensor, limit: f64) {
 }
 
 /// Learning-rate schedule of a run.
-// The values have no doc comments: with descriptions, clap gives each option a paragraph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Schedule {

@@ -9,7 +9,6 @@ use crate::network::Dropout;
 use crate::optimizer::Schedule;
 
 /// A network architecture with its default hyperparameters.
-// The values have no doc comments: with descriptions, clap gives each option a paragraph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {

@@ -6,8 +6,8 @@ use rand_pcg::Pcg32;
 use tch::{Device, Kind, Tensor};
 
 use crate::augmentation::Augmentation;
-use crate::data::TrainingData;
 use crate::network::{Dropout, Network, State};
+use crate::training_data::TrainingData;
 
 /// A segment: the unit of training and of loss.
 pub type Segment = [Note; SEGMENT];

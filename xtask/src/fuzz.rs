@@ -13,54 +13,35 @@ const CARGO_FUZZ: &str = "0.13.2";
 /// A fuzz target.
 struct Target {
     name: &'static str,
-    /// Seed files and folders of the repository.
-    seeds: &'static [&'static str],
-    /// Whether an input takes microseconds, so that a short run says something.
-    is_fast: bool,
-}
-
-impl Target {
-    const fn fast(name: &'static str, seeds: &'static [&'static str]) -> Self {
-        Self { name, seeds, is_fast: true }
-    }
-
-    const fn slow(name: &'static str, seeds: &'static [&'static str]) -> Self {
-        Self { name, seeds, is_fast: false }
-    }
+    /// Folders of seeds, with the extension of the files to take; or single files.
+    seeds: &'static [(&'static str, &'static str)],
 }
 
 const TARGETS: [Target; 8] = [
-    Target::fast("model", &["runtime/tests/models"]),
-    Target::fast("filter", &["fuzz/seeds/filter"]),
-    Target::fast("midi_file", &["docs/examples", "tests/cases"]),
-    Target::fast("midi_stream", &["fuzz/seeds/midi_stream"]),
-    Target::fast("player", &[]),
-    Target::fast("controller_map", &["docs/controls.toml"]),
-    Target::slow("soundfont", &["fuzz/seeds/soundfont"]),
-    Target::slow("svg_text", &["fuzz/seeds/svg_text"]),
+    Target { name: "model", seeds: &[("runtime/tests/models", "safetensors")] },
+    Target { name: "filter", seeds: &[("fuzz/seeds/filter", "filter")] },
+    Target { name: "midi_file", seeds: &[("docs/examples", "mid"), ("tests/cases", "mid")] },
+    Target { name: "midi_stream", seeds: &[("fuzz/seeds/midi_stream", "")] },
+    Target { name: "player", seeds: &[] },
+    Target { name: "controller_map", seeds: &[("docs/controls.toml", "toml")] },
+    Target { name: "soundfont", seeds: &[("fuzz/seeds/soundfont", "sf2")] },
+    Target { name: "svg_text", seeds: &[("fuzz/seeds/svg_text", "")] },
 ];
 
-/// Maximum seed size: mutations of long files find no more than those of short ones, but are slower.
-const LARGEST_SEED: u64 = 64 << 10;
+/// Size of the largest input, and so of the largest seed, in bytes: the larger a file, the slower its mutations.
+const LARGEST: u64 = 128 << 10;
 
 /// Fuzzes each target for `seconds`, and prints the number of inputs.
 pub fn run(seconds: u32) -> anyhow::Result<()> {
-    run_targets(TARGETS.iter(), seconds)
-}
-
-/// As [`run`], for the fast targets.
-pub fn run_fast(seconds: u32) -> anyhow::Result<()> {
-    run_targets(TARGETS.iter().filter(|target| target.is_fast), seconds)
-}
-
-fn run_targets(targets: impl Iterator<Item = &'static Target>, seconds: u32) -> anyhow::Result<()> {
     let fuzz = cargo_fuzz()?;
     let mut all = 0;
-    for &Target { name: target, seeds, .. } in targets {
+    for Target { name: target, seeds } in TARGETS {
         // The corpus stays in the cache, for the next run to start from.
         let corpus = cache()?.join("fuzz").join(target);
         fs::create_dir_all(&corpus)?;
-        seeds.iter().try_for_each(|from| copy_seeds(&root().join(from), &corpus))?;
+        for (from, extension) in seeds {
+            copy_seeds(&root().join(from), extension, &corpus)?;
+        }
         let mut command = program("cargo");
         command
             .env("PATH", path_with(&fuzz))
@@ -68,7 +49,8 @@ fn run_targets(targets: impl Iterator<Item = &'static Target>, seconds: u32) -> 
             .arg(&corpus);
         // The limit of an input is on the clock, which runs on while other programs have the processor.
         let limits = ["-rss_limit_mb=1024", "-timeout=30", "-print_final_stats=1"];
-        command.args(["--", &format!("-max_total_time={seconds}")]).args(limits);
+        command.args(["--", &format!("-max_total_time={seconds}")]);
+        command.arg(format!("-max_len={LARGEST}")).args(limits);
         let output = command.output().context("cannot start cargo +nightly fuzz")?;
         // libFuzzer reports on standard error.
         let printed = String::from_utf8_lossy(&output.stderr);
@@ -94,22 +76,22 @@ fn executions(printed: &str) -> Option<u64> {
     line?.trim().parse().ok()
 }
 
-fn copy_seeds(from: &Path, corpus: &Path) -> anyhow::Result<()> {
-    let files = if from.is_dir() {
+/// Copies the seeds of a folder, or one seed, to a corpus.
+fn copy_seeds(from: &Path, extension: &str, corpus: &Path) -> anyhow::Result<()> {
+    let mut files = if from.is_dir() {
         let entries = fs::read_dir(from)?.map(|entry| Ok(entry?.path()));
         entries.collect::<anyhow::Result<Vec<_>>>()?
     } else {
         vec![from.to_path_buf()]
     };
-    let mut copied = 0;
-    for file in files.iter().filter(|file| file.is_file()) {
-        if fs::metadata(file)?.len() <= LARGEST_SEED {
-            let seed = fs::read(file).with_context(|| file.display().to_string())?;
-            fs::write(corpus.join(file.file_name().unwrap_or_default()), seed)?;
-            copied += 1;
-        }
+    files.retain(|file| file.extension().unwrap_or_default() == extension);
+    ensure!(!files.is_empty(), "no seeds in {}", from.display());
+    for file in files {
+        let seed = fs::read(&file).with_context(|| file.display().to_string())?;
+        let size = seed.len() as u64;
+        ensure!(size <= LARGEST, "the seed {} has {size} bytes, not {LARGEST}", file.display());
+        fs::write(corpus.join(file.file_name().unwrap_or_default()), seed)?;
     }
-    ensure!(copied > 0, "no seeds in {}", from.display());
     Ok(())
 }
 

@@ -17,8 +17,8 @@ const OLDEST_RUST: &str = env!("CARGO_PKG_RUST_VERSION");
 const CARGO_DENY: &str = "0.20.2";
 
 /// Workspaces beside the main one; each has a lock file of its own.
-const WORKSPACES: [&str; 5] =
-    [".", "tests/board", "firmware-demo/mps2", "firmware-demo/pico2", "bench/peers/rten"];
+const WORKSPACES: [&str; 6] =
+    [".", "tests/board", "firmware-demo/mps2", "firmware-demo/pico2", "bench/peers/rten", "fuzz"];
 
 /// Runs all checks of this file; stops at the first that fails.
 pub fn run() -> anyhow::Result<()> {

@@ -15,6 +15,7 @@ const FUZZ_SECONDS: u32 = 10;
 /// Runs all checks; stops at the first that fails.
 pub fn run() -> anyhow::Result<()> {
     start(cargo().args(["fmt", "--all", "--check"]))?;
+    start(cargo().args(["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"]))?;
     let everything_but_the_trainer = ["--workspace", "--exclude", "pianola-trainer"];
     let mut clippy = cargo();
     // Default features: the others of `tools` need libraries, and `live` lints them.
@@ -35,7 +36,7 @@ pub fn run() -> anyhow::Result<()> {
     aarch64::run()?;
     live::run()?;
     miri()?;
-    fuzz::run_fast(FUZZ_SECONDS)?;
+    fuzz::run(FUZZ_SECONDS)?;
 
     let mut lints = cargo();
     libtorch::use_in(&mut lints)?;

@@ -16,7 +16,7 @@ use pianola_runtime::{
     Generator, Hands, Model, Note, Precision, Sampling, SamplingParams, Scale, Start,
 };
 
-const NOTES: usize = if cfg!(miri) { 4 } else { 1500 };
+const NOTES: usize = 1500;
 
 /// Notes of a model with random weights, which plays all over the keyboard.
 fn piece(sampling: &Sampling) -> Vec<Note> {
@@ -42,7 +42,6 @@ fn entropies(notes: &[Note]) -> [f64; 4] {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "statistics need many notes")]
 fn temperatures_and_top_p_work_on_their_part_alone() {
     let free = entropies(&piece(&Sampling::default()));
     let strict = [
@@ -105,13 +104,12 @@ fn no_more_pitches_sound_at_once_than_asked_for() {
         let notes = piece(&Sampling::default().with_polyphony(polyphony));
         let most = most_at_once(&notes);
         assert!(most <= usize::from(polyphony), "{most}, not {polyphony}");
-        assert!(cfg!(miri) || most == usize::from(polyphony), "the limit is reached");
+        assert_eq!(most, usize::from(polyphony), "the limit is reached");
     }
 }
 
 /// Notes do not wait for a voice: a sounding note is cut.
 #[test]
-#[cfg_attr(miri, ignore = "statistics need many notes")]
 fn few_voices_slow_nothing_down() {
     let pace = |polyphony| {
         let mut sampling = Sampling::default();
@@ -128,7 +126,6 @@ fn few_voices_slow_nothing_down() {
 
 /// By default only the keys of a piano are played; a piece that stays on them is unchanged.
 #[test]
-#[cfg_attr(miri, ignore = "statistics need many notes")]
 fn the_default_register_is_a_piano() {
     let all = Sampling::default().with_register(0, 127);
     let on_piano = |notes: &[Note]| notes.iter().all(|note| (21..=108).contains(&note.pitch));
@@ -156,7 +153,6 @@ fn the_default_register_holds_where_no_key_passes_the_guards() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "statistics need many notes")]
 fn density_is_met_over_time() {
     for density in [1.0f32, 4.0, 12.0] {
         let notes = piece(&Sampling::default().with_density(density));
@@ -202,7 +198,6 @@ fn obsessed() -> Vec<u8> {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "needs many notes")]
 fn the_repetition_guard_breaks_loops() {
     let longest = |sampling: &Sampling| {
         let notes = with(&obsessed(), sampling);
@@ -215,7 +210,6 @@ fn the_repetition_guard_breaks_loops() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "needs many notes")]
 fn the_drift_guard_leads_back() {
     // A model that prefers high pitches.
     let mut weights = random_weights(EXPRESSIVE, 0.1, 3);
@@ -293,7 +287,6 @@ fn the_drift_guard_leads_back() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "needs many notes")]
 fn the_drift_guard_keeps_a_piece_as_loud_as_it_was_meant() {
     let liking = |velocity: u8| {
         let mut weights = random_weights(EXPRESSIVE, 0.1, 3);
@@ -327,7 +320,6 @@ fn the_drift_guard_keeps_a_piece_as_loud_as_it_was_meant() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "needs many notes")]
 fn nothing_is_played_that_the_filter_knows() {
     const N: usize = 4;
     // The passage that it would play without a filter is blocked.

@@ -23,7 +23,6 @@ const SHAPES: [(Shape, u32); 5] = [
 ];
 
 #[test]
-#[cfg_attr(miri, ignore = "takes thousands of notes")]
 fn instruction_sets_agree_on_random_weights() {
     for (shape, notes) in SHAPES {
         for precision in PRECISIONS {
@@ -34,7 +33,6 @@ fn instruction_sets_agree_on_random_weights() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "takes hundreds of notes")]
 fn a_batch_computes_what_each_network_would_alone() {
     for (shape, precision) in [SHAPES[1].0, EXPRESSIVE]
         .into_iter()
@@ -55,7 +53,6 @@ fn a_batch_computes_what_each_network_would_alone() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "spins")]
 fn two_threads_play_the_notes_of_one() {
     for (shape, _) in SHAPES {
         for precision in PRECISIONS {

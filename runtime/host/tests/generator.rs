@@ -10,7 +10,7 @@ use pianola_runtime::{
     BOS, Generator, Hands, Model, Network, Note, Precision, Sampling, SamplingParams,
 };
 
-const NOTES: usize = if cfg!(miri) { 3 } else { 500 };
+const NOTES: usize = 500;
 
 fn piece(bytes: &[u8], seed: u64, sampling: &Sampling) -> Vec<Note> {
     let model = Model::from_bytes(bytes).unwrap();
@@ -125,7 +125,6 @@ fn shares(sampling: &Sampling) -> [f64; 4] {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "statistics need many notes")]
 fn pitches_are_drawn_as_often_as_asked() {
     // 4000 draws: three standard deviations are below 0.024.
     let close = |pitch: SamplingParams, expected: [f64; 4]| {

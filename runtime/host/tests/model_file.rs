@@ -212,7 +212,6 @@ fn every_changed_byte_is_noticed() {
 }
 
 fn damaged_bytes_are_noticed(bytes: &[u8], step: usize) {
-    let step = if cfg!(miri) { 4999 } else { step };
     for at in (0..bytes.len()).step_by(step) {
         let mut damaged = bytes.to_vec();
         damaged[at] ^= 1 << (at % 8);
@@ -223,8 +222,7 @@ fn damaged_bytes_are_noticed(bytes: &[u8], step: usize) {
 #[test]
 fn every_truncated_file_is_refused() {
     let bytes = small_model(Precision::Int8);
-    let step = if cfg!(miri) { 997 } else { 1 };
-    for length in (0..bytes.len()).step_by(step) {
+    for length in 0..bytes.len() {
         assert!(Model::from_bytes(&bytes[..length]).is_err(), "{length} bytes");
     }
     let longer = [bytes.as_slice(), &[0; 3]].concat();
@@ -282,8 +280,6 @@ fn other_versions_and_absurd_sizes_are_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 256 }))]
-
     #[test]
     fn hostile_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         prop_assert!(Model::from_bytes(&bytes).is_err());

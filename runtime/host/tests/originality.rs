@@ -100,8 +100,6 @@ fn found(piece: &[(u8, bool)], songs: &[Vec<(u8, bool)>], identity: PassageMatch
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 256 }))]
-
     #[test]
     fn the_index_finds_what_a_search_by_hand_finds(songs in songs(), piece in notes(0..60)) {
         let index = Index::new(&songs);
@@ -261,7 +259,6 @@ fn a_refusal_says_why() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "takes hours")]
 fn one_of_256_unknown_passages_is_claimed() {
     let mut rng = Pcg32::new(1, 1);
     let notes = (0..100_000).map(|_| note(54 + below(&mut rng, 13) as u8, 0.25)).collect();

@@ -373,10 +373,10 @@ impl<'m, const LAYERS: usize, const HIDDEN: usize> Generator<'m, LAYERS, HIDDEN>
             let struck = expressive && self.network.history().is_struck(pitch, step);
             struck || sampling.repetition_guard && self.piece.repetition.forbids(pitch)
         };
-        let asked_for = |pitch| sampling.has(pitch);
-        let _ = fill(&|pitch| asked_for(pitch) && !stale(pitch) && !known(pitch))
-            || fill(&|pitch| asked_for(pitch) && !known(pitch))
-            || fill(&|pitch| asked_for(pitch))
+        let in_range = |pitch| sampling.has(pitch);
+        let _ = fill(&|pitch| in_range(pitch) && !stale(pitch) && !known(pitch))
+            || fill(&|pitch| in_range(pitch) && !known(pitch))
+            || fill(&|pitch| in_range(pitch))
             || fill(&|_| true);
         allowed
     }
@@ -422,3 +422,6 @@ const STEEPEST: f32 = 0.8;
 
 /// Limit of the seconds that a piece is counted behind or ahead of its density.
 const MOST_BEHIND: f32 = 60.0;
+
+/// A generator for 3 layers of 512 units fits in 16 KiB.
+const _: () = assert!(size_of::<Generator>() <= 16 * 1024);

@@ -40,6 +40,7 @@ impl Controls {
 
 /// One of the controls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Control {
     /// Sampling temperature of all parts of a note.
     Temperature,

@@ -5,6 +5,7 @@ use crate::midi::message::{Message, controller};
 
 /// The effect of a message on a performance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// A key is pressed: its pitch and velocity.
     Press(u8, u8),
@@ -18,6 +19,7 @@ pub enum Event {
 
 /// A command that starts or stops a performance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TransportCommand {
     /// Start another piece.
     Start,

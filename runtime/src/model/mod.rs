@@ -21,7 +21,7 @@ use matrix::{Matrix, Weights};
 use table::{Features, Table};
 
 use crate::network::history::FEATURES;
-use crate::note::vocabulary::{CHOICES, HEARD};
+use crate::note::vocabulary::{CHOICES, INPUT_CLASSES};
 
 /// A checked view of a model file: nothing is copied, so the bytes may lie in flash or in a
 /// memory-mapped file. They should start at a multiple of 64 bytes, as those of
@@ -174,7 +174,7 @@ impl<'a> Model<'a> {
             b"expressive" => {
                 let head = |at: usize| head(&HEAD_NAMES[at], CHOICES[at], Some(FEATURES[at]));
                 let heads = [head(0)?, head(1)?, head(2)?, head(3)?];
-                let table = |names, part: usize| file.table(names, HEARD[part], gates);
+                let table = |names, part: usize| file.table(names, INPUT_CLASSES[part], gates);
                 let pitch = table(&INPUT_PITCH, 1)?;
                 let rest = [
                     table(&INPUT_STEP, 0)?,

@@ -38,8 +38,8 @@ impl<const LAYERS: usize, const HIDDEN: usize> Work for Predict<'_, '_, '_, LAYE
                 let mut seconds = [0.0; ROWS];
                 let mut quantized = Aligned([0; HIDDEN]);
                 let precision = model.precision.of_outputs();
-                let heard = activations(kernel, precision, network.top(), 1.0, &mut quantized.0);
-                times.multiply(kernel, &heard, &mut seconds, poll);
+                let input = activations(kernel, precision, network.top(), 1.0, &mut quantized.0);
+                times.multiply(kernel, &input, &mut seconds, poll);
                 let [step, duration, ..] = seconds;
                 return Prediction::Seconds(if known == PartialNote::Empty {
                     step
@@ -78,8 +78,8 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
         // Padding rows of the matrix, all zeros, follow the last unit.
         let inner = inner.get_mut(..head.output.columns).unwrap_or_default();
         let mut quantized = Aligned([0; HIDDEN]);
-        let heard = activations(kernel, precision, self.top(), 1.0, &mut quantized.0);
-        head.hidden.multiply(kernel, &heard, inner, poll);
+        let input = activations(kernel, precision, self.top(), 1.0, &mut quantized.0);
+        head.hidden.multiply(kernel, &input, inner, poll);
         if let Some(features) = &head.features {
             let mut sums = [0.0; MAX_HEAD_HIDDEN];
             let sums = sums.get_mut(..inner.len()).unwrap_or_default();

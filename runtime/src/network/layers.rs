@@ -47,8 +47,8 @@ where
             }
             for chunk in units.start / UNITS..units.end / UNITS {
                 for (index, network) in networks.iter_mut().enumerate() {
-                    let heard = (layer == 0).then(|| (&model.input, tokens(index)));
-                    network.as_mut().update_chunk(kernel, matrix, layer, chunk, heard, &mut gates);
+                    let input = (layer == 0).then(|| (&model.input, tokens(index)));
+                    network.as_mut().update_chunk(kernel, matrix, layer, chunk, input, &mut gates);
                 }
                 poll();
             }
@@ -81,7 +81,7 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
     /// Computes [`UNITS`] units of a layer: their gates in one pass over their weights, then their
     /// cells.
     ///
-    /// `heard` is present in the first layer: the token adds to the gates through the input table.
+    /// `input` is present in the first layer: the token adds to the gates through the input table.
     /// `gates` is a buffer for them.
     #[inline(always)]
     fn update_chunk<K: Kernel>(
@@ -90,7 +90,7 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
         matrix: &Matrix,
         layer: usize,
         chunk: usize,
-        heard: Option<(&Input, Token)>,
+        input: Option<(&Input, Token)>,
         gates: &mut [[f32; UNITS]; 4],
     ) {
         let width = self.model.hidden;
@@ -108,7 +108,7 @@ impl<const LAYERS: usize, const HIDDEN: usize> Network<'_, LAYERS, HIDDEN> {
         };
         // PyTorch's order of gates: input, forget, candidate, output.
         matrix.rows(kernel, chunk, &activations, gates);
-        if let Some((input, token)) = heard {
+        if let Some((input, token)) = input {
             input.add(&token, self.hands, chunk, gates);
         }
         let new = match &mut self.scratch {

@@ -278,6 +278,3 @@ fn part_mut<const HIDDEN: usize>(
 ) -> &mut [f32] {
     state.get_mut(layer).and_then(|state| state.get_mut(..width)).unwrap_or_default()
 }
-
-/// A model of 3 layers of 512 units fits in 16 KiB.
-const _: () = assert!(size_of::<crate::Generator>() <= 16 * 1024);

@@ -19,9 +19,10 @@ pub const PARTS: [&str; 4] = ["step", "pitch", "duration", "velocity"];
 /// Number of classes of each part.
 pub const CHOICES: [usize; 4] = [TIME_BINS, 128, TIME_BINS, VELOCITY_BINS];
 
-/// Number of input tokens of each part: its classes and, for the pitch, [`BOS`](crate::BOS) and
+/// Number of classes of each part as an input: those to predict and, for the pitch, [`BOS`](crate::BOS) and
 /// [`RIGHT_HAND`].
-pub const HEARD: [usize; 4] = [TIME_BINS, RIGHT_HAND as usize + 1, TIME_BINS, VELOCITY_BINS];
+pub const INPUT_CLASSES: [usize; 4] =
+    [TIME_BINS, RIGHT_HAND as usize + 1, TIME_BINS, VELOCITY_BINS];
 
 /// Pitch token that is added to each note, and to the start token, of a piece for the right hand
 /// alone.

@@ -36,7 +36,7 @@ pub struct Options {
     /// Set to compare with.
     #[arg(long, default_value = "test", value_name = "train|validation|test")]
     set: Set,
-    /// Train a classifier to tell the pieces from the songs; report its accuracy (AUC) by groups of measures.
+    /// Train a classifier to tell the pieces from the songs; report its AUC by groups of measures.
     #[arg(long, help_heading = "Output")]
     listener: bool,
     /// Print JSON.

@@ -31,7 +31,6 @@ pub struct Options {
     out: Option<PathBuf>,
 }
 
-// The values have no doc comments: with descriptions, clap gives each option a paragraph.
 #[derive(Clone, Copy, ValueEnum)]
 enum Quantization {
     // 32-bit floats, as trained.

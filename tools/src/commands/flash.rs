@@ -48,7 +48,6 @@ pub struct Options {
     firmware: Option<PathBuf>,
 }
 
-// The values have no doc comments: with descriptions, clap gives each option a paragraph.
 #[derive(Clone, Copy, ValueEnum)]
 enum Board {
     // Raspberry Pi Pico 2: 4 MB of flash, for int4 models.

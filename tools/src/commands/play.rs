@@ -15,11 +15,13 @@ use pianola_runtime::{Channels, Controls, Micros};
 
 use crate::live::composer::{Piece, compose};
 use crate::live::controller_map::ControllerMap;
+use crate::live::lock::lock;
 use crate::live::notices::Notices;
+use crate::live::open_port::Direction;
 use crate::live::outgoing::OutputChannels;
 use crate::live::performance::{Duet, Mode, Performance, Setup};
-use crate::live::port::{self, Direction, Port};
-use crate::live::queue::{Inbox, ModelQueue, lock};
+use crate::live::port::{self, Port};
+use crate::live::queue::{Inbox, ModelQueue};
 use crate::live::recording::Saving;
 use crate::live::reopen::{keep, listen};
 use crate::live::session::{Session, Stage, follow};

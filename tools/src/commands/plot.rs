@@ -45,7 +45,6 @@ pub struct Options {
 /// Maximum width and height of a picture.
 const MAX_PIXELS: i64 = 10_000;
 
-// The values have no doc comments: with descriptions, clap gives each option a paragraph.
 #[derive(Clone, Copy, ValueEnum)]
 enum Color {
     // Pale is soft, dark is loud.

@@ -8,8 +8,9 @@ use pianola_runtime::{
     Controls, Event, Generator, MAX_HIDDEN, MAX_LAYERS, Note, Sampling, Start, TransportCommand,
 };
 
+use crate::live::lock::lock;
 use crate::live::performance::{Input, ToModel};
-use crate::live::queue::{Inbox, ModelQueue, lock};
+use crate::live::queue::{Inbox, ModelQueue};
 use crate::live::transcriber::Transcriber;
 
 /// The current piece: all state that its next note depends on. A copy takes some 70 KB.
@@ -61,8 +62,8 @@ pub fn compose(
     begin(piece.seed);
     // Snapshots of the piece before each note that has not started yet.
     let mut before = VecDeque::new();
-    while let Some(told) = queue.next() {
-        match told {
+    while let Some(message) = queue.next() {
+        match message {
             ToModel::Wanted => {
                 before.push_back(piece.clone());
                 let controls = *lock(controls);

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use pianola_host::files::read_bounded;
+use pianola_host::text::escape;
 use pianola_runtime::{Assignment, Control, Event, Message, controller};
 use toml::Spanned;
 
@@ -55,7 +56,8 @@ impl ControllerMap {
     pub fn parse(text: &str) -> Result<Self, (Range<usize>, anyhow::Error)> {
         let lines: BTreeMap<Spanned<String>, Spanned<i64>> =
             toml::from_str(text).map_err(|error| {
-                let cause = anyhow!("{}: lines read like `temperature = 20`", error.message());
+                let cause = escape(error.message());
+                let cause = anyhow!("{cause}: lines read like `temperature = 20`");
                 (error.span().unwrap_or_default(), cause)
             })?;
         let mut lines: Vec<_> = lines.into_iter().collect();
@@ -75,7 +77,7 @@ impl ControllerMap {
     fn add(&mut self, wanted: &str, number: i64) -> anyhow::Result<()> {
         let Some(assignment) = all().find(|assignment| name(*assignment) == wanted) else {
             let names: Vec<&str> = all().map(name).collect();
-            bail!("no control is called {wanted}: there are {}", names.join(", "));
+            bail!("no control is called {}: there are {}", escape(wanted), names.join(", "));
         };
         let Some(number) = u8::try_from(number).ok().filter(|&number| number < 128) else {
             bail!("{wanted} = {number} is no controller: they have numbers from 0 to 127");
@@ -156,6 +158,10 @@ mod tests {
             ("scale = \"high\"\n", "line 1: invalid type: string \"high\", expected i64: lines"),
             ("[knobs]\nscale = 1\n", "line 1: invalid type: map, expected i64: lines read like"),
             ("scale = 1\nscale\n", "line 2: "),
+            (
+                "\"te\\nmpo\\u001b\" = 3\n",
+                "line 1: no control is called te\\nmpo\\u{1b}: there are",
+            ),
         ];
         for (text, expected) in cases {
             fs::write(&path, text)?;

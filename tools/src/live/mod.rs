@@ -4,10 +4,13 @@ pub mod composer;
 pub mod controller_map;
 pub mod jitter;
 pub mod keys;
+pub mod lock;
 pub mod notices;
+pub mod open_port;
 pub mod outgoing;
 pub mod performance;
 pub mod pitches;
+pub mod played;
 pub mod port;
 pub mod queue;
 #[cfg(unix)]

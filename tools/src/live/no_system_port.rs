@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::live::port::{Direction, Input, Output};
+use crate::live::open_port::{Direction, Input, Output};
 
 pub fn names(_: Direction) -> Vec<String> {
     Vec::new()

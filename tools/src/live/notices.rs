@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use pianola_host::text::escape;
 
-use crate::live::queue::lock;
+use crate::live::lock::lock;
 
 /// Destination of notices.
 #[derive(Clone)]

@@ -13,7 +13,7 @@ use crate::live::controller_map::ControllerMap;
 use crate::live::jitter::JitterHistogram;
 use crate::live::outgoing::{Outgoing, OutputChannels};
 use crate::live::pitches::{bit, pitches};
-use crate::live::recording::{Performer, Played};
+use crate::live::played::{Performer, Played};
 
 /// Input of a performance.
 pub enum Input {
@@ -89,7 +89,6 @@ impl Activity {
 }
 
 /// How Pianola plays with another player.
-// The values have no doc comments: with descriptions, clap gives each option a paragraph.
 #[derive(Clone, Copy, Debug)]
 pub struct Duet {
     pub mode: Mode,
@@ -170,7 +169,7 @@ pub struct Performance {
     /// Actual and intended onset of a note that came too late.
     behind: Option<(Instant, Instant)>,
     activity: Option<Activity>,
-    echo_told: bool,
+    echo_reported: bool,
     to_model: VecDeque<ToModel>,
     updates: VecDeque<Update>,
     pub jitter: JitterHistogram,
@@ -198,7 +197,7 @@ impl Performance {
             under_way: UnderWay::Thru,
             behind: None,
             activity: None,
-            echo_told: false,
+            echo_reported: false,
             to_model: VecDeque::new(),
             updates: VecDeque::new(),
             jitter: JitterHistogram::default(),
@@ -218,7 +217,7 @@ impl Performance {
                 self.wanted.asked = false;
                 self.wanted.ended = !take(&mut self.wanted.stale);
             }
-            Input::Received(message, at) => self.hear(message, at, now),
+            Input::Received(message, at) => self.receive(message, at, now),
             Input::Asked(event) => self.apply(event, now, now),
             Input::Deaf => {
                 self.release_keys(now);
@@ -367,7 +366,7 @@ impl Performance {
     }
 
     /// Handles a received message, unless it is an echo of our own.
-    fn hear(&mut self, message: Message, at: Instant, now: Instant) {
+    fn receive(&mut self, message: Message, at: Instant, now: Instant) {
         if !self.listen.contain(message) {
             return;
         }
@@ -376,8 +375,8 @@ impl Performance {
         let missed =
             message.ended().is_some() && held || message.silences() && self.player.has_started();
         let returns = self.outgoing.returns(message, missed, held, now);
-        if self.outgoing.is_echoing() && !self.echo_told {
-            self.echo_told = true;
+        if self.outgoing.is_echoing() && !self.echo_reported {
+            self.echo_reported = true;
             self.updates.push_back(Update::Echoing);
         }
         if !returns {

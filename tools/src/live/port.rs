@@ -6,30 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+use crate::live::open_port::{Direction, Input, Output};
 #[cfg(unix)]
 use crate::live::raw_port::{self, RawInput, RawOutput};
 use crate::live::system_port;
 use crate::program;
-
-/// Destination of messages.
-pub trait Output: Send {
-    /// Sends as many of a message's bytes as fit without blocking. An error means that
-    /// the port is lost.
-    fn send(&mut self, bytes: &[u8]) -> io::Result<usize>;
-}
-
-/// Source of messages.
-pub trait Input: Send {
-    /// Blocks until some bytes arrive. An error means that the port is lost.
-    fn receive(&mut self) -> io::Result<Vec<u8>>;
-}
-
-/// Direction of messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    Output,
-    Input,
-}
 
 /// A port that can be opened, and reopened when it was lost.
 #[derive(Clone, Debug, PartialEq, Eq)]

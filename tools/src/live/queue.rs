@@ -3,18 +3,14 @@
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use pianola_runtime::{Event, Instant, Message};
 
+use crate::live::lock::lock;
+use crate::live::open_port::Output;
 use crate::live::performance::{Input, ToModel};
-use crate::live::port::Output;
-
-/// Locks a mutex; its data is consistent even after a panic.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Received messages in a queue.
 #[derive(Default)]
@@ -93,9 +89,9 @@ impl Arrived {
     pub fn inputs(mut self) -> impl Iterator<Item = Input> {
         let lost = self.lost.then_some(Input::Lost);
         let asked = self.asked.into_iter().map(Input::Asked);
-        let heard = take_messages(&mut self.incoming);
+        let received = take_messages(&mut self.incoming);
         let deaf = (self.deaf || self.incoming.dropped).then_some(Input::Deaf);
-        lost.into_iter().chain(heard).chain(deaf).chain(asked).chain(self.answer)
+        lost.into_iter().chain(received).chain(deaf).chain(asked).chain(self.answer)
     }
 }
 
@@ -243,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wish_to_end_is_seen_at_once_and_stays() {
+    fn a_request_to_end_is_seen_at_once_and_stays() {
         let inbox = Inbox::default();
         for _ in 0..5_000 {
             inbox.put(|arrived| arrived.incoming.push(Message::note_on(60, 1), Instant::START));
@@ -255,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn the_model_is_told_no_more_than_it_can_take() {
+    fn the_queue_to_the_model_is_bounded() {
         let mut waiting = VecDeque::new();
         let at = Instant::START;
         for number in 0..50_000u32 {

@@ -10,7 +10,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::termios::{self, ControlModes, OptionalActions};
 
-use crate::live::port::{Direction, Input, Output};
+use crate::live::open_port::{Direction, Input, Output};
 
 /// Baud rate of MIDI.
 const BAUD: u32 = 31_250;

@@ -10,26 +10,8 @@ use pianola_host::midi_file::{Instrument, Score, TimedNote, write_score};
 use pianola_runtime::{Instant, Keys, Message, Micros};
 use tempfile::Builder;
 
-use crate::live::queue::lock;
-
-/// Performer of a note.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Performer {
-    /// The other player.
-    Person,
-    Pianola,
-}
-
-/// A note that was played, or is queued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Played {
-    pub performer: Performer,
-    pub pitch: u8,
-    pub velocity: u8,
-    pub start: Instant,
-    /// None while it sounds.
-    pub end: Option<Instant>,
-}
+use crate::live::lock::lock;
+use crate::live::played::{Performer, Played};
 
 /// Notes of a session.
 #[derive(Clone, Debug, Default)]

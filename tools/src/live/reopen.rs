@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use pianola_runtime::{Message, MidiParser};
 
 use crate::live::notices::Notices;
-use crate::live::port::{Direction, Input, Port};
+use crate::live::open_port::{Direction, Input};
+use crate::live::port::Port;
 use crate::live::queue::Inbox;
 use crate::live::timing::{Clock, raise_priority};
 
@@ -104,13 +105,13 @@ struct Absence {
     since: Instant,
     opened: Instant,
     wait: Duration,
-    told: bool,
+    reported: bool,
 }
 
 impl Default for Absence {
     fn default() -> Self {
         let now = Instant::now();
-        Self { since: now, opened: now, wait: Duration::ZERO, told: false }
+        Self { since: now, opened: now, wait: Duration::ZERO, reported: false }
     }
 }
 
@@ -120,10 +121,10 @@ impl Absence {
 
     /// The port is lost; returns whether to report that.
     fn begins(&mut self) -> bool {
-        let short = self.told && self.opened.elapsed() < Self::THERE;
+        let short = self.reported && self.opened.elapsed() < Self::THERE;
         self.since = Instant::now();
         self.wait = if short { (2 * self.wait.max(LOOK)).min(LONGEST) } else { Duration::ZERO };
-        self.told = true;
+        self.reported = true;
         !short
     }
 

@@ -12,10 +12,12 @@ use pianola_host::text::{causes, plural};
 use pianola_runtime::{Control, Controls, Event, Instant, Message, Micros, TransportCommand};
 
 use crate::live::keys::{Action, action, watch_keys};
+use crate::live::lock::lock;
 use crate::live::notices::Notices;
 use crate::live::performance::{Activity, Update};
-use crate::live::queue::{Inbox, lock};
-use crate::live::recording::{Performer, Played, Recording};
+use crate::live::played::{Performer, Played};
+use crate::live::queue::Inbox;
+use crate::live::recording::Recording;
 use crate::live::timing::Clock;
 use crate::live::view::{MEMORY, Scene, View};
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use midir::{MidiIO, MidiInput, MidiInputConnection, MidiOutput, MidiOutputConnection};
 
-use crate::live::port::{Direction, Input, Output};
+use crate::live::open_port::{Direction, Input, Output};
 
 /// Client name that other programs see.
 const NAME: &str = "Pianola";

@@ -10,8 +10,8 @@ use std::time::Duration;
 use pianola_runtime::{Instant, Micros};
 
 use crate::live::jitter::JitterHistogram;
+use crate::live::open_port::Output;
 use crate::live::performance::{Input, Performance, Update};
-use crate::live::port::Output;
 use crate::live::queue::{Inbox, ModelQueue};
 
 /// The clock of a performance.
@@ -65,7 +65,7 @@ impl Timing {
             let stuck = !self.send();
             let now = self.clock.now();
             self.performance.advance(now);
-            self.tell();
+            self.forward();
             if self.performance.is_over() {
                 return;
             }
@@ -114,9 +114,10 @@ impl Timing {
         }
     }
 
-    fn tell(&mut self) {
-        while let Some(told) = self.performance.request() {
-            self.model.push(told);
+    /// Forwards all messages to the model, the recorder and the view.
+    fn forward(&mut self) {
+        while let Some(message) = self.performance.request() {
+            self.model.push(message);
         }
         while let Some(update) = self.performance.update() {
             let _ = self.updates.try_send(update);
@@ -130,7 +131,7 @@ impl Timing {
         self.drain(deadline);
         self.performance.silence_all(self.clock.now());
         self.drain(deadline);
-        self.tell();
+        self.forward();
     }
 
     fn drain(&mut self, deadline: Instant) {

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     /// The observed notes of a performance that starts with one of Pianola's. The board's test has the same.
-    fn heard(mode: Mode) -> Vec<Note> {
+    fn transcribed(mode: Mode) -> Vec<Note> {
         let mut transcriber = Transcriber::new(mode);
         let mut notes = Vec::new();
         transcriber.started(Instant::from_micros(1_000_000));
@@ -99,16 +99,16 @@ mod tests {
         let second = Note { pitch: 64, velocity: 80, step: 0.5, duration: 0.25 };
         let third = Note { pitch: 67, velocity: 90, step: 0.75, duration: 0.5 };
         let fourth = Note { pitch: 72, velocity: 60, step: 1.0, duration: 0.5 };
-        assert_eq!(heard(Mode::Answer), [first, second, third, fourth]);
+        assert_eq!(transcribed(Mode::Answer), [first, second, third, fourth]);
     }
 
     #[test]
     fn notes_are_heard_at_once_when_pianola_plays_on() {
-        let heard = heard(Mode::Accompany);
-        let known: Vec<_> = heard.iter().map(|note| (note.pitch, note.step)).collect();
+        let notes = transcribed(Mode::Accompany);
+        let known: Vec<_> = notes.iter().map(|note| (note.pitch, note.step)).collect();
         assert_eq!(known, [(60, 0.25), (64, 0.5), (67, 0.75), (72, 1.0)]);
-        assert_eq!((heard[0].duration, heard[1].duration), (0.3, 0.3));
+        assert_eq!((notes[0].duration, notes[1].duration), (0.3, 0.3));
         // (1 − 0.3) / 8 more, then (0.25 − 0.3875) / 8.
-        assert!((heard[2].duration - 0.370_312_5).abs() < 1e-6);
+        assert!((notes[2].duration - 0.370_312_5).abs() < 1e-6);
     }
 }

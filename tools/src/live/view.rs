@@ -12,7 +12,7 @@ use ratatui::{DefaultTerminal, Frame};
 
 use crate::live::keys::HINTS;
 use crate::live::performance::Activity;
-use crate::live::recording::{Performer, Played};
+use crate::live::played::{Performer, Played};
 use crate::live::shown::shown;
 use crate::live::waterfall;
 

@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 
-use crate::live::recording::{Performer, Played};
+use crate::live::played::{Performer, Played};
 use crate::live::shown::pitch_name;
 
 /// Duration of half a row.

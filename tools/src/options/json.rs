@@ -10,7 +10,7 @@ pub fn ensure_text(path: &Path) -> anyhow::Result<()> {
     let name = path.display();
     ensure!(
         path.to_str().is_some(),
-        "--json cannot name {name}: its name is no Unicode; rename it"
+        "--json cannot name {name}: its name is not valid Unicode; rename it"
     );
     Ok(())
 }

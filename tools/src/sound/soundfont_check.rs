@@ -7,7 +7,7 @@ use rustysynth::SoundFont;
 
 /// Most pairs of a preset's zone and an instrument's zone that a key press has to look at. Large pianos have some
 /// thousands: 88 keys, 20 velocities, 2 microphones.
-const MOST_PAIRS: usize = 1 << 18;
+const MOST_ZONE_PAIRS: usize = 1 << 18;
 
 /// Bytes of a header: 4 of type, 4 of little-endian length.
 const HEAD: u64 = 8;
@@ -63,7 +63,7 @@ fn check_order(
     Ok(())
 }
 
-/// Refuses a loaded SoundFont in which a key press would start more voices than can sound.
+/// Refuses a loaded SoundFont in which a key press searches more than [`MOST_ZONE_PAIRS`] pairs of zones.
 pub fn check_presets(font: &SoundFont) -> anyhow::Result<()> {
     let zones = |instrument: usize| {
         font.get_instruments().get(instrument).map_or(0, |found| found.get_regions().len())
@@ -71,7 +71,7 @@ pub fn check_presets(font: &SoundFont) -> anyhow::Result<()> {
     for preset in font.get_presets() {
         let pairs: usize =
             preset.get_regions().iter().map(|region| zones(region.get_instrument_id())).sum();
-        ensure!(pairs <= MOST_PAIRS, "damaged: {pairs} zones for the keys of one instrument");
+        ensure!(pairs <= MOST_ZONE_PAIRS, "too many zones ({pairs})");
     }
     Ok(())
 }

@@ -48,6 +48,7 @@ pub struct Corpus {
 
 /// Why a corpus or its split could not be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CorpusError {
     /// A folder or file that cannot be read.
     #[error("{path}: {cause}")]

@@ -19,6 +19,7 @@ use quantize::Integers;
 
 /// Why weights cannot be packed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ExportError {
     /// Sizes that no model file can have.
     #[error(transparent)]

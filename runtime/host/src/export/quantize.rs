@@ -65,8 +65,6 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 256 }))]
-
         #[test]
         fn loses_no_more_than_half_a_step_but_for_what_is_clipped(
             row in proptest::collection::vec(-3f32..3.0, 1..200)

@@ -9,7 +9,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use pianola_runtime::format::{COLUMN_BLOCK, MAX_HEAD_HIDDEN, MAX_HIDDEN, MAX_LAYERS, PITCHES};
 use pianola_runtime::history::FEATURES;
-use pianola_runtime::vocabulary::{CHOICES, HEARD, PARTS};
+use pianola_runtime::vocabulary::{CHOICES, INPUT_CLASSES, PARTS};
 
 /// Sizes of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,8 +123,9 @@ impl Shape {
                 tensors.push(("pitch_embedding_layer.weight".into(), vec![embedding, PITCHES]));
             }
             HeadShapes::Expressive { embedding, .. } => {
-                for ((part, width), heard) in PARTS.into_iter().zip(embedding).zip(HEARD) {
-                    tensors.push((format!("embedding.{part}.weight"), vec![heard, width]));
+                for ((part, width), classes) in PARTS.into_iter().zip(embedding).zip(INPUT_CLASSES)
+                {
+                    tensors.push((format!("embedding.{part}.weight"), vec![classes, width]));
                 }
             }
         }
@@ -182,6 +183,7 @@ impl Shape {
 
 /// A size that no model file can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ShapeError {
     /// Number of LSTM layers.
     #[error("{0} LSTM layers; a model file holds 1 to {MAX_LAYERS}")]
@@ -220,6 +222,7 @@ pub struct FloatWeights {
 
 /// Why a file could not be read as float weights.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WeightsError {
     /// Not a safetensors file, or a damaged one.
     #[error(

@@ -33,7 +33,7 @@ use std::path::Path;
 pub(crate) use tempo::TempoMap;
 
 pub use file::MidiFile;
-pub use read::{ENDINGS, MAX_BYTES, ReadError, is_midi_name};
+pub use read::{ENDINGS, ReadError, is_midi_name};
 pub use times::{to_absolute, to_relative};
 pub use write::{write, write_score};
 
@@ -91,6 +91,7 @@ pub struct TimedNote {
 
 /// Why a file could not be read as MIDI.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum MidiError {
     /// The bytes do not start like a MIDI file, or their header makes no sense.
     #[error("not a Standard MIDI File ({0})")]
@@ -129,11 +130,15 @@ pub enum MidiError {
     NoNotes,
 }
 
+/// Most bytes of a MIDI file, packed or unpacked. The largest piano pieces take one of 32 MiB.
+pub const MAX_BYTES: u64 = 32 << 20;
+
 /// Longest note, and longest time without an onset, in seconds: longer ones come from damaged files.
 pub const MAX_GAP: f64 = 3600.0;
 
 /// What is wrong with the times of a file.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TimeFault {
     /// A tempo event of 0 microseconds per quarter note.
     #[error("a tempo of 0 µs per quarter note")]
@@ -148,6 +153,7 @@ pub enum TimeFault {
 
 /// What of a file is not as the standard asks for, and was read all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[non_exhaustive]
 pub enum Repair {
     /// The `data` chunk of a RIFF file is longer than the file.
     #[error("the RIFF wrapper announces more bytes than there are")]

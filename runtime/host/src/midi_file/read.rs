@@ -4,16 +4,14 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::{MidiError, MidiFile};
-
-/// Most bytes of a MIDI file, packed or unpacked. The largest piano pieces take one of 32 MiB.
-pub const MAX_BYTES: u64 = 32 << 20;
+use super::{MAX_BYTES, MidiError, MidiFile};
 
 /// How the names of MIDI files end, in lower case and without the dot; each may be followed by `.gz`.
 pub const ENDINGS: [&str; 4] = ["mid", "midi", "kar", "rmi"];
 
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReadError {
     /// The system's error.
     #[error(transparent)]

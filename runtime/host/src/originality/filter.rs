@@ -10,6 +10,7 @@ use pianola_runtime::passage::PassageMatch;
 
 /// Why no filter could be built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BuildError {
     /// The length of passages is out of range.
     #[error("a filter's passages are {} to {} notes long", LENGTHS.start(), LENGTHS.end())]

@@ -73,19 +73,25 @@ pub struct Row {
 pub struct Comparison {
     /// A row for each measure.
     pub rows: Vec<Row>,
-    /// Upper bound of the standard error of the overlaps: 0 if all pairs were compared, or else that of a sample.
-    pub standard_error: f64,
+    /// Upper bound of the standard error that the sampling of pairs adds to the overlaps: 0 if all pairs were compared.
+    pub pair_sampling_error: f64,
 }
 
 impl Comparison {
     /// Number of rows.
     pub const ROWS: usize = SCALARS.len() + SPECTRA.len();
 
-    /// Compares sampled pieces with real ones; calls `step` after each row.
-    pub fn between(samples: &[Measures], real: &[Measures], step: &mut dyn FnMut()) -> Self {
-        let within = Pairs::within(real.len());
-        let across = Pairs::across(samples.len(), real.len());
-        let standard_error = within.standard_error().hypot(across.standard_error());
+    /// Compares sampled pieces with real ones, by `most_pairs` random pairs if there are more; calls `step` after each
+    /// row.
+    pub fn between(
+        samples: &[Measures],
+        real: &[Measures],
+        most_pairs: usize,
+        step: &mut dyn FnMut(),
+    ) -> Self {
+        let within = Pairs::within(real.len(), most_pairs);
+        let across = Pairs::across(samples.len(), real.len(), most_pairs);
+        let pair_sampling_error = within.sampling_error().hypot(across.sampling_error());
         let mut rows = Vec::with_capacity(Self::ROWS);
         for (name, unit, of) in SCALARS {
             let [samples, real] = [samples, real].map(|set| set.iter().map(of).collect::<Vec<_>>());
@@ -109,7 +115,7 @@ impl Comparison {
             rows.push(Row { name, unit: "", means: None, overlap });
             step();
         }
-        Self { rows, standard_error }
+        Self { rows, pair_sampling_error }
     }
 }
 
@@ -117,10 +123,10 @@ pub(super) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
-// Float arithmetic without unsafe code, which takes Miri minutes.
-#[cfg(all(test, not(miri)))]
+#[cfg(test)]
 mod tests {
     use super::*;
+    use crate::statistics::pairs::MOST_PAIRS;
     use proptest::prelude::*;
 
     fn piece(pitches: impl IntoIterator<Item = u8>, step: f32) -> Vec<Note> {
@@ -129,7 +135,7 @@ mod tests {
     }
 
     fn between(samples: &[Measures], real: &[Measures]) -> Comparison {
-        Comparison::between(samples, real, &mut || {})
+        Comparison::between(samples, real, MOST_PAIRS, &mut || {})
     }
 
     #[test]

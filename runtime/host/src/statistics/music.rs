@@ -228,8 +228,6 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 256 }))]
-
         #[test]
         fn measures_stay_in_their_bounds(
             notes in proptest::collection::vec((0u8..=255, 0f32..15.0, 0f32..15.0), 1..60)
@@ -251,12 +249,7 @@ mod tests {
             // Measures do not depend on where a piece is cut from.
             let mut later = piece.clone();
             later[0].step += 1.0;
-            let mut measured_later = Measures::of(&later);
-            // Miri rounds logarithms at random.
-            let entropy = &mut measured_later.pitch_class_entropy;
-            prop_assert!((*entropy - measures.pitch_class_entropy).abs() < 1e-9);
-            *entropy = measures.pitch_class_entropy;
-            prop_assert_eq!(measured_later, measures);
+            prop_assert_eq!(Measures::of(&later), measures);
         }
     }
 }

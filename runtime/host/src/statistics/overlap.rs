@@ -76,8 +76,7 @@ fn density(set: &[f64], low: f64, width: f64, bandwidth: f64) -> Vec<f64> {
     density
 }
 
-// Float arithmetic without unsafe code, which takes Miri minutes.
-#[cfg(all(test, not(miri)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -80,8 +80,7 @@ impl Limits {
     }
 }
 
-// Float arithmetic without unsafe code, which takes Miri minutes.
-#[cfg(all(test, not(miri)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use pianola_runtime::Note;

@@ -10,14 +10,14 @@ use super::*;
 fn it_answers_after_a_pause_and_hands_over_when_a_key_is_pressed() {
     let mut stage = Stage::duet(Mode::Answer, false);
     assert_eq!(stage.pass(100), 0, "plays with nothing to answer to");
-    stage.hear(Message::note_on(60, 81));
+    stage.receive(Message::note_on(60, 81));
     assert_eq!(stage.pass(100), 0, "answers while a key is held");
-    stage.hear(Message::note_off(60));
+    stage.receive(Message::note_off(60));
     assert_eq!(stage.pass(30), 0, "answers too soon");
     assert!(stage.pass(100) > 0);
     assert!(stage.instrument.sounding != 0 && stage.instrument.starts > 10);
 
-    stage.hear(Message::note_on(60, 81).on_channel(5));
+    stage.receive(Message::note_on(60, 81).on_channel(5));
     stage.serve();
     assert_eq!(stage.instrument.sounding, 0);
     let before = stage.instrument.starts;
@@ -29,11 +29,11 @@ fn it_answers_after_a_pause_and_hands_over_when_a_key_is_pressed() {
 fn all_notes_off_after_the_last_release_is_a_release() {
     let mut stage = Stage::duet(Mode::Answer, false);
     stage.pass(2_000);
-    stage.hear(Message::note_on(60, 81));
-    stage.hear(Message::control(controller::ALL_NOTES_OFF, 0));
+    stage.receive(Message::note_on(60, 81));
+    stage.receive(Message::control(controller::ALL_NOTES_OFF, 0));
     assert!(stage.pass(150) > 0);
     // Panic in the middle of the answer.
-    stage.hear(Message::control(controller::ALL_NOTES_OFF, 0));
+    stage.receive(Message::control(controller::ALL_NOTES_OFF, 0));
     assert_eq!(stage.pass(150), 0);
 }
 
@@ -41,11 +41,11 @@ fn all_notes_off_after_the_last_release_is_a_release() {
 fn a_note_on_its_way_while_it_hands_over_is_never_heard() {
     let mut stage = Stage::duet(Mode::Answer, false);
     stage.answers = false;
-    stage.hear(Message::note_on(60, 81));
-    stage.hear(Message::note_off(60));
+    stage.receive(Message::note_on(60, 81));
+    stage.receive(Message::note_off(60));
     stage.pass(60);
     assert!(stage.performance.wanted.asked);
-    stage.hear(Message::note_on(62, 81));
+    stage.receive(Message::note_on(62, 81));
     stage.performance.handle(Input::Note(note(1)), stage.now);
     stage.serve();
     assert_eq!(stage.instrument.starts, 0);
@@ -58,7 +58,7 @@ fn it_plays_on_under_a_partner_and_plans_anew_what_has_not_started() {
     assert!(stage.pass(400) > 0);
     let before = stage.forgotten;
     for pitch in [20, 21] {
-        stage.hear(Message::note_on(pitch, 81));
+        stage.receive(Message::note_on(pitch, 81));
         assert!(stage.pass(20) > 0);
     }
     assert_eq!(stage.forgotten - before, 2);
@@ -72,11 +72,11 @@ fn it_plays_on_under_a_partner_and_plans_anew_what_has_not_started() {
 fn a_panic_button_silences_both_until_a_key_is_pressed() {
     let mut stage = Stage::duet(Mode::Accompany, true);
     stage.pass(2_000);
-    stage.hear(Message::control(controller::SUSTAIN, 127));
-    stage.hear(Message::control(controller::ALL_NOTES_OFF, 0).on_channel(3));
+    stage.receive(Message::control(controller::SUSTAIN, 127));
+    stage.receive(Message::control(controller::ALL_NOTES_OFF, 0).on_channel(3));
     assert_eq!(stage.pass(50), 0);
     assert!(stage.instrument.is_silent());
-    stage.hear(Message::note_on(60, 81));
+    stage.receive(Message::note_on(60, 81));
     assert!(stage.pass(50) > 0);
 }
 
@@ -89,11 +89,11 @@ fn percussion_is_not_heard_and_hands_have_channels() {
         output: OutputChannels { right: 2, left: 5 },
     });
     stage.pass(100);
-    stage.hear(Message::note_on(36, 80).on_channel(9));
-    stage.hear(Message::note_off(36).on_channel(9));
+    stage.receive(Message::note_on(36, 80).on_channel(9));
+    stage.receive(Message::note_off(36).on_channel(9));
     assert_eq!(stage.pass(500), 0);
-    stage.hear(Message::note_on(36, 80));
-    stage.hear(Message::note_off(36));
+    stage.receive(Message::note_on(36, 80));
+    stage.receive(Message::note_off(36));
     stage.pass(1_000);
     for message in &stage.instrument.messages {
         let pitch = message.started().or(message.ended());
@@ -118,9 +118,9 @@ proptest! {
         stage.answers = false;
         stage.pass(SentMessages::<1>::WINDOW.as_micros() / 1000 + 10);
         for gap in &gaps {
-            stage.hear(Message::note_on(60, 64));
+            stage.receive(Message::note_on(60, 64));
             stage.pass(*gap);
-            stage.hear(Message::note_off(60));
+            stage.receive(Message::note_off(60));
             stage.pass(*gap);
         }
         prop_assert_eq!(stage.instrument.starts, gaps.len());

@@ -38,13 +38,13 @@ fn a_port_that_stalls_delays_the_music() {
 fn a_lost_port_is_silenced_when_it_is_back() {
     let mut stage = Stage::duet(Mode::Accompany, true);
     stage.pass(500);
-    stage.hear(Message::control(controller::SUSTAIN, 127));
-    stage.hear(Message::note_on(20, 80));
+    stage.receive(Message::control(controller::SUSTAIN, 127));
+    stage.receive(Message::note_on(20, 80));
     stage.pass(5);
     assert!(!stage.instrument.is_silent() && stage.instrument.pedals[0] == 127);
     stage.performance.handle(Input::Lost, stage.now);
-    stage.hear(Message::control(controller::SUSTAIN, 0));
-    stage.hear(Message::note_off(20));
+    stage.receive(Message::control(controller::SUSTAIN, 0));
+    stage.receive(Message::note_off(20));
     stage.pass(100);
     let starts = stage.instrument.starts;
     stage.performance.handle(Input::Found, stage.now);
@@ -84,12 +84,12 @@ fn a_lost_port_comes_back_to_the_state_last_asked_for() {
 fn a_pedal_that_waits_at_a_congested_port_is_lifted_at_the_end() {
     let mut stage = Stage::duet(Mode::Answer, true);
     stage.pass(10);
-    stage.hear(Message::control(controller::SUSTAIN, 127));
-    stage.hear(Message::control(controller::SOFT, 127));
+    stage.receive(Message::control(controller::SUSTAIN, 127));
+    stage.receive(Message::control(controller::SOFT, 127));
     stage.serve();
     assert_eq!(stage.instrument.pedals, [127, 0, 127]);
     stage.room = 0;
-    stage.hear(Message::control(controller::SUSTAIN, 0));
+    stage.receive(Message::control(controller::SUSTAIN, 0));
     stage.serve();
     stage.room = usize::MAX;
     stage.end();
@@ -118,7 +118,7 @@ fn traffic_never_grows() {
         let before = stage.instrument.count;
         stage.pass(1);
         for _ in before..stage.instrument.count {
-            stage.hear(Message::control(controller::ALL_SOUND_OFF, 1));
+            stage.receive(Message::control(controller::ALL_SOUND_OFF, 1));
         }
         sent = stage.instrument.count;
     }
@@ -137,9 +137,9 @@ fn what_comes_back_changes_nothing() {
                 stage.pass(1_000);
                 // A key, played and released; then the same again.
                 for _ in 0..2 {
-                    stage.hear(Message::note_on(90, 33));
+                    stage.receive(Message::note_on(90, 33));
                     stage.pass(100);
-                    stage.hear(Message::note_off(90));
+                    stage.receive(Message::note_off(90));
                     stage.pass(2_000);
                 }
             }

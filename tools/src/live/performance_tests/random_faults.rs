@@ -39,7 +39,7 @@ fn torture(stage: &mut Stage, random: &mut impl FnMut(u64) -> u64) -> usize {
             0 => {
                 let kind = random(6);
                 for _ in 0..random(2_000) {
-                    stage.hear(message(kind, random));
+                    stage.receive(message(kind, random));
                     heard += 1;
                 }
             }
@@ -59,7 +59,7 @@ fn torture(stage: &mut Stage, random: &mut impl FnMut(u64) -> u64) -> usize {
             14 => stage.performance.fall_silent(stage.now),
             _ => {
                 let kind = random(6);
-                stage.hear(message(kind, random));
+                stage.receive(message(kind, random));
                 heard += 1;
             }
         }

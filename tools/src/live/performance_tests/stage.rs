@@ -100,7 +100,7 @@ impl Stage {
         Self::new(Some(Duet { mode, gap: ms(50), echo }))
     }
 
-    pub fn hear(&mut self, message: Message) {
+    pub fn receive(&mut self, message: Message) {
         self.performance.handle(Input::Received(message, self.now), self.now);
     }
 
@@ -110,7 +110,7 @@ impl Stage {
             && at <= self.now
         {
             self.loops.as_mut().and_then(VecDeque::pop_front);
-            self.hear(message);
+            self.receive(message);
         }
         loop {
             let bytes = self.performance.bytes(self.now).to_vec();
@@ -123,8 +123,8 @@ impl Stage {
             self.performance.sent(1, self.now);
         }
         self.performance.advance(self.now);
-        while let Some(told) = self.performance.request() {
-            match told {
+        while let Some(message) = self.performance.request() {
+            match message {
                 ToModel::Wanted if self.answers => {
                     self.notes += 1;
                     self.performance.handle(Input::Note(note(self.notes)), self.now);

@@ -90,12 +90,12 @@ pub struct MeasureRow {
 pub fn listen(pieces: &[&[Note]], real: &[&[Note]]) -> Verdict {
     let sets = [samples(pieces), samples(real)];
     let whole = [edges(pieces), edges(real)];
-    let tell =
+    let auc =
         |sets: &[Vec<Sample>; 2], measures: &[usize]| tell_apart([&sets[0], &sets[1]], measures);
     let (mut groups, mut measures, mut first) = (Vec::new(), Vec::new(), 0);
     for (name, group) in GROUPS {
         let range: Vec<usize> = (first..first + group.len()).collect();
-        groups.push(Group { name, auc: tell(&sets, &range) });
+        groups.push(Group { name, auc: auc(&sets, &range) });
         measures
             .extend(group.iter().zip(range).map(|(measure, at)| row(&sets, name, measure.0, at)));
         first += group.len();
@@ -103,12 +103,12 @@ pub fn listen(pieces: &[&[Note]], real: &[&[Note]]) -> Verdict {
     let all: Vec<usize> = (0..first).collect();
     let ends: Vec<usize> = (0..edges::MEASURES.len()).collect();
     const ENDS: &str = "beginnings and endings";
-    groups.push(Group { name: ENDS, auc: tell(&whole, &ends) });
+    groups.push(Group { name: ENDS, auc: auc(&whole, &ends) });
     let named = edges::MEASURES.iter().zip(ends);
     measures.extend(named.map(|(measure, at)| row(&whole, ENDS, measure.0, at)));
     measures.sort_by(|a, b| b.auc.total_cmp(&a.auc));
     let excerpts = sets.each_ref().map(Vec::len);
-    Verdict { all: tell(&sets, &all), groups, measures, excerpts }
+    Verdict { all: auc(&sets, &all), groups, measures, excerpts }
 }
 
 fn row(sets: &[Vec<Sample>; 2], group: &'static str, name: &'static str, at: usize) -> MeasureRow {

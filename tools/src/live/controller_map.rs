@@ -160,7 +160,7 @@ mod tests {
             ("scale = 1\nscale\n", "line 2: "),
             (
                 "\"te\\nmpo\\u001b\" = 3\n",
-                "line 1: no control is called te\\nmpo\\u{1b}: there are",
+                "line 1: no control is called te\\nmpo\\u001b: there are",
             ),
         ];
         for (text, expected) in cases {

@@ -40,7 +40,8 @@ pub fn run() -> anyhow::Result<()> {
     fs::write(folder.path().join("Cargo.toml"), manifest)?;
     fs::copy(root().join("Cargo.lock"), folder.path().join("Cargo.lock"))?;
     let mut tests = cargo();
-    tests.current_dir(folder.path()).env("CARGO_TARGET_DIR", root().join("target/unpacked"));
+    // Its own: binaries of an earlier run would look for files in a folder that is gone.
+    tests.current_dir(folder.path()).env("CARGO_TARGET_DIR", folder.path().join("target"));
     start(tests.args(["test", "--workspace", "--features", FEATURES]))
 }
 
